@@ -1,0 +1,768 @@
+"""The cluster: the one object a user holds. Machines to run nodes on, calls into them, faults, time, and the trace.
+
+::
+
+    with Cluster(machines=4) as cluster:                 # four real processes; engine="sim", seed=7 replays
+        name = cluster.spawn(Chatterbox, machine="m1")
+        cluster.call(name, "greet", "Ada")
+        cluster.kill("m1")
+
+Every method may be called from any thread, in particular from a widget's callback while a cell is busy. Ctrl-C, or the notebook's stop
+button, cancels the call that is under way and leaves the cluster usable.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import warnings
+import weakref
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.errors import (
+    BadFault,
+    ClusterClosed,
+    LabError,
+    MachineDead,
+    MachineDied,
+    MachinePartitioned,
+    MachinePaused,
+    NameTaken,
+    NodeCrashed,
+    Timeout,
+    UnknownMachine,
+    UnknownNode,
+)
+from labkit.runtime.faults import (
+    DiskLoss,
+    Duplicate,
+    Fault,
+    Heal,
+    Kill,
+    Latency,
+    Loss,
+    Partition,
+    Pause,
+    Restart,
+    Resume,
+    Schedule,
+    Slow,
+    Trigger,
+)
+from labkit.runtime.loop import Cancelled, Future, Task
+from labkit.runtime.machine import NodeSpec
+from labkit.runtime.network import Distribution, Network
+from labkit.runtime.node import DEFAULT_TIMEOUT, Node
+from labkit.runtime.trace import DEFAULT_LIMIT, Event, Trace
+
+__all__ = ["Cluster", "MachineHandle", "Operation"]
+
+#: What may be done to a machine in each state, and the state it is in afterwards. ``Slow`` with factor 1 makes it alive.
+LIFECYCLE: dict[str, dict[type[Fault], str]] = {
+    "alive": {Kill: "dead", Pause: "paused", Slow: "slow"},
+    "slow": {Kill: "dead", Pause: "paused", Slow: "slow"},
+    "paused": {Kill: "dead", Resume: "alive"},
+    "dead": {Restart: "alive", DiskLoss: "dead"},
+}
+
+#: The clusters that have a name, so that one replaces the older of the same name.
+_named: weakref.WeakValueDictionary[str, Cluster] = weakref.WeakValueDictionary()
+_open: weakref.WeakSet[Cluster] = weakref.WeakSet()
+
+
+class MachineHandle:
+    """One machine as the user sees it."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self._cluster = weakref.ref(cluster)
+        self.name = name
+        self.state = "alive"  #: "alive", "slow", "paused" or "dead"
+        self.factor = 1.0  #: how many times slower than normal
+        self.incarnation = 1  #: one more with each restart
+
+    @property
+    def alive(self) -> bool:
+        """Whether it is not dead (it may be paused or slow)."""
+        return self.state != "dead"
+
+    @property
+    def nodes(self) -> list[str]:
+        """The names of its nodes, running or to be started again with it."""
+        cluster = self._cluster()
+        return [] if cluster is None else [node for node, machine in cluster.nodes.items() if machine == self.name]
+
+    @property
+    def pid(self) -> int | None:
+        """Its process (Ray), or None (simulator, or dead)."""
+        cluster = self._cluster()
+        return None if cluster is None or not self.alive else cluster._engine.pid(self.name)
+
+    def __repr__(self) -> str:
+        pid = f", pid {self.pid}" if self.pid else ""
+        return f"<machine {self.name}: {self.state}, {len(self.nodes)} nodes{pid}>"
+
+
+class Operation:
+    """A client program under way."""
+
+    def __init__(self, cluster: Cluster, future: Future) -> None:
+        self._cluster = cluster
+        self._future = future
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._future.done
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the program returned; waits for it, at most ``timeout`` seconds of the cluster's time.
+
+        Raises what the program raised, or ``Timeout``; after a timeout the program goes on.
+        """
+        if timeout is not None and not self.done:
+            self._cluster.run_until(lambda: self.done, timeout=timeout, every=min(0.05, timeout))
+        return self._cluster._finish(self._future)
+
+    def cancel(self) -> None:
+        """End it where it waits."""
+        if isinstance(self._future, Task):
+            task = self._future
+            self._cluster._engine.do(task.cancel)
+
+    def __repr__(self) -> str:
+        return f"<operation {'done' if self.done else 'under way'}>"
+
+
+class Cluster:
+    """Machines, and what one can do with them.
+
+    machines: how many (they are called m1, m2, …), or their names.
+    engine: ``"ray"``: a process each, real time. ``"sim"``: one process, virtual time, deterministic.
+    seed: of every random stream in it.
+    network: latency, bandwidth, loss; see ``Network``.
+    trace: ``"off"``, ``"domain"`` (what nodes emit, faults, timeouts) or ``"messages"`` (each message too); ``trace_limit`` events are kept.
+    schedule: faults to come.
+    name: a cluster of the same name is closed first. On Ray every cluster has a name, ``"lab"`` unless given.
+    address: of a running Ray; by default ``RAY_ADDRESS``, else the Ray this process is connected to, else a new small one.
+    pace: simulator only: play virtual time at this many seconds per real second.
+    """
+
+    def __init__(
+        self,
+        machines: int | Iterable[str] = 4,
+        engine: str = "ray",
+        *,
+        seed: int = 0,
+        network: Network | None = None,
+        trace: str = "domain",
+        trace_limit: int = DEFAULT_LIMIT,
+        schedule: Schedule | Iterable[tuple[Any, Fault]] | None = None,
+        name: str | None = None,
+        address: str | None = None,
+        pace: float | None = None,
+        **engine_options: Any,
+    ) -> None:
+        names = _machine_names(machines)
+        if not isinstance(seed, int):
+            raise ValueError(f"seed is a whole number, not {seed!r}")
+        self.name = name or ("lab" if engine == "ray" else "sim")
+        self.seed = seed
+        self.schedule = Schedule()  #: every fault injected so far, with its time
+        self.closed = False
+        self._closing = threading.Lock()
+        self._spans = 0
+        self._thread = threading.local()
+        self._names: dict[str, int] = {}
+        if engine == "ray" or name is not None:
+            older = _named.get(self.name)
+            if older is not None:
+                older._close("replaced by a newer cluster of the same name")
+        own = replace(network, blocked=set(network.blocked)) if network is not None else Network()
+        record = Trace(trace, trace_limit)
+        self._engine = _make_engine(engine, seed, own, record, self, address, engine_options)
+        self._handles = {machine: MachineHandle(self, machine) for machine in names}
+        record.meta.update(engine=self._engine.kind, seed=seed, machines=names, name=self.name)
+        planned = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule or ()))
+        self._check_schedule(planned)
+        self._engine.start(names)
+        if engine == "ray" or name is not None:
+            _named[self.name] = self
+        _open.add(self)
+        if planned:
+            self.play(planned)
+        if pace is not None:
+            self.pace = pace
+
+    # what there is ---------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> str:
+        """``"sim"`` or ``"ray"``."""
+        return self._engine.kind
+
+    @property
+    def machines(self) -> list[MachineHandle]:
+        """All machines, dead ones too."""
+        return list(self._handles.values())
+
+    def machine(self, name: str | MachineHandle) -> MachineHandle:
+        """The machine of this name; raises ``UnknownMachine``."""
+        name = name.name if isinstance(name, MachineHandle) else name
+        if name not in self._handles:
+            raise UnknownMachine(f"there is no machine {name!r}; the machines are: {', '.join(self._handles)}")
+        return self._handles[name]
+
+    @property
+    def nodes(self) -> dict[str, str]:
+        """Every node that was started and not removed, and its machine."""
+        return {name: m for name, m in list(self._engine.directory.items()) if name != CLIENT and name in self._names}
+
+    @property
+    def trace(self) -> Trace:
+        """What happened so far."""
+        return self._engine.trace
+
+    @property
+    def now(self) -> float:
+        """Seconds since the cluster began."""
+        return self._engine.now
+
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<cluster {self.name!r}: closed>"
+        dead = sum(not machine.alive for machine in self.machines)
+        return (
+            f"<cluster {self.name!r}: {len(self.machines)} machines ({dead} dead) on {self.engine}, "
+            f"{len(self.nodes)} nodes, {self.now:.2f} s>"
+        )
+
+    # nodes -----------------------------------------------------------------------------------------------------
+
+    def spawn(
+        self, cls: type[Node], *args: Any, name: str | None = None, machine: str | MachineHandle | None = None, **kwargs: Any
+    ) -> str:
+        """Start a node of this class and return its name, by which others call it.
+
+        ``machine`` defaults to the living machine with the fewest nodes. Raises ``NameTaken``, ``MachineDead``, ``UnknownMachine``.
+        """
+        return self.spawn_many([(cls, args, kwargs, name, machine)])[0]
+
+    def spawn_many(self, nodes: Iterable[tuple[Any, ...]]) -> list[str]:
+        """Start many nodes at once: (class, args, kwargs, name or None, machine or None) each; returns their names."""
+        self._check_open()
+        batches: dict[str, list[NodeSpec]] = {}
+        load = {machine.name: 0 for machine in self.machines if machine.alive}
+        for home in self._names_to_machines():
+            if home in load:
+                load[home] += 1
+        names: list[str] = []
+        for cls, args, kwargs, name, machine in nodes:
+            if not (isinstance(cls, type) and issubclass(cls, Node)):
+                raise TypeError(f"spawn takes a subclass of Node, not {cls!r}; write cluster.spawn(MyNode, argument)")
+            if machine is None:
+                if not load:
+                    raise MachineDead("every machine is dead; restart one: cluster.restart(\"m1\")")
+                home = min(load, key=load.__getitem__)
+            else:
+                home = self.machine(machine).name
+                self._check_alive(home)
+            load[home] = load.get(home, 0) + 1
+            name = name or self._fresh_name(cls)
+            if name in self._names or name == CLIENT:
+                raise NameTaken(f"a node {name!r} exists already; give another name, or remove it first")
+            self._names[name] = 1
+            names.append(name)
+            batches.setdefault(home, []).append(NodeSpec(name, cls, tuple(args), dict(kwargs)))
+        for home, specs in batches.items():
+            try:
+                self._engine.spawn(home, specs)
+            except BaseException:
+                for spec in specs:
+                    self._names.pop(spec.name, None)
+                raise
+        return names
+
+    def _names_to_machines(self) -> Iterator[str]:
+        directory = self._engine.directory
+        for name in self._names:
+            if name in directory:
+                yield directory[name]
+
+    def _fresh_name(self, cls: type[Node]) -> str:
+        base = cls.__name__.lower()
+        number = 0
+        while f"{base}-{number}" in self._names:
+            number += 1
+        return f"{base}-{number}"
+
+    def remove(self, node: str) -> None:
+        """Stop one node for good, at once, telling nobody: to its peers it has crashed. Its name is not used again."""
+        self._check_open()
+        home = self._home(node)
+        if self._handles[home].alive:
+            self._engine.remove(home, node)
+        self._names.pop(node)
+
+    def state(self, node: str, *attributes: str) -> dict[str, Any]:
+        """Copies of a node's attributes, for looking and checking; nodes themselves only exchange messages."""
+        self._check_open()
+        home = self._home(node)
+        self._check_alive(home)
+        return self._engine.state(home, node, attributes)
+
+    def peek(self, node: str) -> Any:
+        """The live node object. Simulator only; look, do not touch."""
+        if self.engine != "sim":
+            raise LabError(f"the node {node} lives in another process; read its attributes: cluster.state({node!r}, ...)")
+        home = self._home(node)
+        self._check_alive(home)
+        return self._engine.peek(home, node)  # type: ignore[attr-defined]
+
+    def _home(self, node: str) -> str:
+        if node not in self._names:
+            known = list(self._names)
+            raise UnknownNode(
+                f"there is no node {node!r}; the nodes are: {', '.join(known[:8]) or 'none yet'}"
+                + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+            )
+        return self._engine.directory[node]
+
+    # calls -----------------------------------------------------------------------------------------------------
+
+    def call(self, node: str, method: str, *args: Any, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
+        """Call a node from here and wait for the answer.
+
+        Raises ``UnknownNode``, ``NotAnRpc``, ``UnknownMethod``, ``Unpicklable``, ``MachineDead`` (definite: it did not happen); ``Timeout`` and its
+        kinds (it may have happened); and whatever the handler raised, with the remote traceback as its cause.
+        """
+        self._check_open()
+        home = self._home(node)
+        self._check_alive(home)
+        engine = self._engine
+        span, own = self._current_span(), None
+        if span is None:
+            span = own = self._open_span(method, {"to": node})
+        incarnation = self._handles[home].incarnation
+
+        def begin() -> Future:
+            engine.client_machine.loop.span = span
+            try:
+                return engine.client.call(node, method, *args, timeout=timeout)
+            finally:
+                engine.client_machine.loop.span = None
+
+        failed: BaseException | None = None
+        try:
+            return self._finish(engine.do(begin))
+        except Timeout as error:
+            failed = error
+            raise self._diagnose(error, node, home, incarnation) from error.__cause__
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            if own is not None:
+                self._close_span(own, method, failed)
+
+    def submit(self, program: Callable[..., Awaitable[Any]], *args: Any) -> Operation:
+        """Run ``async def program(client, *args)`` at the client, beside everything else; ``client`` is a node, with its ``call``, ``sleep``, ``now`` …"""
+        self._check_open()
+        engine = self._engine
+        span = self._current_span()
+
+        def begin() -> Future:
+            coro = program(engine.client, *args)
+            loop = engine.client_machine.loop
+            loop.span = span
+            try:
+                task = Task(loop, coro, engine.client).start()  # type: ignore[arg-type]
+            finally:
+                loop.span = None
+            task.add_done(_heard)
+            return task
+
+        return Operation(self, engine.do(begin))
+
+    def _finish(self, future: Future) -> Any:
+        """Wait for a future of the client and return its result."""
+        try:
+            self._engine.wait(future)
+        except KeyboardInterrupt:
+            if isinstance(future, Task):
+                self._engine.do(future.cancel)
+            raise
+        self._raise_crash()
+        try:
+            return future.result()
+        except Cancelled:
+            self._check_open()
+            raise LabError("the operation was cancelled") from None
+
+    def _diagnose(self, error: Timeout, node: str, home: str, incarnation: int) -> Timeout:
+        """A client knows more than a node: why nobody answered."""
+        handle, network = self._handles[home], self._engine.network
+        if handle.state == "dead" or handle.incarnation != incarnation:
+            return MachineDied(f"{error}: {home} died while the call was under way")
+        if handle.state == "paused":
+            return MachinePaused(f"{error}: {home} is paused and will carry it out after cluster.resume({home!r})")
+        if network.blocks(CLIENT, home) or network.blocks(home, CLIENT):
+            return MachinePartitioned(f"{error}: a partition separates you from {home}; end it with cluster.heal()")
+        return error
+
+    @contextmanager
+    def span(self, name: str, **data: Any) -> Iterator[int]:
+        """All calls of this thread inside the block belong to one operation: events carry its number."""
+        self._check_open()
+        outer = self._current_span()
+        number = self._open_span(name, data)
+        self._thread.span = number
+        failed: BaseException | None = None
+        try:
+            yield number
+        except BaseException as error:
+            failed = error
+            raise
+        finally:
+            self._thread.span = outer
+            self._close_span(number, name, failed)
+
+    def _current_span(self) -> int | None:
+        return getattr(self._thread, "span", None)
+
+    def _open_span(self, name: str, data: dict[str, Any]) -> int:
+        self._spans = number = self._spans + 1
+        self._record("span_started", number, {"name": name, **data})
+        return number
+
+    def _close_span(self, number: int, name: str, failed: BaseException | None) -> None:
+        data = {"name": name} if failed is None else {"name": name, "error": f"{type(failed).__name__}: {failed}"}
+        self._record("span_finished", number, data)
+
+    def _record(self, kind: str, span: int | None, data: dict[str, Any], machine: str = CLIENT) -> None:
+        trace = self._engine.trace
+        if trace.on:
+            node = CLIENT if machine == CLIENT and span is not None else None
+            trace.record(self._engine.now, machine, node, kind, span, None, data)
+
+    # time ------------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Let this much time pass: virtual in the simulator, real on Ray."""
+        self._check_open()
+        if not (isinstance(seconds, (int, float)) and 0 <= seconds < float("inf")):
+            raise ValueError(f"seconds is a finite number >= 0, not {seconds!r}")
+        self._engine.run(seconds)
+        self._raise_crash()
+
+    def run_until(self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05) -> None:
+        """Let time pass until ``predicate()``, looked at ``every`` seconds; raises ``Timeout`` after ``timeout`` seconds."""
+        deadline = self.now + timeout
+        while not predicate():
+            if self.now >= deadline:
+                raise Timeout(f"after {timeout} s {getattr(predicate, '__name__', 'the predicate')} is still false")
+            self.run(min(every, max(deadline - self.now, 1e-9)))
+
+    def step(self, events: int = 1) -> None:
+        """Simulator: let things happen until this many more events are in the trace."""
+        self._check_open()
+        self._engine.step(events)
+        self._raise_crash()
+
+    @property
+    def pace(self) -> float | None:
+        """Simulator: virtual seconds per real second while it plays by itself; None: time passes only on demand."""
+        return getattr(self._engine, "pace", None)
+
+    @pace.setter
+    def pace(self, pace: float | None) -> None:
+        self._check_open()
+        self._need_sim("pace")
+        self._engine.pace = pace  # type: ignore[attr-defined]
+
+    @property
+    def paused(self) -> bool:
+        """Simulator: whether the playing stands still."""
+        return getattr(self._engine, "paused", False)
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        self._need_sim("paused")
+        self._engine.paused = paused  # type: ignore[attr-defined]
+
+    def _need_sim(self, what: str) -> None:
+        if self.engine != "sim":
+            raise LabError(f'{what} is for virtual time: real processes run at their own speed; use Cluster(engine="sim")')
+
+    # faults ----------------------------------------------------------------------------------------------------
+
+    def kill(self, machine: str | MachineHandle) -> None:
+        """The machine dies: its process is gone when this returns."""
+        self.inject(Kill(_name(machine)))
+
+    def restart(self, machine: str | MachineHandle) -> None:
+        """A dead machine starts again, with its nodes, on what its disk kept."""
+        self.inject(Restart(_name(machine)))
+
+    def pause(self, machine: str | MachineHandle) -> None:
+        """The machine stands still (SIGSTOP)."""
+        self.inject(Pause(_name(machine)))
+
+    def resume(self, machine: str | MachineHandle) -> None:
+        """A paused machine goes on."""
+        self.inject(Resume(_name(machine)))
+
+    def slow(self, machine: str | MachineHandle, factor: float = 10.0) -> None:
+        """The machine becomes ``factor`` times slower; 1 makes it normal."""
+        self.inject(Slow(_name(machine), factor))
+
+    def partition(
+        self, a: Iterable[str | MachineHandle] | str | MachineHandle, b: Iterable[str | MachineHandle] | str | MachineHandle,
+        oneway: bool = False,
+    ) -> None:
+        """No message passes from machines ``a`` to machines ``b``, nor back unless ``oneway``."""
+        self.inject(Partition(_group(a), _group(b), oneway))
+
+    def heal(self) -> None:
+        """All partitions end."""
+        self.inject(Heal())
+
+    def loss(self, probability: float) -> None:
+        """Messages between machines are lost with this probability."""
+        self.inject(Loss(probability))
+
+    def latency(self, distribution: Distribution) -> None:
+        """Messages between machines take this long."""
+        self.inject(Latency(distribution))
+
+    def duplicate(self, probability: float) -> None:
+        """Messages between machines arrive twice with this probability."""
+        self.inject(Duplicate(probability))
+
+    def disk_loss(self, machine: str | MachineHandle) -> None:
+        """A dead machine's disk is emptied."""
+        self.inject(DiskLoss(_name(machine)))
+
+    def inject(self, fault: Fault) -> None:
+        """Make a fault happen now; raises ``BadFault`` if it makes no sense in the present state."""
+        self._check_open()
+        if not isinstance(fault, Fault):
+            raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
+        self._engine.do(lambda: self._strike(fault))
+
+    def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
+        """Have these faults strike when they are due. One that makes no sense by then is skipped, and the trace says so."""
+        self._check_open()
+        schedule = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule))
+        self._check_schedule(schedule)
+        for moment, fault in schedule:
+            if isinstance(moment, Trigger):
+                self._arm(moment, fault)
+            else:
+                self._engine.at(moment, lambda fault=fault: self._strike_or_skip(fault))  # type: ignore[misc]
+
+    def _check_schedule(self, schedule: Schedule) -> None:
+        for _, fault in schedule:
+            for machine in fault.machines:
+                if machine != CLIENT:
+                    self.machine(machine)
+
+    def _arm(self, trigger: Trigger, fault: Fault) -> None:
+        seen = 0
+
+        def look(event: Event) -> None:
+            nonlocal seen
+            if not trigger.matches(event.kind, event.machine, event.node, event.data):
+                return
+            seen += 1
+            if seen == trigger.count:
+                self.trace.unwatch(look)
+                if trigger.after:
+                    self._engine.at(event.time + trigger.after, lambda: self._strike_or_skip(fault))
+                else:
+                    self._engine.soon(lambda: self._strike_or_skip(fault))
+
+        self.trace.watch(look)
+
+    def _strike_or_skip(self, fault: Fault) -> None:
+        try:
+            self._strike(fault)
+        except BadFault as error:
+            self._record("fault_skipped", None, {"fault": repr(fault), "reason": str(error)})
+
+    def _strike(self, fault: Fault) -> None:
+        """Check, make it real, record it; in this order, so that the trace never tells of what did not happen."""
+        after = self._check_fault(fault)
+        where = fault.machines[0] if after is not None else CLIENT
+        data = _fault_data(fault)
+        handle = self._handles.get(where)
+        if handle is not None and after is not None:
+            before = handle.state
+            handle.state = after
+            if isinstance(fault, Restart):
+                handle.incarnation += 1
+            if isinstance(fault, Slow):
+                handle.factor = float(fault.factor)
+            elif isinstance(fault, (Kill, Restart)):
+                handle.factor = 1.0
+        moment = self._engine.now
+        if isinstance(fault, Restart):  # before the nodes' own events, which it causes
+            self._record(fault.event, None, data, where)
+        try:
+            self._engine.apply(fault)
+        except BaseException:
+            if handle is not None and after is not None:
+                handle.state = before
+            raise
+        if not isinstance(fault, Restart):
+            self._record(fault.event, None, data, where)
+        self.schedule.add(max(0.0, moment), fault)
+
+    def _check_fault(self, fault: Fault) -> str | None:
+        """The state that the machine will be in, or None if the fault is not about one machine's state."""
+        if isinstance(fault, Partition):
+            for name in fault.machines:
+                if name != CLIENT:
+                    self.machine(name)
+            return None
+        if not fault.machines:
+            return None
+        handle = self.machine(fault.machines[0])
+        allowed = LIFECYCLE[handle.state]
+        if type(fault) not in allowed:
+            names = ", ".join(kind.__name__ for kind in allowed)
+            raise BadFault(f"{fault!r}: {handle.name} is {handle.state}; what can be done to it now: {names}")
+        if isinstance(fault, Slow) and fault.factor == 1:
+            return "alive"
+        if isinstance(fault, Resume) and handle.factor > 1:
+            return "slow"
+        return allowed[type(fault)]
+
+    def _machine_lost(self, name: str) -> None:
+        """The engine saw a machine die that nobody killed."""
+        handle = self._handles.get(name)
+        if handle is not None:
+            handle.state = "dead"
+
+    def _check_alive(self, name: str) -> None:
+        if not self._handles[name].alive:
+            raise MachineDead(f"{name} is dead; restart it: cluster.restart({name!r})")
+
+    # crashes, closing ------------------------------------------------------------------------------------------
+
+    def _raise_crash(self) -> None:
+        """An exception that nobody awaited reaches the user here."""
+        crashes = self._engine.take_crashes()
+        if crashes:
+            node, error = crashes[0]
+            others = f" ({len(crashes) - 1} more crashes are in the trace)" if len(crashes) > 1 else ""
+            story = self.trace.story(node, last=12)
+            raise NodeCrashed(
+                f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}{others}\n"
+                f"What it did last (engine={self.engine!r}, seed={self.seed}):\n{story}",
+                node,
+                story,
+            ) from error
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClusterClosed(
+                f"the cluster {self.name!r} is closed ({self._closed_because}); make a new one with Cluster(...), and what runs on it"
+            )
+
+    _closed_because = "close() was called"
+
+    def close(self) -> None:
+        """Release every process and thread. The trace stays readable."""
+        self._close("close() was called")
+
+    def _close(self, because: str) -> None:
+        with self._closing:
+            if self.closed:
+                return
+            self._closed_because = because
+            self.closed = True
+        self._engine.close()
+        _open.discard(self)
+        if _named.get(self.name) is self:
+            del _named[self.name]
+        for node, error in self._engine.take_crashes():
+            warnings.warn(f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}", stacklevel=3)
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # a person watching -----------------------------------------------------------------------------------------
+
+    def panel(self, **options: Any) -> Any:
+        """Machines, messages and faults to look at and click (needs a notebook)."""
+        from labkit_widgets import ClusterPanel
+
+        return ClusterPanel(self, **options)
+
+
+def _heard(_: Future) -> None:
+    """The operation object holds the result, so its failure is not unheard."""
+
+
+def _name(machine: str | MachineHandle) -> str:
+    return machine.name if isinstance(machine, MachineHandle) else machine
+
+
+def _group(machines: Any) -> tuple[str, ...]:
+    if isinstance(machines, (str, MachineHandle)):
+        machines = [machines]
+    return tuple(_name(machine) for machine in machines)
+
+
+def _fault_data(fault: Fault) -> dict[str, Any]:
+    data: dict[str, Any] = {"fault": repr(fault)}
+    match fault:
+        case Slow(_, factor):
+            data["factor"] = factor
+        case Partition(a, b, oneway):
+            data.update(a=list(a), b=list(b), oneway=oneway)
+        case Loss(probability) | Duplicate(probability):
+            data["probability"] = probability
+    return data
+
+
+def _machine_names(machines: int | Iterable[str]) -> list[str]:
+    if isinstance(machines, bool) or isinstance(machines, str):
+        raise ValueError(f"machines is a number >= 1 or a list of names, not {machines!r}")
+    if isinstance(machines, int):
+        if machines < 1:
+            raise ValueError(f"a cluster needs at least one machine, not {machines}")
+        return [f"m{number}" for number in range(1, machines + 1)]
+    names = list(machines)
+    if not names or len(set(names)) != len(names) or CLIENT in names or not all(isinstance(n, str) and n for n in names):
+        raise ValueError(f'machine names are different, not empty, and not {CLIENT!r}; got {names!r}')
+    return names
+
+
+def _make_engine(
+    kind: str, seed: int, network: Network, trace: Trace, cluster: Cluster, address: str | None, options: dict[str, Any]
+) -> Engine:
+    if kind == "sim":
+        if options or address is not None:
+            raise TypeError(f"the simulator has no option {', '.join(options) or 'address'}")
+        from labkit.runtime.sim import SimEngine
+
+        return SimEngine(seed, network, trace)
+    if kind == "ray":
+        from labkit.runtime.ray_engine import RayEngine
+
+        return RayEngine(seed, network, trace, cluster.name, address, weakref.WeakMethod(cluster._machine_lost), **options)
+    raise ValueError(f'engine is "ray" (real processes) or "sim" (virtual time), not {kind!r}')
+
+
+@atexit.register
+def _close_all() -> None:
+    for cluster in list(_open):
+        cluster.close()

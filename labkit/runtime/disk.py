@@ -1,0 +1,165 @@
+"""A machine's disk: what a crash keeps, and what it takes.
+
+A node sees a mapping. Writes go to memory until ``sync()``; a crash loses every write since. On the simulator the durable part is a
+dictionary of pickled values. On Ray it is a file of the machine, an append-only log of pickled records that ``sync()`` forces to the
+medium and a restarted process reads back; a torn record at its end (a crash in the middle of a write) is ignored.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from labkit.runtime.copying import copy_value, dumps
+
+__all__ = ["Disk", "DiskStore", "FileStore", "MemoryStore"]
+
+DELETED = b""  #: a record with this value says that the key is gone; a pickle is never empty
+
+
+class DiskStore:
+    """Where synced records of one node are kept: key to pickled value."""
+
+    def load(self) -> dict[Any, bytes]:
+        """All records, as after a restart."""
+        raise NotImplementedError
+
+    def append(self, records: list[tuple[Any, bytes]]) -> None:
+        """Make these durable, all or a prefix of them."""
+        raise NotImplementedError
+
+    def destroy(self) -> None:
+        """Lose everything."""
+        raise NotImplementedError
+
+
+class MemoryStore(DiskStore):
+    """The simulator's: survives the machine because the engine keeps it."""
+
+    def __init__(self) -> None:
+        self.records: dict[Any, bytes] = {}
+
+    def load(self) -> dict[Any, bytes]:
+        """All records."""
+        return dict(self.records)
+
+    def append(self, records: list[tuple[Any, bytes]]) -> None:
+        """Merge them in."""
+        for key, value in records:
+            if value == DELETED:
+                self.records.pop(key, None)
+            else:
+                self.records[key] = value
+
+    def destroy(self) -> None:
+        """Forget them."""
+        self.records.clear()
+
+
+class FileStore(DiskStore):
+    """Ray's: one log file."""
+
+    #: The log is rewritten when it holds this many times more records than keys, at the next start.
+    COMPACT_AT = 4
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def load(self) -> dict[Any, bytes]:
+        """Replay the log."""
+        if not self.path.exists():
+            return {}
+        memory = MemoryStore()
+        raw = io.BytesIO(self.path.read_bytes())
+        count = good = 0
+        while True:
+            try:
+                record = pickle.load(raw)
+            except (EOFError, pickle.UnpicklingError, AttributeError, IndexError, ValueError):
+                break
+            memory.append([record])
+            count += 1
+            good = raw.tell()
+        if good < len(raw.getbuffer()) or count > self.COMPACT_AT * (len(memory.records) + 1):
+            self._rewrite(memory.records)
+        return memory.records
+
+    def append(self, records: list[tuple[Any, bytes]]) -> None:
+        """Write at the end, and force it to the medium."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as log:
+            for record in records:
+                pickle.dump(record, log, protocol=5)
+            log.flush()
+            os.fsync(log.fileno())
+
+    def destroy(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+    def _rewrite(self, records: dict[Any, bytes]) -> None:
+        fresh = self.path.with_suffix(".new")
+        with fresh.open("wb") as log:
+            for record in records.items():
+                pickle.dump(record, log, protocol=5)
+            log.flush()
+            os.fsync(log.fileno())
+        fresh.replace(self.path)
+
+
+class Disk(MutableMapping[Any, Any]):
+    """A node's mapping on its machine's disk. Values are copied in and out."""
+
+    def __init__(self, store: DiskStore) -> None:
+        self._store = store
+        self._values: dict[Any, Any] | None = None
+        self._unsynced: dict[Any, None] = {}  #: keys written since the last sync, in order
+
+    def _all(self) -> dict[Any, Any]:
+        if self._values is None:
+            self._values = {key: pickle.loads(value) for key, value in self._store.load().items()}
+        return self._values
+
+    @property
+    def unsynced(self) -> tuple[Any, ...]:
+        """The keys that a crash would take back to their last synced value."""
+        return tuple(self._unsynced)
+
+    def sync(self) -> None:
+        """Make every write so far survive a crash."""
+        values = self._all()
+        records = [
+            (key, dumps(values[key]) if key in values else DELETED) for key in self._unsynced
+        ]
+        if records:
+            self._store.append(records)
+            self._unsynced.clear()
+
+    def crash(self) -> None:
+        """Lose what was not synced."""
+        self._values = None
+        self._unsynced.clear()
+
+    def __getitem__(self, key: Any) -> Any:
+        return copy_value(self._all()[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._all()[copy_value(key)] = copy_value(value)
+        self._unsynced[key] = None
+
+    def __delitem__(self, key: Any) -> None:
+        del self._all()[key]
+        self._unsynced[key] = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(self._all()))
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __repr__(self) -> str:
+        return f"Disk({len(self)} keys, {len(self._unsynced)} unsynced)"

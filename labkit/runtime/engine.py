@@ -1,0 +1,130 @@
+"""What an engine is: the one interface that ``Cluster`` uses, and nothing above ``Cluster`` knows which engine it has.
+
+Both engines share ``Machine`` (dispatch, timeouts, copies), ``Network``, ``Disk`` and ``Trace``. An engine adds where machines live, how messages travel
+between them, what time is, and how a fault becomes real.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from labkit.runtime.faults import Fault
+from labkit.runtime.loop import Future
+from labkit.runtime.machine import Machine, NodeSpec
+from labkit.runtime.network import Network
+from labkit.runtime.node import Node
+from labkit.runtime.trace import Trace
+
+__all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt"]
+
+#: The name of the user's own process as a machine, and of the node on it from which the user's calls come.
+CLIENT = "client"
+
+
+class Client(Node):
+    """The user's end of every call: a node without handlers on the machine ``client``."""
+
+
+class Engine(ABC):
+    """See the module's text. Every method may be called from any thread."""
+
+    kind: str  #: "sim" or "ray"
+    trace: Trace
+    network: Network
+    directory: dict[str, str]
+    client_machine: Machine
+    client: Node
+
+    @abstractmethod
+    def start(self, machines: list[str]) -> None:
+        """Bring up the machines. Raises ``EngineUnavailable`` if this engine cannot run here."""
+
+    @property
+    @abstractmethod
+    def now(self) -> float:
+        """Seconds since the cluster began."""
+
+    @abstractmethod
+    def pid(self, machine: str) -> int | None:
+        """The machine's process, if it has one."""
+
+    @abstractmethod
+    def spawn(self, machine: str, specs: list[NodeSpec]) -> None:
+        """Start nodes on a machine; all machines know their names when this returns."""
+
+    @abstractmethod
+    def remove(self, machine: str, node: str) -> None:
+        """Stop one node for good."""
+
+    @abstractmethod
+    def state(self, machine: str, node: str, attributes: tuple[str, ...]) -> dict[str, Any]:
+        """Copies of some attributes of a node."""
+
+    @abstractmethod
+    def apply(self, fault: Fault) -> None:
+        """Make the fault real; it is when this returns. ``Cluster`` has checked that it makes sense."""
+
+    @abstractmethod
+    def at(self, time: float, callback: Callable[[], None]) -> None:
+        """Call back at this time of the cluster."""
+
+    @abstractmethod
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call back as soon as the event being recorded is over."""
+
+    @abstractmethod
+    def do(self, action: Callable[[], Any]) -> Any:
+        """Run ``action`` where the client's loop runs, between two of its callbacks, and return what it returns."""
+
+    @abstractmethod
+    def wait(self, future: Future) -> None:
+        """Return once the future is resolved. Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole."""
+
+    @abstractmethod
+    def run(self, seconds: float) -> None:
+        """Let this much time pass."""
+
+    @abstractmethod
+    def step(self, events: int) -> None:
+        """Let the next events happen."""
+
+    @abstractmethod
+    def take_crashes(self) -> list[tuple[str, BaseException]]:
+        """Exceptions that nobody awaited, since last asked."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; harmless when called again."""
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """While inside, Ctrl-C only sets a flag, which the yielded function reads; a second Ctrl-C strikes at once.
+
+    A ``KeyboardInterrupt`` in the middle of a handler would leave that node half way through a change.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    hits: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        hits.append(number)
+        if len(hits) > 1:
+            raise KeyboardInterrupt
+
+    previous = signal.getsignal(signal.SIGINT)
+    if not callable(previous):  # ignored, or not Python's: leave it
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(hits)
+    finally:
+        signal.signal(signal.SIGINT, previous)

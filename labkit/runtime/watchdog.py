@@ -1,0 +1,92 @@
+"""Sees that a handler blocks its machine: the loop's step counter stands still while a callback is being run.
+
+One daemon thread per process looks at all loops a few times a second. What blocks is found in the stack of the thread that runs the loop.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable
+
+from labkit.runtime.loop import Loop
+
+__all__ = ["watch"]
+
+#: Real seconds that one callback may take.
+PATIENCE = 1.0
+LOOK_EVERY = 0.25
+
+Report = Callable[[float, str], None]
+
+
+class _Watched:
+    def __init__(self, loop: Loop, report: Report) -> None:
+        self.loop = weakref.ref(loop)
+        self.report = report
+        self.thread = 0
+        self.steps = -1
+        self.since = 0.0
+        self.reported = -1
+
+
+_watched: list[_Watched] = []
+_lock = threading.Lock()
+_thread: threading.Thread | None = None
+
+
+def watch(loop: Loop, report: Report) -> _Watched:
+    """Call ``report(seconds, where)``, from the watchdog's thread, once per callback of this loop that does not return.
+
+    Set ``.thread`` of the result to the identity of the thread that runs the loop.
+    """
+    global _thread
+    watched = _Watched(loop, report)
+    with _lock:
+        _watched.append(watched)
+        if _thread is None or not _thread.is_alive():
+            _thread = threading.Thread(target=_look, name="labkit-watchdog", daemon=True)
+            _thread.start()
+    return watched
+
+
+def unwatch(watched: _Watched) -> None:
+    """Stop watching."""
+    with _lock:
+        if watched in _watched:
+            _watched.remove(watched)
+
+
+def _look() -> None:
+    global _thread
+    while True:
+        time.sleep(LOOK_EVERY)
+        with _lock:
+            if not _watched:
+                _thread = None
+                return
+            watched = list(_watched)
+        now = time.monotonic()
+        for one in watched:
+            loop = one.loop()
+            if loop is None:
+                unwatch(one)
+            elif not loop.busy or loop.computing or loop.steps != one.steps:
+                one.steps, one.since = loop.steps, now
+            elif now - one.since > PATIENCE and one.reported != one.steps:
+                one.reported = one.steps
+                one.report(now - one.since, _where(one.thread))
+
+
+def _where(thread: int) -> str:
+    """The innermost frame outside this package that the thread is in."""
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "somewhere"
+    stack = traceback.extract_stack(frame)
+    own = [entry for entry in stack if "labkit/runtime" not in entry.filename.replace("\\", "/")]
+    entry = (own or stack)[-1]
+    return f"{entry.name} ({entry.filename}:{entry.lineno})"
