@@ -182,16 +182,16 @@ class Cluster:
             if older is not None:
                 older._close("replaced by a newer cluster of the same name")
         own = replace(network, blocked=set(network.blocked)) if network is not None else Network()
-        record = Trace(trace, trace_limit)
-        self._engine = _make_engine(engine, seed, own, record, self, address, engine_options)
+        self._engine = _make_engine(engine, seed, own, (trace, trace_limit), self, address, engine_options)
         self._handles = {machine: MachineHandle(self, machine) for machine in names}
-        record.meta.update(engine=self._engine.kind, seed=seed, machines=names, name=self.name)
+        self._engine.trace.meta.update(engine=self._engine.kind, seed=seed, machines=names, name=self.name)
         planned = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule or ()))
         self._check_schedule(planned)
         self._engine.start(names)
         if engine == "ray" or name is not None:
             _named[self.name] = self
         _open.add(self)
+        self._finalizer = weakref.finalize(self, self._engine.close)  # for a cluster that is forgotten, not closed
         if planned:
             self.play(planned)
         if pace is not None:
@@ -443,10 +443,8 @@ class Cluster:
         self._record("span_finished", number, data)
 
     def _record(self, kind: str, span: int | None, data: dict[str, Any], machine: str = CLIENT) -> None:
-        trace = self._engine.trace
-        if trace.on:
-            node = CLIENT if machine == CLIENT and span is not None else None
-            trace.record(self._engine.now, machine, node, kind, span, None, data)
+        node = CLIENT if machine == CLIENT and span is not None else None
+        self._engine.record(machine, node, kind, span, data)
 
     # time ------------------------------------------------------------------------------------------------------
 
@@ -551,7 +549,7 @@ class Cluster:
         self._check_open()
         if not isinstance(fault, Fault):
             raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
-        self._engine.do(lambda: self._strike(fault))
+        self._engine.exclusively(lambda: self._strike(fault))
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
         """Have these faults strike when they are due. One that makes no sense by then is skipped, and the trace says so."""
@@ -589,7 +587,7 @@ class Cluster:
 
     def _strike_or_skip(self, fault: Fault) -> None:
         try:
-            self._strike(fault)
+            self._engine.exclusively(lambda: self._strike(fault))
         except BadFault as error:
             self._record("fault_skipped", None, {"fault": repr(fault), "reason": str(error)})
 
@@ -619,6 +617,7 @@ class Cluster:
             raise
         if not isinstance(fault, Restart):
             self._record(fault.event, None, data, where)
+        self._engine.struck(fault)
         self.schedule.add(max(0.0, moment), fault)
 
     def _check_fault(self, fault: Fault) -> str | None:
@@ -747,18 +746,25 @@ def _machine_names(machines: int | Iterable[str]) -> list[str]:
 
 
 def _make_engine(
-    kind: str, seed: int, network: Network, trace: Trace, cluster: Cluster, address: str | None, options: dict[str, Any]
+    kind: str,
+    seed: int,
+    network: Network,
+    trace: tuple[str, int],
+    cluster: Cluster,
+    address: str | None,
+    options: dict[str, Any],
 ) -> Engine:
     if kind == "sim":
         if options or address is not None:
             raise TypeError(f"the simulator has no option {', '.join(options) or 'address'}")
         from labkit.runtime.sim import SimEngine
 
-        return SimEngine(seed, network, trace)
+        return SimEngine(seed, network, Trace(*trace))
     if kind == "ray":
-        from labkit.runtime.ray_engine import RayEngine
+        from labkit.runtime.ray_engine import RayEngine, SharedTrace
 
-        return RayEngine(seed, network, trace, cluster.name, address, weakref.WeakMethod(cluster._machine_lost), **options)
+        lost = weakref.WeakMethod(cluster._machine_lost)
+        return RayEngine(seed, network, SharedTrace(*trace), cluster.name, address, lost, **options)
     raise ValueError(f'engine is "ray" (real processes) or "sim" (virtual time), not {kind!r}')
 
 

@@ -83,6 +83,17 @@ class Engine(ABC):
         """Run ``action`` where the client's loop runs, between two of its callbacks, and return what it returns."""
 
     @abstractmethod
+    def exclusively(self, action: Callable[[], Any]) -> Any:
+        """Run ``action``, which applies a fault, while no other fault is being applied."""
+
+    @abstractmethod
+    def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
+        """Record an event of the client's; returns its ``seq``."""
+
+    def struck(self, fault: Fault) -> None:
+        """Called after a fault was applied and recorded."""
+
+    @abstractmethod
     def wait(self, future: Future) -> None:
         """Return once the future is resolved. Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole."""
 

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.runtime.errors import BadSchedule
-from labkit.runtime.network import Distribution, probability
+from labkit.runtime.errors import BadFault, BadSchedule
+from labkit.runtime.network import Distribution, Network, probability
 
 __all__ = [
     "DiskLoss",
@@ -35,6 +35,7 @@ __all__ = [
     "Schedule",
     "Slow",
     "Trigger",
+    "change_network",
     "when",
 ]
 
@@ -244,3 +245,21 @@ class Schedule:
         return f"Schedule([\n{lines}])"
 
     __repr__ = __str__
+
+
+def change_network(network: Network, fault: Fault) -> None:
+    """Faults that belong to the network, on any engine."""
+    match fault:
+        case Partition(a, b, oneway):
+            network.partition(a, b, oneway)
+        case Heal():
+            network.heal()
+        case Loss(probability):
+            network.loss = probability
+        case Duplicate(probability):
+            network.duplicate = probability
+        case Latency(distribution):
+            network.latency = distribution
+        case _:
+            raise BadFault(f"no engine knows how to apply {fault!r}")
+    network.changed()

@@ -24,7 +24,7 @@ from labkit.runtime.copying import copy_value
 from labkit.runtime.disk import DiskStore, MemoryStore
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, Deadlock, LabError
-from labkit.runtime.faults import DiskLoss, Duplicate, Fault, Heal, Kill, Latency, Loss, Partition, Pause, Restart, Resume, Slow
+from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
@@ -231,6 +231,17 @@ class SimEngine(Engine):
         with self._exclusive(inside_is_fine=True):
             return action()
 
+    def exclusively(self, action: Callable[[], Any]) -> Any:
+        """With the loop at rest."""
+        return self.do(action)
+
+    def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
+        """One event of the client's."""
+        with self._exclusive(inside_is_fine=True):
+            if not self.trace.on:
+                return 0
+            return self.trace.record(self.loop.now, machine, node, kind, span, None, data)
+
     def wait(self, future: Future) -> None:
         """Run the loop until it is resolved, or let the player do so."""
         if self._playing:
@@ -403,24 +414,6 @@ def hash_seed(seed: int, incarnation: int) -> int:
     from labkit.runtime.copying import stable_hash
 
     return stable_hash(seed, "incarnation", incarnation)
-
-
-def change_network(network: Network, fault: Fault) -> None:
-    """Faults that belong to the network, on any engine."""
-    match fault:
-        case Partition(a, b, oneway):
-            network.partition(a, b, oneway)
-        case Heal():
-            network.heal()
-        case Loss(probability):
-            network.loss = probability
-        case Duplicate(probability):
-            network.duplicate = probability
-        case Latency(distribution):
-            network.latency = distribution
-        case _:
-            raise LabError(f"no engine knows how to apply {fault!r}")
-    network.changed()
 
 
 def blocking_text(seconds: float, where: str) -> str:
