@@ -277,13 +277,12 @@ class Cluster:
             self._names[name] = 1
             names.append(name)
             batches.setdefault(home, []).append(NodeSpec(name, cls, tuple(args), dict(kwargs)))
-        for home, specs in batches.items():
-            try:
-                self._engine.spawn(home, specs)
-            except BaseException:
-                for spec in specs:
-                    self._names.pop(spec.name, None)
-                raise
+        try:
+            self._engine.spawn(batches)
+        except BaseException:
+            for name in names:
+                self._names.pop(name, None)
+            raise
         return names
 
     def _names_to_machines(self) -> Iterator[str]:

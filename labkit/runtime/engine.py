@@ -55,8 +55,8 @@ class Engine(ABC):
         """The machine's process, if it has one."""
 
     @abstractmethod
-    def spawn(self, machine: str, specs: list[NodeSpec]) -> None:
-        """Start nodes on a machine; all machines know their names when this returns."""
+    def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
+        """Start these nodes on these machines; every machine knows all their names before the first one starts."""
 
     @abstractmethod
     def remove(self, machine: str, node: str) -> None:

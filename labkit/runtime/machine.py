@@ -161,6 +161,7 @@ class Machine:
         self.directory = directory  #: every node ever started in the cluster, and its machine
         self.seed = seed
         self.nodes: dict[str, Node] = {}
+        self.coming: dict[str, list[Message]] = {}  #: nodes about to start here, and messages that came before them
         self.alive = True
         self.held: deque[tuple[Callable[[Any], None], Any]] | None = None  #: while paused: what would have run
         self.factor = 1.0  #: how many times slower than normal
@@ -191,6 +192,8 @@ class Machine:
         node._tasks = {}
         node.__init__(*spec.args, **spec.kwargs)  # type: ignore[misc]
         self.nodes[spec.name] = node
+        for early in self.coming.pop(spec.name, ()):
+            self.loop.call_soon(self.deliver, early)
         if self.trace.on:
             self.record(node.name, "node_started", {"cls": spec.cls.__name__})
         node.spawn(self._life(node))
@@ -411,6 +414,9 @@ class Machine:
             return
         node = self.nodes.get(target)
         if node is None:
+            if target in self.coming:
+                self.coming[target].append(message)
+                return
             self.dropped(message, f"{target} has stopped")
             return
         loop.span, loop.cause = span, cause

@@ -323,21 +323,25 @@ class RayEngine(Engine):
         actor = self.actors.get(machine)
         return actor.pid if actor is not None and not actor.expected_to_die else None
 
-    def spawn(self, machine: str, specs: list[NodeSpec]) -> None:
+    def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
         """Start nodes; every machine knows their names first."""
-        names = {spec.name: machine for spec in specs}
-        packed = pack([tuple(spec) for spec in specs], by_value=True)
+        names = {spec.name: machine for machine, specs in batches.items() for spec in specs}
+        packed = {
+            machine: pack([tuple(spec) for spec in specs], by_value=True) for machine, specs in batches.items()
+        }
 
-        async def run() -> Failure | None:
+        async def run() -> list[Failure | None]:
             self.directory.update(names)
             await self._tell("learn", names)
-            return await self.actors[machine].handle.spawn.remote(*packed)  # type: ignore[no-any-return]
+            starting = [self.actors[machine].handle.spawn.remote(*data) for machine, data in packed.items()]
+            return await asyncio.gather(*starting)
 
-        failure = self._await_machine(machine, run())
-        if failure is not None:
-            raise failure.to_exception()
-        for spec in specs:
-            self.specs[machine][spec.name] = spec
+        for failure in self._await_machine(" or ".join(batches), run()):
+            if failure is not None:
+                raise failure.to_exception()
+        for machine, specs in batches.items():
+            for spec in specs:
+                self.specs[machine][spec.name] = spec
 
     def _await_machine(self, machine: str, coro: Coroutine[Any, Any, Any]) -> Any:
         try:

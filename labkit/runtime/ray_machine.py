@@ -313,18 +313,25 @@ class MachineProcess:
         self._of().peers.update(peers)
 
     async def learn(self, directory: dict[str, str]) -> None:
-        """Names of nodes, and the machines they are on."""
-        self._of().directory.update(directory)
+        """Names of nodes that are about to start, and the machines they are on."""
+        machine = self._of()
+        machine.directory.update(directory)
+        for node, home in directory.items():
+            if home == machine.name:
+                machine.coming.setdefault(node, [])
 
     async def spawn(self, data: bytes, buffers: list[Any]) -> Failure | None:
         """Start nodes; the failure of the first that cannot be made."""
         machine = self._of()
+        specs = [NodeSpec(*spec) for spec in unpack((data, buffers))]
         try:
-            for spec in unpack((data, buffers)):
-                machine.start_node(NodeSpec(*spec))
+            for spec in specs:
+                machine.start_node(spec)
         except Exception as error:
             return Failure.of(error)
         finally:
+            for spec in specs:
+                machine.coming.pop(spec.name, None)
             machine.loop.pump()
         return None
 

@@ -163,15 +163,17 @@ class SimEngine(Engine):
         """None: its machines are objects."""
         return None
 
-    def spawn(self, machine: str, specs: list[NodeSpec]) -> None:
+    def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
         """Start nodes."""
         with self._exclusive():
-            for spec in specs:
-                self.directory[spec.name] = machine
-                self.specs[machine][spec.name] = spec
-                # as on Ray: the arguments are a copy
-                own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))
-                self.machines[machine].start_node(own)
+            for machine, specs in batches.items():
+                for spec in specs:
+                    self.directory[spec.name] = machine
+                    self.specs[machine][spec.name] = spec
+            for machine, specs in batches.items():
+                for spec in specs:  # as on Ray: the arguments are a copy
+                    own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))
+                    self.machines[machine].start_node(own)
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""

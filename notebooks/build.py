@@ -1,0 +1,64 @@
+"""Makes the notebooks from their sources: ``python notebooks/build.py [NAME …]``, or ``make notebooks``.
+
+Each notebook has one source, ``lectures/NAME.py`` in jupytext's percent format. This runs it from top to bottom in a fresh kernel and writes
+``lectures/NAME.ipynb`` with its outputs, which ``make test`` compares with those of another run. Saved widget state is left out: it would
+make the exported page blank, and each panel brings a static picture of itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+LECTURES = Path(__file__).parent / "lectures"
+#: Seconds for one cell; the first one of a Ray notebook may have to start Ray.
+CELL_TIMEOUT = 300
+KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
+
+
+def build(source: Path) -> Path:
+    """Run one source and write its notebook."""
+    notebook = jupytext.read(source, fmt="py:percent")
+    notebook.metadata = nbformat.from_dict({**KERNEL, "language_info": {"name": "python"}})
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"  # the same in every build, so that a difference is a real one
+        cell.metadata.pop("lines_to_next_cell", None)
+    NotebookClient(
+        notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}}
+    ).execute()
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times, which differ in every build
+    target = source.with_suffix(".ipynb")
+    nbformat.validate(notebook)
+    nbformat.write(notebook, target)
+    return target
+
+
+def main() -> int:
+    """Build the notebooks named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", help="such as 00-start; all if none is given")
+    names = parser.parse_args().names
+    sources = [LECTURES / f"{name}.py" for name in names] or sorted(LECTURES.glob("*.py"))
+    for source in sources:
+        if not source.is_file():
+            print(f"there is no {source.name} in {LECTURES}", file=sys.stderr)
+            return 2
+        try:
+            print(build(source), flush=True)
+        except CellExecutionError as error:
+            print(f"{source.name}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
