@@ -1,0 +1,56 @@
+# Bare `make` lists what there is.
+# Everything happens in .venv, which `lab` and `test` create; a second run finds it and is quick.
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+# Seconds that one cell of a notebook may take. Past that the whole notebook has failed.
+CELL_TIMEOUT ?= 180
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test lint format bench notebooks clean browser
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+lab: $(VENV)/installed  ## start JupyterLab with a Ray beside it, on the welcome notebook
+	@$(BIN)/labkit lab $(ARGS)
+
+test: $(VENV)/installed-dev browser  ## run every test: units, both engines, notebooks, browser
+	$(BIN)/python -m pytest $(ARGS)
+	@# Each cell's output is compared with the saved one. The plugin refuses what nbval would let pass.
+	$(BIN)/python -m pytest -p tests.project.strict_nbval --nbval --nbval-cell-timeout=$(CELL_TIMEOUT) \
+	    --timeout=1200 notebooks/lectures
+
+lint: $(VENV)/installed-dev  ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy labkit/runtime $(wildcard labkit/explore)
+
+format: $(VENV)/installed-dev  ## let ruff repair style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-dev browser  ## measure every speed claim beside its peer
+	$(BIN)/labkit bench $(ARGS)
+
+notebooks: $(VENV)/installed-dev  ## generate and run the lecture notebooks from their sources
+	$(BIN)/python notebooks/build.py $(ARGS)
+
+clean:  ## remove .venv and what the tools left behind
+	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
+
+browser: $(VENV)/installed-dev
+	@sh scripts/browser.sh $(BIN)/python
+
+# The stamps: older than pyproject.toml means that the dependencies may have changed.
+$(VENV)/installed: pyproject.toml scripts/venv.sh
+	@sh scripts/venv.sh $(VENV)
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml scripts/venv.sh
+	@sh scripts/venv.sh $(VENV)
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/installed

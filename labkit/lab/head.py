@@ -1,0 +1,146 @@
+"""The Ray that every notebook shares: one process that holds `ray.init`, until it is told to end.
+
+    python -m labkit.lab.head DIRECTORY
+
+`labkit lab` and the start script of Binder run this beside JupyterLab. A Ray takes ten seconds and 400 MB to
+start, so two notebooks should not pay twice; and it is this process, not `ray start`, so that ending it ends
+all of Ray's servers, and only those (`ray stop` ends every Ray on the machine).
+
+Ray 2.60 listens on every network interface, whatever address it is given, and runs code for whoever connects.
+So each head makes a fresh token, without which it answers nobody. Three files appear in DIRECTORY, readable
+by their owner only:
+
+    token         the secret
+    environment   `export NAME=value` lines for whoever wants to attach; written last, when Ray is ready
+    ray/          what Ray keeps: sockets and logs
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from labkit.lab.processes import Group, Stopped, die_with_parent, signals_ignored, stop_signals
+
+__all__ = ["environment", "main", "read_environment", "start_ray", "write_environment", "write_secret"]
+
+#: Bytes that the objects of all notebooks may take together. A pod of Binder has 2 GB for everything.
+OBJECT_STORE_BYTES = 200 * 1024 * 1024
+#: Ray starts one idle worker of 60 MB for each CPU it believes in. Machines are processes of their own and
+#: take shares of a CPU, so a small number costs no parallelism.
+MAX_CPUS = 4
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write a file that at no moment anybody else can read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+
+
+def environment(directory: Path, address: str | None = None) -> dict[str, str]:
+    """The variables by which a process finds this Ray and is let in."""
+    variables = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(directory / "token"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    return variables if address is None else {"RAY_ADDRESS": address, **variables}
+
+
+def read_environment(directory: Path) -> dict[str, str] | None:
+    """What `environment` holds, or None while Ray is not ready."""
+    try:
+        text = (directory / "environment").read_text()
+    except FileNotFoundError:
+        return None
+    exports = (word for line in text.splitlines() for word in shlex.split(line) if "=" in word)
+    return dict(word.split("=", 1) for word in exports)
+
+
+def start_ray(directory: Path) -> str:
+    """Start a Ray of our own, whatever else runs on this machine: its address."""
+    os.environ.update(environment(directory))
+    os.environ.pop("RAY_ADDRESS", None)
+    import ray
+
+    ray.init(
+        address="local",  # without it, Ray would join any other that runs here
+        num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=str(directory / "ray"),
+    )
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def write_environment(directory: Path, address: str) -> None:
+    """Announce a Ray that is ready; the file appears with all its lines."""
+    exports = [
+        f"export {name}={shlex.quote(value)}" for name, value in environment(directory, address).items()
+    ]
+    part = directory / "environment.part"
+    write_secret(part, "\n".join(exports) + "\n")
+    part.rename(directory / "environment")
+
+
+def hold(directory: Path) -> None:
+    """Start Ray, announce it in `directory`, and wait until a signal ends us."""
+    write_secret(directory / "token", secrets.token_hex(32))
+    write_environment(directory, start_ray(directory))
+    with stop_signals():  # again: ray.init has put a handler of its own in their place
+        while True:
+            time.sleep(3600)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the head until SIGTERM or Ctrl-C: the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m labkit.lab.head", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("directory", type=Path, help="an empty or new folder for the token and Ray's files")
+    parser.add_argument(
+        "--parent", type=int, help="the process with which to end; default: whoever started us"
+    )
+    options = parser.parse_args(arguments)
+    die_with_parent(options.parent or os.getppid())
+    directory: Path = options.directory.resolve()
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ray_processes = Group()
+    try:
+        with stop_signals():
+            hold(directory)
+    except Stopped:
+        return 0
+    except Exception as error:
+        print(f"Ray did not start: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        with signals_ignored():
+            _shut_down(directory, ray_processes)
+    return 0
+
+
+def _shut_down(directory: Path, ray_processes: Group) -> None:
+    # Ray ends its servers; the group, whatever a server left behind or a start-up cut short.
+    if "ray" in sys.modules:
+        with contextlib.suppress(Exception):
+            sys.modules["ray"].shutdown()
+    ray_processes.stop()
+    for name in ("environment", "environment.part", "token"):
+        (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / "ray", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
