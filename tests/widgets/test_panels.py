@@ -1,0 +1,371 @@
+"""Panels without a browser: what they show, what a click does, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ipywidgets.widgets.widget import _instances
+
+import labkit_widgets.opened as opened
+from labkit import Cluster
+from labkit.systems.chord import Chord
+from labkit_widgets import ClusterPanel, RingPanel, SpaceTimePanel
+from labkit_widgets.poller import POLLER
+
+
+def eventually(true: Callable[[], Any], what: str = "") -> None:
+    """Wait until something that another thread does has happened."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, f"still not: {what or true}"
+        time.sleep(0.005)
+
+
+def acted(panel: Any) -> None:
+    """Wait for the panel's worker threads, then show what they did."""
+    for thread in list(panel._work.values()):
+        thread.join(10)
+    panel.refresh()
+
+
+def states(panel: Any) -> dict[str, str]:
+    return {machine["name"]: machine["state"] for machine in panel.top.machines}
+
+
+# -- a click, and what it does --------------------------------
+
+
+def test_every_fault_is_one_click_and_is_recorded(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    for action, machine, state in (
+        ("kill", "m1", "dead"),
+        ("restart", "m1", "alive"),
+        ("pause", "m2", "paused"),
+        ("resume", "m2", "alive"),
+        ("slow", "m3", "slow"),
+        ("normal", "m3", "alive"),
+    ):
+        panel.act(action, machine=machine)
+        acted(panel)
+        assert (panel.error, states(panel)[machine]) == ("", state)
+    panel.act("loss", probability=0.2)
+    panel.act("latency", choice="0.01-0.02")
+    acted(panel)
+    panel.act("partition", side=["m1"], oneway=False)
+    acted(panel)
+    assert panel.network.network["loss"] == 0.2
+    assert panel.network.network["cut"]
+    panel.act("heal")
+    acted(panel)
+    assert not panel.network.network["cut"]
+    kinds = [type(fault).__name__ for _, fault in cluster.schedule]
+    assert kinds[:6] == ["Kill", "Restart", "Pause", "Resume", "Slow", "Slow"]
+    assert set(kinds[6:]) == {"Loss", "Latency", "Partition", "Heal"}
+
+
+def test_a_message_from_the_browser_reaches_the_action(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    panel.top._handle_custom_msg({"action": "kill", "machine": "m4"}, [])
+    acted(panel)
+    assert states(panel)["m4"] == "dead"
+
+
+def test_an_error_in_a_callback_is_shown_and_dismissed(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    panel.act("restart", machine="m1")
+    acted(panel)
+    assert panel.events.error.startswith("restart m1 failed: labkit.runtime.errors.BadFault")
+    panel.act("partition", side=[])
+    panel.refresh()
+    assert "tick at least one machine" in panel.events.error
+    panel.act("fly")
+    panel.refresh()
+    assert "this panel has no action 'fly'" in panel.events.error
+    panel.act("dismiss")
+    panel.refresh()
+    assert panel.events.error == ""
+
+
+def test_an_error_while_drawing_is_shown_and_the_panel_recovers(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    good = panel.frame
+    panel.frame = lambda position: 1 / 0  # type: ignore[assignment,method-assign]
+    panel.refresh()
+    assert "The panel could not be drawn: ZeroDivisionError" in panel.events.error
+    panel.frame = good  # type: ignore[method-assign]
+    panel.act("dismiss")
+    panel.refresh()
+    assert panel.events.error == ""
+
+
+def test_a_callback_returns_at_once_and_is_not_repeated(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    release, calls = threading.Event(), []
+
+    def slow(machine: str) -> None:
+        calls.append(machine)
+        release.wait(10)
+
+    panel.cluster = _Instead(cluster, kill=slow)
+    panel.act("kill", machine="m1")
+    panel.act("kill", machine="m1")
+    eventually(lambda: calls)
+    release.set()
+    acted(panel)
+    assert calls == ["m1"]
+    panel.cluster = cluster
+
+
+class _Instead:
+    """A cluster with some methods replaced."""
+
+    def __init__(self, cluster: Cluster, **methods: Any) -> None:
+        self._cluster = cluster
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cluster, name)
+
+
+# -- time --------------------------------
+
+
+def test_time_travel_and_back(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.run(1.0)
+    cluster.kill("m2")
+    cluster.run(1.0)
+    panel.refresh()
+    assert states(panel)["m2"] == "dead"
+    assert panel.top.clock["position"] is None
+    panel.act("seek", position=cluster.now - 1.5)
+    panel.refresh()
+    assert states(panel)["m2"] == "alive"
+    assert panel.top.clock["position"] == cluster.now - 1.5
+    panel.act("step", by=1)
+    panel.refresh()
+    assert panel.top.clock["position"] > cluster.now - 1.5
+    panel.act("live")
+    panel.refresh()
+    assert states(panel)["m2"] == "dead"
+    assert panel.top.clock["position"] is None
+
+
+def test_play_pause_and_speed_move_simulated_time(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    assert not panel.top.clock["playing"]
+    panel.act("speed", factor=2.0)
+    panel.act("play")
+    panel.refresh()
+    assert cluster.pace == 2.0
+    assert panel.top.clock["playing"]
+    panel.act("pause")
+    panel.refresh()
+    assert cluster.pace is None
+    assert panel.top.clock["position"] is None, "the run stands, and the panel is still live"
+
+
+def test_a_step_is_one_event(ring: Chord, cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    before = cluster.trace.count
+    panel.act("step", by=1)
+    acted(panel)
+    assert cluster.trace.count > before
+    panel.act("step", by=-1)
+    panel.refresh()
+    assert panel.top.clock["position"] is not None
+
+
+def test_a_replay_runs_to_the_end_and_is_live_again(ring: Chord, cluster: Cluster) -> None:
+    cluster.run(1.0)
+    panel = ClusterPanel(cluster, live=False)
+    panel.act("seek", position=cluster.now - 0.01)
+    panel.act("speed", factor=10.0)
+    panel.act("play")
+    panel.refresh()
+    eventually(lambda: (panel.refresh(), panel.top.clock["position"] is None)[1], "live again")
+
+
+@pytest.mark.slow
+def test_a_closed_cluster_can_still_be_looked_at(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.kill("m1")
+    cluster.close()
+    panel.refresh()
+    assert panel.events.error == ""
+    assert panel.top.clock["closed"]
+    assert states(panel)["m1"] == "dead"
+
+
+def test_the_run_so_far_as_code(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.kill("m2")
+    panel.act("code")
+    panel.refresh()
+    names: dict[str, Any] = {}
+    exec(panel.events.code, names)
+    with names["cluster"] as again:
+        assert (len(names["ring"].nodes), names["ring"].settings.successors) == (12, 4)
+        again.run(cluster.now)
+        assert not again.machine("m2").alive
+    panel.act("code", close=True)
+    panel.refresh()
+    assert panel.events.code == ""
+
+
+# -- the ring --------------------------------
+
+
+def test_a_lookup_is_told_and_replayed(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    panel.key.value = "lecture"
+    panel.lookup.click()
+    acted(panel)
+    found = ring.lookup("lecture")
+    assert panel.steps.steps["title"].startswith("Lookup of 'lecture' at ")
+    assert panel.steps.steps["items"][-1]["text"].startswith(f"'lecture' belongs to {found.owner} on m")
+    assert panel.stage.route["owner"] == found.owner
+    assert [hop["source"] for hop in panel.stage.route["hops"]]
+    assert any(link["id"] == "key" for link in panel.stage.scene["links"]) or panel.refresh() is None
+    before = panel.stage.route["id"]
+    panel.act("replay")
+    panel.refresh()
+    assert panel.stage.route["id"] != before
+
+
+def test_selecting_a_node_shows_its_fingers_and_it_can_leave(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    assert panel.leave.disabled
+    name = ring.nodes[3].name
+    panel.stage.selected = name
+    panel.refresh()
+    assert not panel.leave.disabled
+    assert any(link["cls"].startswith("finger") for link in panel.stage.scene["links"])
+    panel.leave.click()
+    acted(panel)
+    assert name not in ring.ids
+    assert name not in [mark["id"] for mark in panel.stage.scene["marks"]]
+    panel.join.click()
+    acted(panel)
+    assert panel.error == ""
+    assert len(ring.nodes) == 12
+
+
+def test_empty_keys_are_refused(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    panel.act("lookup", key="  ")
+    panel.refresh()
+    assert "type a key first" in panel.events.error
+
+
+def test_the_maintenance_is_switched_where_the_ring_can(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    switched: list[str] = []
+    panel.ring = _Instead(ring, switch=switched.append)  # type: ignore[arg-type]
+    panel.act("maintain", protocol="sigcomm2001")
+    acted(panel)
+    assert switched == ["sigcomm2001"]
+
+
+def test_hops_become_pulses_once(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    ring.lookup("key-1")
+    panel.refresh()
+    ids = [pulse["id"] for pulse in panel.stage.pulses["items"]]
+    assert ids
+    assert len(set(ids)) == len(ids)
+    panel.refresh()
+    assert [pulse["id"] for pulse in panel.stage.pulses["items"]] == ids, "sent again, not drawn again"
+
+
+# -- space and time --------------------------------
+
+
+def test_why_of_a_timeout_goes_back_to_the_fault(ring: Chord, cluster: Cluster) -> None:
+    cluster.kill("m2")
+    cluster.run(3.0)
+    panel = SpaceTimePanel(cluster, window=5.0, live=False)
+    lost = cluster.trace.filter(kind="timed_out")[-1]
+    panel.stage.selected = str(lost.seq)
+    panel.refresh()
+    assert panel.error == ""
+    assert panel.steps.steps["items"][0]["text"].endswith("m2 was killed")
+    panel.lanes.value = "machine"
+    panel.refresh()
+    names = {label["text"] for label in panel.stage.scene["labels"] if label["cls"] == "name"}
+    assert names <= {"client", "m1", "m2", "m3", "m4"}
+
+
+# -- life --------------------------------
+
+
+def test_unchanged_states_send_nothing(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    panel.refresh()
+    sent: list[str] = []
+    for widget in (panel.stage, panel.top, panel.numbers, panel.events, panel.steps, panel.checks):
+        widget.send_state = lambda key=None, _sent=sent: _sent.append(str(key))  # type: ignore[method-assign]
+    panel._moved = time.monotonic()  # the "standing" sign turns after a second, whatever the machine's speed
+    panel.refresh()
+    assert sent == []
+
+
+def test_one_thread_for_all_panels_and_none_after_the_last(ring: Chord, cluster: Cluster) -> None:
+    assert not POLLER.running
+    first, second = RingPanel(ring), ClusterPanel(cluster)
+    threads = [thread for thread in threading.enumerate() if thread.name == "labkit-panels"]
+    assert len(threads) == 1
+    first.close()
+    assert POLLER.running
+    second.close()
+    assert not POLLER.running
+    assert not threads[0].is_alive()
+
+
+def test_the_poller_shows_what_happens(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster)
+    cluster.kill("m3")
+    eventually(lambda: states(panel).get("m3") == "dead", "the panel shows the death")
+
+
+def test_a_panel_replaces_the_one_of_its_kind_and_cluster(ring: Chord, cluster: Cluster) -> None:
+    before = set(_instances)
+    panels = [RingPanel(ring) for _ in range(4)]
+    other = ClusterPanel(cluster)
+    assert [panel._closed for panel in panels] == [True, True, True, False]
+    assert not other._closed
+    panels[-1].close()
+    other.close()
+    panels[-1].close()
+    assert set(_instances) == before
+
+
+def test_a_rerun_cell_closes_what_its_last_run_opened(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ["cell-1", "run-1"]
+    monkeypatch.setattr(opened, "current_cell", lambda: tuple(run))
+    with Cluster(2, "sim") as second, Cluster(2, "sim") as third:
+        first_panel, beside = ClusterPanel(cluster, live=False), ClusterPanel(second, live=False)
+        assert not first_panel._closed, "two panels of one run of the cell"
+        run[1] = "run-2"
+        again = ClusterPanel(third, live=False)
+        assert first_panel._closed
+        assert beside._closed
+        assert not again._closed
+
+
+def test_a_panel_as_context_manager(cluster: Cluster) -> None:
+    with ClusterPanel(cluster) as panel:
+        assert POLLER.running
+    assert panel._closed
+    panel.refresh()
+
+
+def test_the_facades_open_panels(ring: Chord, cluster: Cluster) -> None:
+    assert isinstance(ring.panel(live=False), RingPanel)
+    assert isinstance(cluster.panel(live=False), ClusterPanel)

@@ -1,0 +1,401 @@
+// What stands around the stage: title, machines, clock and scrubber; the numbers; the events; the network's controls.
+//
+// Every element is made once and then only changed where the data changed, so that a button keeps its focus, and a click
+// in progress its button, while ten states a second arrive. What the person does goes to Python as one small message.
+
+function make(tag, cls = "", text = "", parent = null) {
+  const element = document.createElement(tag);
+  if (cls) element.className = cls;
+  if (text) element.textContent = text;
+  if (parent) parent.appendChild(element);
+  return element;
+}
+
+function button(label, name, act, parent) {
+  const element = make("button", "lk-button", label, parent);
+  element.type = "button";
+  element.setAttribute("aria-label", name);
+  element.title = name;
+  element.addEventListener("click", () => act(element));
+  return element;
+}
+
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+// Keeps the children of `parent` equal to a list, by key.
+function keyed(parent, items, key, create, change) {
+  const old = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  items.forEach((item, index) => {
+    const id = String(key(item));
+    let child = old.get(id);
+    old.delete(id);
+    if (!child) {
+      child = create(item);
+      child.dataset.key = id;
+    }
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] || null);
+    change(child, item);
+  });
+  for (const child of old.values()) child.remove();
+}
+
+const seconds = (t) => (t >= 100 ? t.toFixed(1) : t.toFixed(2)) + " s";
+
+const GLYPHS = {
+  circle: "M2,8a6,6 0 1 0 12,0a6,6 0 1 0 -12,0", square: "M2.5,2.5H13.5V13.5H2.5Z", diamond: "M8,1L15,8L8,15L1,8Z",
+  triangle: "M8,1.5L15,13.5H1Z", wedge: "M8,14.5L1,2.5H15Z", hexagon: "M4.5,1.8H11.5L15,8L11.5,14.2H4.5L1,8Z",
+  pentagon: "M8,1L15,6.4L12.3,14.5H3.7L1,6.4Z", star: "M8,.5L10,5.6L15.5,5.9L11.2,9.3L12.7,14.6L8,11.6L3.3,14.6L4.8,9.3L.5,5.9L6,5.6Z",
+};
+const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ dead" };
+
+// -- top: title, machines, clock ----------------------------------------------------------------------------------------
+
+function top(model, el, send) {
+  const bar = make("div", "lk-bar", "", el);
+  const heading = make("div", "lk-title", "", bar);
+  const name = make("strong", "", "", heading);
+  const facts = make("span", "lk-facts", "", heading);
+  const live = make("span", "lk-live", "", bar);
+  live.setAttribute("role", "status");
+  const chips = make("div", "lk-chips", "", el);
+  chips.setAttribute("role", "group");
+  chips.setAttribute("aria-label", "Machines");
+  const clock = make("div", "lk-clock", "", el);
+  clock.setAttribute("role", "group");
+  clock.setAttribute("aria-label", "Time");
+  const back = button("◂", "Step back", () => send("step", { by: -1 }), clock);
+  const play = button("", "Play", () => send(play.dataset.act), clock);
+  const step = button("▸", "Step", () => send("step", { by: 1 }), clock);
+  back.classList.add("square");
+  play.classList.add("square", "play");
+  step.classList.add("square");
+  const speed = make("select", "lk-select", "", clock);
+  speed.setAttribute("aria-label", "Speed");
+  speed.title = "Speed: simulated seconds per second";
+  speed.addEventListener("change", () => send("speed", { factor: Number(speed.value) }));
+  const slider = make("input", "lk-slider", "", clock);
+  slider.type = "range";
+  slider.step = "any";
+  slider.setAttribute("aria-label", "Position in time");
+  let dragging = false;
+  slider.addEventListener("pointerdown", () => (dragging = true));
+  for (const ended of ["pointerup", "pointercancel", "blur"]) slider.addEventListener(ended, () => (dragging = false));
+  let last = 0;
+  const seek = (event) => {
+    const now = performance.now();
+    if (event.type === "input" && now - last < 80) return; // the newest position counts; `change` sends the final one
+    last = now;
+    const ended = Number(slider.value) >= Number(slider.max) - 1e-9;
+    send("seek", { position: ended ? null : Number(slider.value) });
+  };
+  slider.addEventListener("input", seek);
+  slider.addEventListener("change", seek);
+  const time = make("output", "lk-time", "", clock);
+  const now = button("Back to live", "Back to live", () => send("live"), clock);
+  now.classList.add("lk-now");
+
+  function drawHead() {
+    const head = model.get("head");
+    say(name, head.title || "");
+    say(facts, head.facts || "");
+  }
+
+  function drawClock() {
+    const c = model.get("clock");
+    if (c.now === undefined) return;
+    const past = c.position !== null;
+    el.dataset.live = past ? "past" : "live";
+    live.className = `lk-live ${past ? "past" : c.closed ? "closed" : "live"}`;
+    say(live, past ? `◷ past: ${seconds(c.position)}` : c.closed ? "■ closed" : c.running ? "● live" : "● live, standing");
+    live.title = past ? "You are looking back; the run itself is not changed" : "You see the run as it is now";
+    play.textContent = c.playing ? "❚❚" : "▶";
+    play.dataset.act = c.playing ? "pause" : "play";
+    const words = past ? (c.playing ? "Pause the replay" : "Play from here") : c.playing ? "Pause" : "Play";
+    play.setAttribute("aria-label", words);
+    play.title = c.playing ? words : `${words}${c.closed ? " (the cluster is closed: only the past can be played)" : ""}`;
+    step.disabled = !past && !c.steps;
+    if (speed.dataset.all !== JSON.stringify(c.speeds)) {
+      speed.dataset.all = JSON.stringify(c.speeds);
+      speed.replaceChildren(...c.speeds.map((s) => new Option(`${s}×`, s)));
+    }
+    if (document.activeElement !== speed) speed.value = c.speed;
+    slider.min = c.start;
+    slider.max = Math.max(c.now, c.start + 1e-6);
+    if (!dragging) slider.value = past ? c.position : slider.max;
+    slider.setAttribute("aria-valuetext", past ? `${seconds(c.position)}, in the past` : `${seconds(c.now)}, now`);
+    say(time, `${seconds(past ? c.position : c.now)}`);
+    now.style.visibility = past ? "visible" : "hidden";
+    for (const each of chips.querySelectorAll("button.act")) each.disabled = past || c.closed;
+  }
+
+  function chip(machine) {
+    const element = make("div", "lk-chip");
+    element.setAttribute("role", "group");
+    const glyph = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    glyph.setAttribute("viewBox", "0 0 16 16");
+    glyph.setAttribute("aria-hidden", "true");
+    glyph.innerHTML = `<path d="${GLYPHS[machine.shape]}"/>`;
+    element.append(glyph);
+    make("b", "", machine.name, element);
+    make("span", "lk-state", "", element);
+    make("span", "lk-count", "", element);
+    const acts = make("span", "lk-acts", "", element);
+    for (const [first, second] of [["kill", "restart"], ["pause", "resume"], ["slow", "normal"]]) {
+      const act = button("", "", () => {
+        // Kill turns into Restart under the pointer: the second half of a double click must not undo the first.
+        if (performance.now() - (act.changed || -1e9) < 700) return;
+        send(act.dataset.act, { machine: machine.name });
+        element.dataset.pending = act.dataset.act;
+        say(element.querySelector(".lk-state"), PENDING[act.dataset.act]);
+        setTimeout(() => {
+          if (!element.dataset.pending) return;
+          delete element.dataset.pending;
+          drawMachines();
+        }, 6000);
+      }, acts);
+      act.classList.add("act", first);
+      act.dataset.first = first;
+      act.dataset.second = second;
+    }
+    return element;
+  }
+
+  const PENDING = { kill: "killing …", restart: "starting …", pause: "pausing …", resume: "resuming …", slow: "slowing …", normal: "…" };
+  const WORDS = { kill: "Kill", restart: "Restart", pause: "Pause", resume: "Resume", slow: "Slow", normal: "Normal speed" };
+
+  function drawMachines() {
+    const machines = model.get("machines");
+    chips.classList.toggle("many", machines.length > 8);
+    keyed(chips, machines, (m) => m.name, chip, (element, m) => {
+      const state = `${m.state}/${m.factor}/${m.incarnation}`;
+      if (element.dataset.pending && element.dataset.was !== state) delete element.dataset.pending;
+      element.dataset.was = state;
+      element.dataset.machine = m.name;
+      element.dataset.state = m.state;
+      element.style.setProperty("--lk-own", `var(--lk-c${m.colour % 8})`);
+      element.setAttribute("aria-label", `${m.name}, ${m.state}, ${m.nodes} nodes`);
+      const words = m.state === "slow" ? `◔ ${m.factor}× slower` : STATES[m.state];
+      if (!element.dataset.pending) say(element.querySelector(".lk-state"), words);
+      say(element.querySelector(".lk-count"), `${m.nodes} node${m.nodes === 1 ? "" : "s"}`);
+      element.title = m.pid ? `process ${m.pid}` : "";
+      const [kill, pause, slow] = element.querySelectorAll("button.act");
+      const on = { kill: m.state === "dead", pause: m.state === "paused", slow: m.factor !== 1 };
+      for (const [act, off] of [[kill, on.kill], [pause, on.pause], [slow, on.slow]]) {
+        const chosen = off ? act.dataset.second : act.dataset.first;
+        if (act.dataset.act === chosen) continue;
+        if (act.dataset.act) act.changed = performance.now();
+        act.dataset.act = chosen;
+        act.textContent = WORDS[chosen].replace(" speed", "");
+        act.setAttribute("aria-label", `${WORDS[chosen]} ${m.name}`);
+        act.title = `${WORDS[chosen]} ${m.name}`;
+      }
+      pause.hidden = m.state === "dead";
+      slow.hidden = m.state === "dead" || m.state === "paused";
+    });
+    drawClock();
+  }
+
+  return { head: drawHead, clock: drawClock, machines: drawMachines };
+}
+
+// -- numbers -----------------------------------------------------------------------------------------------------------
+
+function numbers(model, el) {
+  const list = make("div", "lk-numbers", "", el);
+  function create() {
+    const item = make("div", "lk-number");
+    item.setAttribute("role", "group");
+    make("div", "lk-name", "", item);
+    make("div", "lk-value", "", item);
+    make("div", "lk-theory", "", item);
+    return item;
+  }
+  function draw() {
+    keyed(list, model.get("numbers"), (n) => n.label, create, (item, n) => {
+      item.dataset.tone = n.tone;
+      item.dataset.number = n.label;
+      item.setAttribute("aria-label", n.label);
+      say(item.children[0], n.label);
+      say(item.children[1], n.value);
+      say(item.children[2], n.theory ? (/^(all|expected|½|0 )/.test(n.theory) ? `theory: ${n.theory}` : n.theory) : "\u00a0");
+    });
+  }
+  return { numbers: draw };
+}
+
+// -- events, error, the run as code ---------------------------------------------------------------------------------------
+
+const SIGNS = { fault: "✕", repair: "✓", trouble: "!", plain: "·" };
+
+function events(model, el, send) {
+  const error = make("div", "lk-error", "", el);
+  error.setAttribute("role", "alert");
+  const words = make("span", "", "", error);
+  button("✕", "Dismiss the error", () => send("dismiss"), error).classList.add("square");
+  const bar = make("div", "lk-bar", "", el);
+  make("span", "lk-heading", "Events", bar);
+  button("Copy the run as code", "Copy the run as code", () => send("code"), bar);
+  const code = make("div", "lk-code", "", el);
+  const area = make("textarea", "", "", code);
+  area.readOnly = true;
+  area.spellcheck = false;
+  area.setAttribute("aria-label", "The run so far, as a code cell");
+  const close = make("div", "lk-bar", "", code);
+  const note = make("span", "lk-facts", "", close);
+  button("Close", "Close the code", () => send("code", { close: true }), close);
+  const list = make("ol", "lk-events", "", el);
+  list.setAttribute("aria-label", "Last events, newest first");
+  list.tabIndex = 0;
+
+  function drawError() {
+    say(words, model.get("error"));
+    error.hidden = !model.get("error");
+  }
+
+  function drawCode() {
+    const text = model.get("code");
+    code.hidden = !text;
+    if (area.value === text) return;
+    area.value = text;
+    area.rows = Math.min(14, text.split("\n").length + 1);
+    if (!text) return;
+    area.focus();
+    area.select();
+    say(note, "Paste it into a cell (Ctrl+C copies it)");
+    navigator.clipboard?.writeText(text).then(() => say(note, "Copied: paste it into a cell"), () => {});
+  }
+
+  function drawLines() {
+    keyed(list, model.get("lines"), (l) => l.seq, () => {
+      const item = make("li", "");
+      make("span", "lk-when", "", item);
+      make("span", "lk-sign", "", item).setAttribute("aria-hidden", "true");
+      make("span", "lk-what", "", item);
+      return item;
+    }, (item, line) => {
+      item.dataset.tone = line.tone;
+      say(item.children[0], seconds(line.time));
+      say(item.children[1], SIGNS[line.tone] || "·");
+      say(item.children[2], line.text);
+    });
+  }
+
+  drawError();
+  drawCode();
+  return { error: drawError, code: drawCode, lines: drawLines };
+}
+
+// -- the steps of a lookup, in words ----------------------------------------------------------------------------------------
+
+function steps(model, el, send) {
+  const head = make("div", "lk-steps-head", "", el);
+  const list = make("ol", "lk-steps", "", el);
+  const again = button("Replay", "Replay", () => send("replay"), el);
+  function draw() {
+    const data = model.get("steps");
+    el.hidden = !data.title;
+    say(head, data.title || "");
+    keyed(list, data.items || [], (item) => `${data.id}:${item.number}`, () => {
+      const item = make("li", "");
+      make("span", "lk-step-number", "", item);
+      make("span", "lk-what", "", item);
+      return item;
+    }, (item, step) => {
+      item.dataset.tone = step.tone;
+      item.dataset.hop = step.number;
+      say(item.children[0], step.sign);
+      say(item.children[1], step.text);
+    });
+    again.hidden = !data.again;
+  }
+  return { steps: draw };
+}
+
+// -- invariants ---------------------------------------------------------------------------------------------------------
+
+function checks(model, el) {
+  const head = make("div", "lk-heading", "Invariants", el);
+  const list = make("ul", "lk-checks", "", el);
+  function draw() {
+    const items = model.get("checks");
+    head.hidden = !items.length;
+    keyed(list, items, (c) => c.name, () => make("li", ""), (item, c) => {
+      item.dataset.check = c.name;
+      item.dataset.holds = c.holds;
+      say(item, `${c.holds ? "✓" : "✕"} ${c.words}${c.holds ? "" : `: ${c.detail}`}`);
+    });
+  }
+  return { checks: draw };
+}
+
+// -- the network's controls ---------------------------------------------------------------------------------------------
+
+function network(model, el, send) {
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", "Network faults");
+  make("div", "lk-heading", "Network", el);
+  const lossRow = make("label", "lk-row", "Loss ", el);
+  const loss = make("input", "lk-slider", "", lossRow);
+  Object.assign(loss, { type: "range", min: 0, max: 50, step: 1, value: 0 });
+  loss.setAttribute("aria-label", "Loss in percent");
+  const percent = make("output", "lk-time", "0 %", lossRow);
+  loss.addEventListener("input", () => say(percent, `${loss.value} %`));
+  loss.addEventListener("change", () => send("loss", { probability: Number(loss.value) / 100 }));
+  const latencyRow = make("label", "lk-row", "Latency ", el);
+  const latency = make("select", "lk-select", "", latencyRow);
+  latency.setAttribute("aria-label", "Latency");
+  latency.addEventListener("change", () => latency.value && send("latency", { choice: latency.value }));
+  const cut = make("div", "lk-row wrap", "", el);
+  make("span", "", "Partition", cut);
+  const sides = make("span", "lk-sides", "", cut);
+  const onewayLabel = make("label", "lk-check", "", cut);
+  const oneway = make("input", "", "", onewayLabel);
+  oneway.type = "checkbox";
+  onewayLabel.append("one way");
+  const apply = button("Cut off", "Cut the chosen machines off from the others", () => {
+    const chosen = [...sides.querySelectorAll("input:checked")].map((box) => box.value);
+    send("partition", { side: chosen, oneway: oneway.checked });
+  }, cut);
+  const heal = button("Heal", "Heal all partitions", () => send("heal"), cut);
+
+  function draw() {
+    const data = model.get("network");
+    if (!data.machines) return;
+    keyed(sides, data.machines, (name) => name, (name) => {
+      const label = make("label", "lk-check");
+      const box = make("input", "", "", label);
+      box.type = "checkbox";
+      box.value = name;
+      label.append(name);
+      return label;
+    }, () => {});
+    if (document.activeElement !== loss) {
+      loss.value = Math.round(100 * data.loss);
+      say(percent, `${loss.value} %`);
+    }
+    if (!latency.options.length) latency.append(...data.latencies.map(([value, text]) => new Option(text, value)));
+    heal.disabled = !data.cut;
+    for (const each of [loss, latency, apply]) each.disabled = data.off;
+  }
+  return { network: draw };
+}
+
+const KINDS = { top, numbers, events, steps, network, checks };
+
+function render({ model, el }) {
+  const kind = model.get("kind");
+  el.classList.add("labkit-part", `labkit-${kind}`);
+  const send = (action, data = {}) => model.send({ action, ...data });
+  const draws = KINDS[kind](model, el, send);
+  for (const [name, draw] of Object.entries(draws)) {
+    model.on(`change:${name}`, draw);
+    draw();
+  }
+  return () => {
+    for (const [name, draw] of Object.entries(draws)) model.off(`change:${name}`, draw);
+  };
+}
+
+export default { render };

@@ -1,0 +1,241 @@
+"""`RingPanel`.
+
+A Chord ring, a lookup hop by hop, who holds the keys, what is broken and what was repaired.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+import ipywidgets
+
+from .base import Panel
+from .charts import Loads
+from .frames import ring as frames
+from .frames.ringfold import LookupView, RingReducer
+from .scene import Pulse, Scene
+from .scenes import ring_scene
+from .stage import Part, update
+from .story import checks, steps, told
+
+#: A hop is replayed for this long: a person can follow it.
+HOP_MS = 800
+#: After a replay the lookup stays on stage for this long before the panel follows another one, in seconds.
+REST = 3.0
+#: Maintenance protocols that can be chosen, with the words for each.
+MAINTENANCE = (("correct (Zave)", "correct"), ("as published (SIGCOMM 2001, Fig. 7)", "sigcomm2001"))
+
+
+class RingPanel(Panel):
+    """A Chord ring on a cluster."""
+
+    title: ClassVar[str] = "Chord ring"
+
+    def __init__(self, ring: Any, *, live: bool = True) -> None:
+        self.ring = ring
+        self._followed: LookupView | None = None
+        self._wanted: tuple[int, float] | None = None  # the id of the key that was asked for, and when
+        self._typed = ""
+        self._replays = 0
+        self._until = 0.0  # when the replay on stage ends, on the wall clock
+        self._answer = (-1, "")  # a key's id, and what the ring said about it
+        super().__init__(ring.cluster, live=live)
+
+    # -- widgets --------------------------------------------------------
+
+    def side(self) -> list[ipywidgets.Widget]:
+        """Lookup and its steps, key load, maintenance, members."""
+        self.steps = Part(kind="steps")
+        self.steps.on_action(self.act)
+        self.key = ipywidgets.Text(
+            placeholder="a key, for example lecture", description="Key", continuous_update=False
+        )
+        self.lookup = ipywidgets.Button(
+            description="Lookup", button_style="primary", tooltip="Look the key up"
+        )
+        self.join = ipywidgets.Button(description="Join a node", tooltip="A new node joins the ring")
+        self.leave = ipywidgets.Button(
+            description="Selected node leaves", tooltip="The selected node leaves the ring in order"
+        )
+        self.maintenance = ipywidgets.Dropdown(
+            options=MAINTENANCE, description="Maintenance", value=getattr(self.ring, "maintenance", "correct")
+        )
+        self.maintenance.disabled = not hasattr(self.ring, "switch")
+        for box in (self.key, self.maintenance):
+            box.style.description_width = "initial"
+        self.lookup.on_click(lambda _button: self.act("lookup", key=self.key.value))
+        self.join.on_click(lambda _button: self.act("join"))
+        self.leave.on_click(lambda _button: self.act("leave", node=self.stage.selected))
+        self.maintenance.observe(lambda change: self.act("maintain", protocol=change["new"]), "value")
+        self.loads = Loads()
+        rows = [[self.key, self.lookup], [self.maintenance], [self.join, self.leave]]
+        ask, keep, members = (ipywidgets.Box(row) for row in rows)
+        for form in (ask, keep, members):
+            form.add_class("labkit-form")
+        return [ask, self.steps, *self.loads.widgets, keep, members]
+
+    def below(self) -> list[ipywidgets.Widget]:
+        """The ring's health against the invariants."""
+        self.checks = Part(kind="checks")
+        return [self.checks]
+
+    # -- frame --------------------------------------------------------
+
+    def reducer(self) -> RingReducer:
+        """Chord's events."""
+        return RingReducer()
+
+    def frame(self, position: float | None) -> frames.RingFrame:
+        """The ring at a position."""
+        replicas = getattr(getattr(self.ring, "settings", self.ring), "replicas", 1)
+        return frames.frame(
+            self.cluster.trace,
+            position,
+            history=self.history,
+            bits=self.ring.bits,
+            replicas=replicas,
+            ids=dict(self.ring.ids),
+        )
+
+    def scene(self, frame: frames.RingFrame) -> Scene:
+        """The circle, the fingers of the selected node, the key that is looked up."""
+        view = self._followed
+        key = None if view is None or time.monotonic() > self._until else (view.key, view.key_id)
+        return ring_scene(frame, self.stage.selected or None, key)
+
+    def facts(self, frame: frames.RingFrame) -> str:
+        """Cluster, engine, seed, maintenance."""
+        return f"{super().facts(frame)} · maintenance: {getattr(self.ring, 'maintenance', 'correct')}"
+
+    def pulses(self, frame: frames.RingFrame, since: float, scene: Scene) -> tuple[list[Pulse], int]:
+        """The hops of all lookups since the last refresh."""
+        if not self.position.live and not self.position.replaying:
+            return [], 0
+        known = {mark.id for mark in scene.marks}
+        fresh = [hop for hop in frame.hops if hop.time > since and {hop.source, hop.target} <= known]
+        return [
+            Pulse(
+                hop.seq,
+                hop.source,
+                hop.target,
+                "lost" if hop.timed_out else "hop",
+                f"{hop.source} to {hop.target}",
+            )
+            for hop in fresh
+        ], 0
+
+    def caption(self, frame: frames.RingFrame, left_out: int) -> str:
+        """What the moving dots are."""
+        if self._followed is not None and self._followed.end is not None:
+            real = 1000 * (self._followed.end - self._followed.start)
+            return f"the lookup is shown hop by hop, {HOP_MS / 1000:g} s each; really it took {real:.0f} ms"
+        return "dots: hops of lookups, slowed down to be seen"
+
+    def show(self, frame: frames.RingFrame) -> None:
+        """The lookup's steps, the key load, what can be clicked."""
+        self._follow(frame)
+        view = self._followed
+        over = self.position.live and time.monotonic() > self._until
+        route = told(view, self._replays, HOP_MS, not self.position.live, over) if view is not None else {}
+        update(self.stage, route=route)
+        key_id, answer = self._answer
+        said = answer if view is not None and view.key_id == key_id else ""
+        update(self.steps, steps=steps(view, frame, self._replays, said))
+        update(self.checks, checks=checks(frame))
+        living = [node for node in frame.nodes if node.state != "dead"]
+        self.loads.show([node.own for node in living], [node.copies for node in living])
+        off = not self.position.live or self._gone()
+        chosen = frame.node(self.stage.selected)
+        update(self.lookup, disabled=off or self._busy("lookup"))
+        update(self.join, disabled=off or self._busy("join"))
+        update(self.leave, disabled=off or chosen is None or chosen.state == "dead" or self._busy("leave"))
+
+    # -- which lookup is on stage --------------------------------------------------------
+
+    def _follow(self, frame: frames.RingFrame) -> None:
+        """Show the lookup that was asked for; in between, one of those that others make, each to its end."""
+        now = time.monotonic()
+        asked = self._asked(frame)
+        if asked is not None and (
+            self._followed is None or asked.number != self._followed.number or asked != self._followed
+        ):
+            self._take(asked, now)
+            if asked.end is not None:
+                self._wanted = None
+        elif not self.position.live:
+            past = [view for view in frame.lookups if view.end is not None]
+            if past and (self._followed is None or past[-1].number != self._followed.number):
+                self._take(past[-1], now)
+        elif self._wanted is None and now > self._until:
+            fresh = [view for view in frame.lookups if view.end is not None and view.end > frame.time - 1.0]
+            if fresh and (self._followed is None or fresh[-1].number != self._followed.number):
+                self._take(fresh[-1], now)
+
+    def _asked(self, frame: frames.RingFrame) -> LookupView | None:
+        if self._wanted is None:
+            return None
+        key_id, since = self._wanted
+        return next((v for v in reversed(frame.lookups) if v.key_id == key_id and v.start >= since), None)
+
+    def _take(self, view: LookupView, now: float) -> None:
+        if self._followed is None or self._followed.number != view.number:
+            self._replays += 1
+        self._followed = view
+        self._until = now + len(view.hops) * HOP_MS / 1000 + REST
+
+    def code(self) -> str:
+        """The cluster, its faults and the ring as code."""
+        settings = self.ring.settings
+        first = self.frame(self.history.span[0]).nodes or self.ring.ids
+        options = {
+            name: getattr(settings, name)
+            for name in ("bits", "successors", "replicas", "routing", "stabilize_every")
+        }
+        words = ", ".join(f"{name}={value!r}" for name, value in options.items())
+        return (
+            f"{super().code()}\nfrom labkit.systems.chord import Chord\n\n"
+            f"ring = Chord(cluster, nodes={len(first)}, {words}, maintenance={self.ring.maintenance!r})\n"
+        )
+
+    # -- actions --------------------------------------------------------
+
+    def _busy(self, key: str) -> bool:
+        return key in self._work and self._work[key].is_alive()
+
+    def on_lookup(self, key: str) -> None:
+        """Look a key up in a worker thread; the hops come from the trace."""
+        key = key.strip()
+        if not key:
+            raise ValueError("type a key first, for example lecture")
+        self._typed = key
+        self._wanted = (self.ring.key_id(key), self.cluster.now)
+        self.later("lookup", lambda: self.ring.lookup(key), self._answered)
+
+    def _answered(self, found: Any) -> None:
+        home = self.cluster.nodes.get(found.owner, "?")
+        self._answer = (found.key_id, f"{self._typed!r} belongs to {found.owner} on {home}")
+
+    def on_replay(self) -> None:
+        """Replay the lookup on stage."""
+        if self._followed is not None:
+            self._replays += 1
+            self._until = time.monotonic() + len(self._followed.hops) * HOP_MS / 1000 + REST
+
+    def on_join(self) -> None:
+        """A new node joins."""
+        self.later("join", self.ring.join)
+
+    def on_leave(self, node: str) -> None:
+        """The selected node leaves in order."""
+        if not node:
+            raise ValueError("select the node that is to leave: click it on the ring")
+        self.later("leave", lambda: self.ring.leave(node))
+
+    def on_maintain(self, protocol: str) -> None:
+        """Switch the maintenance protocol."""
+        if not hasattr(self.ring, "switch"):
+            raise ValueError(
+                f'this ring keeps its maintenance; make one with Chord(cluster, maintenance="{protocol}")'
+            )
+        self.later("maintenance", lambda: self.ring.switch(protocol))

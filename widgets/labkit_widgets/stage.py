@@ -1,0 +1,79 @@
+"""The widgets that reach the browser: a `Stage` that draws scenes and a `Part` for everything around it.
+
+Both are thin: their traits are plain data made by pure functions, and the module beside each draws them.
+Panels set traits from one thread only, and only when they changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets as t
+
+_HERE = Path(__file__).parent
+
+
+def _source(*names: str) -> str:
+    """Several files as one ES module.
+
+    The browser is given text, so an import between them could not be resolved.
+    """
+    return "\n".join((_HERE / name).read_text(encoding="utf8") for name in names)
+
+
+class Stage(anywidget.AnyWidget):
+    """A scene, with messages that move along it."""
+
+    _esm = _source("movers.js", "stage.js")
+    _css = _source("stage.css")
+
+    scene = t.Dict().tag(sync=True)
+    #: `{"epoch": n, "items": [...]}`: a new epoch (another position) makes what still moves vanish.
+    pulses = t.Dict({"epoch": 0, "items": []}).tag(sync=True)
+    #: A lookup to replay hop by hop; empty for none.
+    route = t.Dict().tag(sync=True)
+    caption = t.Unicode("").tag(sync=True)
+    #: The mark that the person chose, "" for none: the one trait that the browser writes.
+    selected = t.Unicode("").tag(sync=True)
+
+
+class Part(anywidget.AnyWidget):
+    """A piece of a panel's frame.
+
+    The top with machines and clock, the numbers, the events, or the network's controls.
+    """
+
+    _esm = _source("parts.js")
+    _css = _source("parts.css")
+
+    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks")).tag(sync=True)
+    head = t.Dict().tag(sync=True)
+    machines = t.List().tag(sync=True)
+    clock = t.Dict().tag(sync=True)
+    numbers = t.List().tag(sync=True)
+    lines = t.List().tag(sync=True)
+    network = t.Dict().tag(sync=True)
+    steps = t.Dict().tag(sync=True)
+    checks = t.List().tag(sync=True)
+    error = t.Unicode("").tag(sync=True)
+    code = t.Unicode("").tag(sync=True)
+
+    def on_action(self, act: Callable[..., None]) -> None:
+        """Call `act(action, **data)` for everything the person does in this part."""
+
+        def receive(_widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+            act(content.pop("action"), **content)
+
+        self.on_msg(receive)
+
+
+def update(widget: Any, **values: Any) -> None:
+    """Set the traits that changed, in one message."""
+    changed = {name: value for name, value in values.items() if getattr(widget, name) != value}
+    if changed and widget.comm is not None:
+        with widget.hold_sync():
+            for name, value in changed.items():
+                setattr(widget, name, value)

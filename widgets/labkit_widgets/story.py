@@ -1,0 +1,97 @@
+"""A lookup told step by step: for the stage as a route, for the list beside it in words. Pure functions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .frames.ring import RingFrame
+from .frames.ringfold import Hop, LookupView
+
+
+def told(
+    view: LookupView, replay: int, ms: int, standing: bool = False, over: bool = False
+) -> dict[str, Any]:
+    """The route that the stage replays: one entry a hop."""
+    return {
+        "id": f"{view.number}.{replay}",
+        "ms": ms,
+        "standing": standing,
+        "over": over,
+        "owner": view.owner,
+        "hops": [
+            {"source": hop.source, "target": hop.target, "lost": hop.timed_out, "text": _words(number, hop)}
+            for number, hop in enumerate(view.hops, 1)
+        ],
+    }
+
+
+def _words(number: int, hop: Hop) -> str:
+    return f"hop {number}: {hop.source} asks {hop.target}" + (
+        ", which does not answer" if hop.timed_out else ""
+    )
+
+
+def steps(view: LookupView | None, frame: RingFrame, replay: int, answer: str = "") -> dict[str, Any]:
+    """The list beside the stage: where the lookup began, every hop, what it found."""
+    if view is None:
+        return {}
+    places = {node.name: node.machine for node in frame.nodes}
+    dead = {node.name for node in frame.nodes if node.state == "dead"}
+    items = [_item(0, "▸", f"starts at {_where(view.origin, places)}", "plain")]
+    for number, hop in enumerate(view.hops, 1):
+        items.append(_step(number, hop, places, dead))
+    if view.end is not None:
+        count = (
+            f"{view.counted} hop{'s' if view.counted != 1 else ''}" if view.counted is not None else "done"
+        )
+        lost = f", {view.timeouts} timeout{'s' if view.timeouts != 1 else ''}" if view.timeouts else ""
+        took = f"{1000 * (view.end - view.start):.0f} ms"
+        words = answer or f"belongs to {_where(view.owner or '?', places)}"
+        items.append(_item(len(view.hops) + 1, "✓", f"{words}: {count}{lost}, {took}", "good"))
+    else:
+        items.append(_item(len(view.hops) + 1, "…", "under way", "plain"))
+    title = f"Lookup of {view.key!r} at {_place(view.key_id, frame.bits)}"
+    return {"id": f"{view.number}.{replay}", "title": title, "items": items, "again": view.end is not None}
+
+
+def _step(number: int, hop: Hop, places: dict[str, str], dead: set[str]) -> dict[str, Any]:
+    target = _where(hop.target, places)
+    if hop.timed_out:
+        why = "its machine is dead" if hop.target in dead else "it may be dead, or slow: nobody can tell"
+        return _item(number, "✕", f"{target} does not answer ({why})", "trouble")
+    if hop.source == hop.target:
+        return _item(number, str(number), f"{target} owns the key itself: the last step", "plain")
+    way = {"finger": "by a finger", "successor": "its successor"}.get(hop.via, hop.via)
+    words = (
+        f"{hop.source} → {target}" + (f", {way}" if way else "") + ("; the last step" if hop.final else "")
+    )
+    return _item(number, str(number), words, "plain")
+
+
+def _item(number: int, sign: str, text: str, tone: str) -> dict[str, Any]:
+    return {"number": number, "sign": sign, "text": text, "tone": tone}
+
+
+def _where(node: str, places: dict[str, str]) -> str:
+    return f"{node} ({places[node]})" if places.get(node) else node
+
+
+def _place(key_id: int, bits: int) -> str:
+    """Where on the circle: an identifier says nothing, a clock face does."""
+    turn = 12 * key_id / 2**bits
+    return f"{int(turn) or 12}:{int(turn % 1 * 60):02d} on the circle"
+
+
+def checks(frame: RingFrame) -> list[dict[str, Any]]:
+    """The invariants, each with its name in words; ids in the details become the nodes' names."""
+    names = {str(node.id): node.name for node in frame.nodes}
+    return [
+        {
+            "name": name,
+            "words": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize(),
+            "holds": holds,
+            "detail": re.sub(r"\d+", lambda found: names.get(found[0], found[0]), detail),
+        }
+        for name, holds, detail in frame.verdicts
+    ]
