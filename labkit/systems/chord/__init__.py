@@ -1,0 +1,48 @@
+"""Chord: a scalable peer-to-peer lookup service (Stoica et al., SIGCOMM 2001), and its correct version (Zave).
+
+Begin with ``model.py``, the programming model: a dictionary on a ring. ``nodes.py`` and what it builds on is the architecture:
+
+====================  =======================================================================================
+``ids.py``            the identifier circle: SHA-1, intervals
+``routing.py``        lookups: fingers, recursive and iterative, detours round dead nodes
+``store.py``          keys and their copies: writing, moving, repairing
+``nodes.py``          a member: starting, leaving, fingers, sampling
+``correct.py``        ring maintenance by Zave's protocol
+``sigcomm2001.py``    ring maintenance as in the paper's Fig. 7
+``client.py``         the programs a user's client runs
+``single.py``         the same ring on one thread: the oracle
+``invariants.py``     what must hold, as predicates; ``trace_checks.py`` applies them to a recorded run
+``model_check.py``    every interleaving of a small ring
+``experiments.py``    the paper's evaluation, reproduced in the simulator
+====================  =======================================================================================
+
+Modelled: consistent hashing, successor ring, fingers, joining and leaving, successor lists, both maintenance protocols, replication on
+the successor list, virtual nodes. Left out: proximity neighbour selection, security, and caching along the lookup path.
+"""
+
+from .client import Lookup, Stored
+from .health import Health
+from .ids import Peer, identifier
+from .model import Chord, NodeHandle
+from .nodes import ChordNode
+from .correct import CorrectChordNode
+from .routing import LookupFailed
+from .sigcomm2001 import Sigcomm2001ChordNode
+from .single import IdealRing
+from .store import NotResponsible
+
+__all__ = [
+    "Chord",
+    "ChordNode",
+    "CorrectChordNode",
+    "Health",
+    "IdealRing",
+    "Lookup",
+    "LookupFailed",
+    "NodeHandle",
+    "NotResponsible",
+    "Peer",
+    "Sigcomm2001ChordNode",
+    "Stored",
+    "identifier",
+]

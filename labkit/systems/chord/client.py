@@ -1,0 +1,184 @@
+"""The user's side of the ring: programs that a client runs against it, on either engine.
+
+A client is no member. It asks any member, its *gateway*, to look a key up, and then talks to the owner. When something does not
+answer it cannot know whether the request was carried out, so every request here may be repeated: a write carries its version, made
+once by the client from the version it has read, and the same write twice is one write.
+
+Use these inside ``cluster.submit``, to have many operations under way at once::
+
+    async def program(client):
+        return await gather(*[ring.client_lookup(client, key) for key in keys])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
+from labkit.runtime.node import Node
+from labkit.runtime.sync import gather
+
+from .ids import Peer
+from .routing import Found, LookupFailed, NotAMember
+from .store import Copy, NotResponsible, Version
+
+if TYPE_CHECKING:
+    from .model import Chord
+
+__all__ = ["ClientPrograms", "Lookup", "Stored"]
+
+#: Seconds (times the ring's timeout) a client waits for a gateway or an owner before it turns to another.
+PATIENCE = 8
+
+#: What a client repeats, after asking for the owner anew.
+AGAIN = (Timeout, NotResponsible, NotAMember, LookupFailed, UnknownNode)
+
+#: Operations of one bulk call that are under way at the same time.
+CONCURRENCY = 16
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """How one lookup went. ``path`` holds the nodes asked, from the origin to the key's predecessor; ``hops`` is
+    the paper's path length, the steps between them, *without* the last one to the owner."""
+
+    key: Any
+    key_id: int
+    owner: str
+    path: tuple[str, ...]
+    hops: int
+    timeouts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How one write went: how many replicas hold it, of how many wanted."""
+
+    key: Any
+    owner: str
+    replicas: int
+    wanted: int
+    version: Version = field(repr=False)
+
+
+class ClientPrograms:
+    """The async operations of a ring; mixed into ``Chord``."""
+
+    async def client_lookup(self: Chord, client: Node, key: Any, origin: str | None = None, retry: bool = True) -> Lookup:
+        """Look a key up, from a given member or any. Without ``retry`` one failure is an error."""
+        key_id = self.key_id(key)
+        begun = client.now
+
+        async def once() -> Found:
+            gateway = origin or self._gateway(client)
+            return Found.of(await client.call(gateway, "lookup", key, key_id, timeout=self._patience))
+
+        found = await (self._again(client, f"lookup of {key!r}", once) if retry else once())
+        hops = len(found.path) - 1
+        return Lookup(key, key_id, found.owner.name, found.path, hops, found.timeouts, client.now - begun)
+
+    async def client_get(self: Chord, client: Node, key: Any) -> Any:
+        """The value of a key; raises ``KeyError``."""
+        copy = await self._fetch(client, key)
+        if copy is None or copy.deleted:
+            raise KeyError(key)
+        return copy.value
+
+    async def client_put(self: Chord, client: Node, key: Any, value: Any) -> Stored:
+        """Write a value at the key's owner."""
+        return await self._write(client, key, value, deleted=False)
+
+    async def client_delete(self: Chord, client: Node, key: Any) -> Stored:
+        """Write the key's tombstone; raises ``KeyError`` if there is no value."""
+        copy = await self._fetch(client, key)
+        if copy is None or copy.deleted:
+            raise KeyError(key)
+        return await self._write(client, key, None, deleted=True)
+
+    async def client_many(
+        self: Chord, client: Node, operation: Callable[[Node, Any], Awaitable[Result]], items: Iterable[Any]
+    ) -> list[Result]:
+        """``operation(client, item)`` for every item, some at the same time; results in order."""
+        todo = list(enumerate(items))[::-1]
+        results: dict[int, Result] = {}
+
+        async def worker() -> None:
+            while todo:
+                index, item = todo.pop()
+                results[index] = await operation(client, item)
+
+        await gather(*[worker() for _ in range(min(CONCURRENCY, len(todo)))])
+        return [results[index] for index in sorted(results)]
+
+    async def client_reports(self: Chord, client: Node, keys: bool = False) -> dict[str, dict[str, Any]]:
+        """What every member that answers says about itself."""
+        names = [node.name for node in self.nodes if node.alive]
+        calls = [client.call(name, "report", keys, timeout=self._patience) for name in names]
+        answers = await gather(*calls, return_exceptions=True)
+        return {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, dict)}
+
+    # --- how -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def _patience(self: Chord) -> float:
+        return PATIENCE * self.settings.timeout
+
+    def _gateway(self: Chord, client: Node) -> str:
+        """A member on a machine that is not known to be dead."""
+        alive = [node.name for node in self.nodes if node.alive]
+        if not alive:
+            raise MachineDead('every machine of the ring is dead; restart one: cluster.restart("m1")')
+        return alive[int(client.random.random() * len(alive))]
+
+    async def _fetch(self: Chord, client: Node, key: Any) -> Copy | None:
+        key_id = self.key_id(key)
+
+        async def once() -> Copy | None:
+            owner = await self._owner(client, key, key_id)
+            copy = await client.call(owner.name, "fetch", key, key_id, timeout=self._patience)
+            return None if copy is None else Copy(*copy)
+
+        return await self._again(client, f"read of {key!r}", once)
+
+    async def _write(self: Chord, client: Node, key: Any, value: Any, deleted: bool) -> Stored:
+        """Read the version, then write the next one. Repeating it repeats the same version."""
+        before = await self._fetch(client, key)
+        number = before.version[0] + 1 if before else 1
+        self._writes += 1
+        copy = Copy(key, self.key_id(key), value, (number, f"{client.name}:{self._writes}"), deleted)
+
+        async def once() -> Stored:
+            owner = await self._owner(client, key, copy.key_id)
+            (replicas,) = await client.call(owner.name, "store", [copy], timeout=self._patience)
+            return Stored(key, owner.name, replicas, self.settings.replicas, copy.version)
+
+        return await self._again(client, f"write of {key!r}", once)
+
+    async def _owner(self: Chord, client: Node, key: Any, key_id: int) -> Peer:
+        found = await client.call(self._gateway(client), "lookup", key, key_id, timeout=self._patience)
+        return Peer(found[0], found[1])
+
+    async def _again(self: Chord, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
+        """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself."""
+        deadline = client.now + self.give_up_after
+        pause = self.settings.timeout / 2
+        while True:
+            try:
+                return await once()
+            except AGAIN as error:
+                if client.now + pause >= deadline:
+                    raise _given_up(what, self.give_up_after, error) from error
+                await client.sleep(pause * (0.5 + client.random.random()))
+                pause = min(2 * pause, self._patience)
+
+
+def _given_up(what: str, seconds: float, error: LabError) -> Timeout:
+    return Timeout(
+        f"the {what} did not succeed within {seconds:g} s; the last try failed with {type(error).__name__}: {error}. "
+        "print(ring.health()) shows what is broken; ring.give_up_after sets the limit"
+    )

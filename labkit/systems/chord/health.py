@@ -1,0 +1,111 @@
+"""A ring's state of health: the invariants judged, what differs from the ideal, and whether every key has its copies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+from .invariants import Pointers, Verdict, judge, not_ideal
+from .single import IdealRing
+
+__all__ = ["Health", "examine", "latest_copies"]
+
+Reports = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the members said about themselves at one moment, judged."""
+
+    members: int
+    #: Members whose machine lives but that did not answer or have not joined yet.
+    absent: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    #: What stabilisation still has to repair, in words; empty in the ideal state.
+    differences: tuple[str, ...] = field(repr=False)
+    keys: int
+    #: Keys with fewer copies than promised at the members that should hold them.
+    scarce: tuple[Any, ...] = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every invariant that the protocol promises holds."""
+        return all(verdict.holds for verdict in self.verdicts if verdict.expected)
+
+    @property
+    def ideal(self) -> bool:
+        """Whether nothing is left to repair: every pointer exact, every key with all its copies."""
+        return not self.differences and not self.scarce and not self.absent
+
+    def __str__(self) -> str:
+        state = "ideal" if self.ideal else "stabilising" if self.ok else "broken"
+        lines = [f"{self.members} members, {state}; {self.keys} keys, {len(self.scarce)} with too few copies"]
+        lines += [f"  {verdict}{_promise(verdict)}" for verdict in self.verdicts]
+        lines += [f"  to repair: {difference}" for difference in self.differences[:5]]
+        if len(self.differences) > 5:
+            lines.append(f"  … and {len(self.differences) - 5} more differences")
+        if self.absent:
+            lines.append(f"  silent or not joined: {', '.join(self.absent)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{escape(v.name)}</td><td>{'✓ holds' if v.holds else '✗ broken'}</td>"
+            f"<td>{'must hold' if v.expected else 'no promise'}</td><td>{escape(v.detail)}</td></tr>"
+            for v in self.verdicts
+        )
+        head = escape(str(self).splitlines()[0])
+        return f"<table><caption>{head}</caption><tr><th>invariant</th><th>now</th><th>theory</th><th></th></tr>{rows}</table>"
+
+
+def _promise(verdict: Verdict) -> str:
+    return "" if verdict.holds or verdict.expected else " (the published protocol does not promise it)"
+
+
+def examine(
+    reports: Reports, living: int, absent: tuple[str, ...], bits: int, length: int, replicas: int, promised: bool, fingers: bool
+) -> Health:
+    """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report."""
+    members = {report["id"]: Pointers(report["predecessor"], tuple(report["successors"])) for report in reports.values()}
+    verdicts = judge(members, min(length, max(1, living - 1)), promised) if members else []
+    differences = not_ideal(members, length) if members else ["no member answers"]
+    if fingers and not differences:
+        differences = _finger_differences(reports, bits)
+    keys, scarce = _keys(reports, bits, replicas) if members else (0, [])
+    return Health(living, absent, tuple(verdicts), tuple(differences), keys, tuple(scarce))
+
+
+def _finger_differences(reports: Reports, bits: int) -> list[str]:
+    ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
+    differences = []
+    for name, report in reports.items():
+        for k, (real, ideal) in enumerate(zip(report["fingers"], ring.fingers(report["id"]), strict=True), 1):
+            if real != ideal.id and ideal.id != report["id"]:
+                differences.append(f"{name} has finger {k} at {real}, ideal is {ideal.id}")
+    return differences
+
+
+def latest_copies(reports: Reports) -> dict[Any, tuple[int, Any, bool, list[str]]]:
+    """For every key: its id, newest version, whether that is a deletion, and who holds that version."""
+    latest: dict[Any, tuple[int, Any, bool, list[str]]] = {}
+    for name, report in reports.items():
+        for key, key_id, version, deleted in report["copies"]:
+            known = latest.get(key)
+            if known is None or known[1] < version:
+                latest[key] = (key_id, version, deleted, [name])
+            elif known[1] == version:
+                known[3].append(name)
+    return latest
+
+
+def _keys(reports: Reports, bits: int, replicas: int) -> tuple[int, list[Any]]:
+    ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
+    count, scarce = 0, []
+    for key, (key_id, _, deleted, holders) in latest_copies(reports).items():
+        wanted = [peer.name for peer in ring.replicas(key_id, replicas)]
+        count += not deleted
+        if not set(wanted) <= set(holders):
+            scarce.append(key)
+    return count, scarce

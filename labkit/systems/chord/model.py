@@ -1,0 +1,456 @@
+"""The programming model of Chord: a dictionary whose entries live on a ring of nodes.
+
+``lookup(key)`` is Chord's only operation; the dictionary is the block store on top of it (SIGCOMM 2001 Fig. 1). What the user is
+promised: a key's value survives as long as fewer than ``replicas`` neighbouring nodes fail between two repairs, every write reports how
+many replicas took it, and a lookup answers with the node that owned the key at some instant while it was under way.
+
+    ring = Chord(cluster, nodes=24, replicas=3)
+    ring["lecture"] = b"P2"
+    cluster.kill(ring.owner("lecture").machine)
+    ring["lecture"]                                  # still there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.runtime.cluster import Cluster
+from labkit.runtime.copying import stream
+from labkit.runtime.errors import LabError, UnknownNode
+
+from .client import ClientPrograms, Lookup, Stored
+from .correct import CorrectChordNode
+from .health import Health, examine, latest_copies
+from .ids import MAX_BITS, Peer, identifier
+from .nodes import ChordNode, Settled
+from .routing import Settings
+from .sigcomm2001 import Sigcomm2001ChordNode
+from .single import IdealRing
+from .trace_checks import Report, check_trace
+
+__all__ = ["Chord", "Lookup", "NodeHandle", "Stored"]
+
+#: Maintenance protocols by name.
+PROTOCOLS: dict[str, type[ChordNode]] = {"correct": CorrectChordNode, "sigcomm2001": Sigcomm2001ChordNode}
+
+#: Above this many nodes pointers are not announced in the trace: nobody could watch them.
+ANNOUNCED_UP_TO = 1000
+
+#: Members through which a new one may join; one is enough, unless it dies.
+CONTACTS = 4
+
+
+@dataclass(frozen=True)
+class NodeHandle:
+    """A member of the ring as the user sees it."""
+
+    name: str
+    id: int
+    machine: str
+    alive: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Chord(ClientPrograms, MutableMapping[Any, Any]):
+    """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
+
+    nodes: members at the start, as a settled ring (a ring must not start smaller than its successor lists).
+    bits: of an identifier. successors: length of the successor lists. replicas: copies of each value.
+    virtual_nodes: members that each node stands for (Fig. 9).
+    maintenance: "correct" (Zave) or "sigcomm2001" (Fig. 7). routing: "recursive" or "iterative".
+    stabilize_every: seconds between rounds of maintenance; None freezes the ring.
+    timeout: seconds after which a silent node is taken for dead.
+    ids: identifiers to use instead of SHA-1 of the names, one for each node (for textbook rings).
+    machines: names of the machines to use; all by default.
+    options: any further field of ``Settings``.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        nodes: int = 24,
+        *,
+        bits: int = 32,
+        successors: int = 8,
+        replicas: int = 3,
+        virtual_nodes: int = 1,
+        maintenance: str = "correct",
+        routing: str = "recursive",
+        stabilize_every: float | None = 1.0,
+        timeout: float = 0.5,
+        ids: Iterable[int] | None = None,
+        machines: Iterable[str] | None = None,
+        name: str = "chord",
+        **options: Any,
+    ) -> None:
+        options.setdefault("sampling", maintenance == "correct")
+        options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
+        options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
+        _check_options(options)
+        self.cluster = cluster
+        self.maintenance = maintenance
+        self.virtual_nodes = virtual_nodes
+        self.name = name
+        self.settings = Settings(
+            bits=bits, successors=successors, replicas=replicas, stabilize_every=stabilize_every, routing=routing,
+            timeout=timeout, **options,
+        )  # fmt: skip
+        chosen = None if ids is None else list(ids)
+        _check(self, nodes, chosen)
+        #: Seconds for which an operation is repeated before it fails.
+        self.give_up_after = 60.0
+        #: Identifier of every member that was started and has not left, dead ones included.
+        self.ids: dict[str, int] = {}
+        self._writes = 0
+        self._started = 0
+        self._random = stream(cluster.seed, "chord", name)
+        self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
+        self._start(nodes, chosen)
+        #: Members at the start.
+        self.founders = len(self.ids)
+        cluster.trace.meta.update(
+            system="Chord", maintenance=maintenance, routing=routing, bits=bits, successors=successors, replicas=replicas,
+            founders=self.founders,
+        )  # fmt: skip
+
+    @classmethod
+    def stable(cls, cluster: Cluster, nodes: int = 10_000, **options: Any) -> Chord:
+        """A settled ring without maintenance, built at once: for experiments with lookups. Options as for ``Chord``."""
+        options.setdefault("stabilize_every", None)
+        return cls(cluster, nodes, **options)
+
+    # --- a dictionary ------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._run("get", key, self.client_get)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._run("delete", key, self.client_delete)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]
+        except KeyError:
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._keys())
+
+    def _keys(self) -> list[Any]:
+        """All keys in the order of the circle, as the members that answer know them."""
+        latest = latest_copies(self._reports(keys=True))
+        return sorted((key for key, (_, _, deleted, _) in latest.items() if not deleted), key=lambda key: latest[key][0])
+
+    def put(self, key: Any, value: Any) -> Stored:
+        """Write a value, and report how many replicas took it."""
+        stored: Stored = self._run("put", key, self.client_put, value)
+        return stored
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Write many values, several at the same time."""
+        self.put_many(dict(other, **more))
+
+    def put_many(self, values: Mapping[Any, Any]) -> list[Stored]:
+        """Write many values, several at the same time; a report for each."""
+        items = list(values.items())
+        return self._many("put_many", items, lambda client, item: self.client_put(client, *item))
+
+    def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
+        """Read many values, several at the same time; raises ``KeyError`` for the first that is missing."""
+        keys = list(keys)
+        return dict(zip(keys, self._many("get_many", keys, self.client_get), strict=True))
+
+    # --- lookups -----------------------------------------------------------------------------------------------------
+
+    def lookup(self, key: Any, origin: str | NodeHandle | None = None) -> Lookup:
+        """Find a key's owner, starting at ``origin`` (default: any member), and say how."""
+        start = None if origin is None else self._member(origin)
+        found: Lookup = self._run("lookup", key, self.client_lookup, start)
+        return found
+
+    def lookup_many(self, keys: Iterable[Any]) -> list[Lookup]:
+        """Look many keys up, several at the same time."""
+        return self._many("lookup_many", list(keys), self.client_lookup)
+
+    def owner(self, key: Any) -> NodeHandle:
+        """The member that owns a key, found by a lookup."""
+        return self.node(self.lookup(key).owner)
+
+    def key_id(self, key: Any) -> int:
+        """A key's place on the circle."""
+        if not isinstance(key, (str, bytes)):
+            raise TypeError(f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]")
+        return identifier(key, self.settings.bits)
+
+    # --- members -----------------------------------------------------------------------------------------------------
+
+    @property
+    def bits(self) -> int:
+        """Bits of an identifier."""
+        return self.settings.bits
+
+    @property
+    def nodes(self) -> list[NodeHandle]:
+        """Every member that has not left, in the order of the circle; those on a dead machine are not ``alive``."""
+        homes = self.cluster.nodes
+        members = sorted(self.ids.items(), key=lambda member: member[1])
+        return [self._handle(name, id, homes[name]) for name, id in members if name in homes]
+
+    def node(self, name: str | NodeHandle) -> NodeHandle:
+        """The member of this name; raises ``UnknownNode``."""
+        name = self._member(name)
+        return self._handle(name, self.ids[name], self.cluster.nodes[name])
+
+    def _handle(self, name: str, id: int, machine: str) -> NodeHandle:
+        return NodeHandle(name, id, machine, self.cluster.machine(machine).alive)
+
+    def _member(self, node: str | NodeHandle) -> str:
+        name = node.name if isinstance(node, NodeHandle) else node
+        if name not in self.ids:
+            known = ", ".join(list(self.ids)[:6])
+            raise UnknownNode(f"{name!r} is not a member of this ring; its members are {known}, …: see ring.nodes")
+        return name
+
+    def join(self, machine: str | None = None, timeout: float = 60.0) -> NodeHandle:
+        """Start a new member and wait until the ring has taken it in."""
+        name = self.start_joining(machine).name
+        self.cluster.run_until(lambda: self._joined(name), timeout=timeout)
+        return self.node(name)
+
+    def start_joining(self, machine: str | None = None) -> NodeHandle:
+        """Start a new member, which joins while time goes on."""
+        self._need_maintenance("join")
+        name = self._names_for_next()[0]
+        id = self._fresh_id(name)
+        alive = [node.name for node in self.nodes if node.alive]
+        contacts = tuple(self._random.sample(alive, min(CONTACTS, len(alive))))
+        home = machine or self._home_for(id)
+        self.ids[name] = id
+        try:
+            self.cluster.spawn(PROTOCOLS[self.maintenance], id, self.settings, None, contacts, name=name, machine=home)
+        except LabError:
+            del self.ids[name]
+            raise
+        self._started += 1
+        return self.node(name)
+
+    def leave(self, node: str | NodeHandle) -> int:
+        """Have a member leave in order: its keys go to its successor. Returns how many copies it handed over."""
+        name = self._member(node)
+        self._need_maintenance("leave")
+        self._check_leave(name)
+        moved: int = self.cluster.call(name, "leave", timeout=self.give_up_after)
+        self.cluster.remove(name)
+        del self.ids[name]
+        return moved
+
+    def fail(self, node: str | NodeHandle) -> None:
+        """Stop one member for good, without a word to anyone; its machine and neighbours on it live on."""
+        name = self._member(node)
+        self.cluster.remove(name)
+        del self.ids[name]
+
+    def _check_leave(self, name: str) -> None:
+        remaining = sum(node.alive and node.name != name for node in self.nodes)
+        least = self.settings.successors + 1 if self.maintenance == "correct" else 1
+        if remaining < least:
+            raise ValueError(
+                f"{name} cannot leave: {remaining} members would remain, and a ring with successor lists of "
+                f"{self.settings.successors} needs {least}; join others first"
+            )
+
+    def _need_maintenance(self, what: str) -> None:
+        if self.settings.stabilize_every is None:
+            raise ValueError(f"{what}: this ring has no maintenance (stabilize_every=None), so it would stay broken")
+
+    # --- health ------------------------------------------------------------------------------------------------------
+
+    def health(self, fingers: bool = True) -> Health:
+        """The invariants judged on what the members say now, what differs from the ideal, and whether keys have their copies."""
+        reports = self._reports(keys=True)
+        alive = [node.name for node in self.nodes if node.alive]
+        joined = {name: report for name, report in reports.items() if report["joined"]}
+        absent = tuple(name for name in alive if name not in joined)
+        settings = self.settings
+        promised = self.maintenance == "correct"
+        return examine(
+            joined, len(alive), absent, settings.bits, settings.successors, settings.replicas, promised, fingers
+        )
+
+    def settle(self, timeout: float = 300.0, fingers: bool = True) -> Health:
+        """Let time pass until the ring is ideal (and its fingers too, unless told otherwise); raises ``Timeout`` with what is wrong."""
+        self._need_maintenance("settle")
+        deadline = self.cluster.now + timeout
+        while True:
+            health = self.health(fingers)
+            if health.ideal:
+                return health
+            if self.cluster.now >= deadline:
+                raise self._not_settled(health, timeout)
+            self.cluster.run(min(self.settings.stabilize_every or 1.0, 1.0))
+
+    def _not_settled(self, health: Health, timeout: float) -> LabError:
+        from labkit.runtime.errors import Timeout
+
+        return Timeout(f"the ring is not ideal after {timeout:g} s:\n{health}")
+
+    def check(self) -> Report:
+        """The invariants judged at every instant of the trace so far, and every lookup's answer."""
+        own = (event for event in self.cluster.trace if event.node is None or event.node.startswith(f"{self.name}-"))
+        return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
+
+    def panel(self, **options: Any) -> Any:
+        """The ring to look at and click (needs a notebook)."""
+        from labkit_widgets import RingPanel
+
+        return RingPanel(self, **options)
+
+    def __repr__(self) -> str:
+        alive = sum(node.alive for node in self.nodes)
+        return f"<Chord ring of {len(self.ids)} members ({alive} alive), {self.maintenance}, {self.settings.routing}>"
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _run(self, name: str, key: Any, program: Callable[..., Any], *args: Any) -> Any:
+        """Run one client program as one span of the trace."""
+        self.key_id(key)
+        with self.cluster.span(name, key=key):
+            return self.cluster.submit(program, key, *args).result()
+
+    def _many(self, name: str, items: list[Any], operation: Callable[..., Any]) -> list[Any]:
+        with self.cluster.span(name, count=len(items)):
+            results: list[Any] = self.cluster.submit(self.client_many, operation, items).result()
+        return results
+
+    def _reports(self, keys: bool = False) -> dict[str, dict[str, Any]]:
+        reports: dict[str, dict[str, Any]] = self.cluster.submit(self.client_reports, keys).result()
+        return reports
+
+    def _joined(self, name: str) -> bool:
+        return bool(self.cluster.state(name, "joined")["joined"])
+
+    # --- starting ----------------------------------------------------------------------------------------------------
+
+    def _start(self, nodes: int, chosen: list[int] | None) -> None:
+        """Start the first members as a settled ring; neighbours on the circle live on different machines."""
+        groups = []
+        for _ in range(nodes):
+            groups.append(self._names_for_next())
+            self._started += 1
+        names = [name for group in groups for name in group]
+        for index, name in enumerate(names):
+            self.ids[name] = self._fresh_id(name) if chosen is None else chosen[index]
+        ring = IdealRing([(id, name) for name, id in self.ids.items()], self.settings.bits)
+        homes = self._homes(ring, groups)
+        cls = PROTOCOLS[self.maintenance]
+        self.cluster.spawn_many(
+            (cls, (peer.id, self.settings, self._settled(ring, peer), self._contacts(ring, peer)), {}, peer.name, homes[peer.name])
+            for peer in ring.peers
+        )
+        if self.cluster.engine == "sim":
+            self.cluster.run(1e-6)  # the members' first step
+
+    def _settled(self, ring: IdealRing, peer: Peer) -> Settled:
+        if len(ring) == 1:
+            return Settled(None, (), (None,) * self.settings.bits)
+        fingers = tuple(None if finger == peer else finger for finger in ring.fingers(peer.id))
+        return Settled(ring.predecessor(peer.id), tuple(ring.successors(peer.id, self.settings.successors)), fingers)
+
+    def _contacts(self, ring: IdealRing, peer: Peer) -> tuple[str, ...]:
+        """Whom to ask for readmission after a crash: members spread over the circle."""
+        if self.settings.stabilize_every is None or len(ring) == 1:
+            return ()
+        here, step = ring.ids.index(peer.id) if len(ring) <= 64 else ring.at_or_after(peer.id), max(1, len(ring) // CONTACTS)
+        others = [ring.peers[(here + 1 + i * step) % len(ring)].name for i in range(CONTACTS)]
+        return tuple(dict.fromkeys(name for name in others if name != peer.name))
+
+    def _homes(self, ring: IdealRing, groups: list[list[str]]) -> dict[str, str]:
+        machines = self._machines or [machine.name for machine in self.cluster.machines if machine.alive]
+        if self.virtual_nodes == 1:
+            return {peer.name: machines[i % len(machines)] for i, peer in enumerate(ring.peers)}
+        return {name: machines[i % len(machines)] for i, group in enumerate(groups) for name in group}
+
+    def _home_for(self, id: int) -> str:
+        """For a new member: the machine with the fewest of its neighbours on the circle, then the fewest nodes."""
+        nodes = [node for node in self.nodes if node.alive]
+        ring = IdealRing([(node.id, node.name) for node in nodes], self.settings.bits)
+        reach = max(1, self.settings.replicas - 1)
+        at = ring.at_or_after(id)
+        near = {ring.peers[(at + i) % len(ring)].name for i in range(-reach, reach)}
+        load = {machine.name: [0, 0] for machine in self.cluster.machines if machine.alive}
+        for node in nodes:
+            load[node.machine][0] += node.name in near
+            load[node.machine][1] += 1
+        return min(load, key=lambda machine: load[machine])
+
+    def _names_for_next(self) -> list[str]:
+        base = f"{self.name}-{self._started}"
+        return [base] if self.virtual_nodes == 1 else [f"{base}.{i}" for i in range(self.virtual_nodes)]
+
+    def _fresh_id(self, name: str) -> int:
+        """SHA-1 of the name; should two names collide on a small circle, of the name with a number."""
+        taken = set(self.ids.values()) if self.settings.bits < 24 or len(self.ids) > 5000 else self.ids.values()
+        id, salt = identifier(name, self.settings.bits), 0
+        while id in taken:
+            salt += 1
+            id = identifier(f"{name}#{salt}", self.settings.bits)
+        return id
+
+
+# --- bad input ---------------------------------------------------------------------------------------------------------
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    unknown = [option for option in options if option not in Settings._fields]
+    if unknown:
+        raise TypeError(f"Chord has no option {unknown[0]!r}; further options are {', '.join(Settings._fields)}")
+
+
+def _check(ring: Chord, nodes: Any, ids: list[int] | None) -> None:
+    """Refuse what cannot work, and say what would."""
+    settings, members = ring.settings, nodes * ring.virtual_nodes if isinstance(nodes, int) else 0
+    if not isinstance(nodes, int) or isinstance(nodes, bool) or nodes < 1:
+        raise ValueError(f"nodes={nodes!r}: a ring needs at least one node; write nodes=24")
+    if not isinstance(ring.virtual_nodes, int) or ring.virtual_nodes < 1:
+        raise ValueError(f"virtual_nodes={ring.virtual_nodes!r}: each node stands for at least one; write virtual_nodes=1")
+    if not isinstance(settings.bits, int) or not 1 <= settings.bits <= MAX_BITS:
+        raise ValueError(f"bits={settings.bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32")
+    if members > 2**settings.bits:
+        raise ValueError(f"{members} members do not fit on a circle of 2**{settings.bits} ids; write bits=32")
+    if ring.maintenance not in PROTOCOLS:
+        raise ValueError(f'maintenance={ring.maintenance!r}: write maintenance="correct" or maintenance="sigcomm2001"')
+    if settings.routing not in ("recursive", "iterative"):
+        raise ValueError(f'routing={settings.routing!r}: write routing="recursive" or routing="iterative"')
+    if not isinstance(settings.successors, int) or settings.successors < 1:
+        raise ValueError(f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8")
+    if ring.maintenance == "correct" and settings.stabilize_every is not None and members <= settings.successors:
+        raise ValueError(
+            f"{members} members with successors={settings.successors}: the correct protocol starts with at least "
+            f"successors + 1 = {settings.successors + 1}; write successors={max(1, members - 1)}, or more nodes"
+        )
+    if not isinstance(settings.replicas, int) or not 1 <= settings.replicas <= settings.successors + 1:
+        raise ValueError(
+            f"replicas={settings.replicas!r}: copies go to the owner and its successors={settings.successors}, so write "
+            f"1 to {settings.successors + 1}"
+        )
+    for field in ("stabilize_every", "timeout"):
+        value = getattr(settings, field)
+        if value is None and field == "stabilize_every":
+            continue
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
+            raise ValueError(f"{field}={value!r}: seconds must be positive; write {field}=1.0")
+    if ids is not None and (
+        len(ids) != members or len(set(ids)) != len(ids) or not all(0 <= id < 2**settings.bits for id in ids)
+    ):
+        raise ValueError(f"ids={ids!r}: give {members} different ids from 0 to 2**{settings.bits} - 1, one for each member")

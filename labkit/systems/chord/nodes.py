@@ -1,0 +1,296 @@
+"""The system architecture of Chord: one role, every node is equal (SIGCOMM 2001; checklist 1-12 of the lab's specification).
+
+``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs fingers, notices a dead
+predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and ``sigcomm2001.py`` the paper's Fig. 7. Beneath are
+``store.py`` (keys and copies) and ``routing.py`` (lookups).
+
+A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do (Zave: the initial
+ring must have L + 1 members), or by *joining* through a contact. A node that restarts after a crash has lost its pointers;
+it joins again as a new member, and offers the copies it finds on its disk.
+"""
+
+from __future__ import annotations
+
+from sys import intern
+from typing import Any, NamedTuple
+
+from labkit.runtime.errors import LabError, Timeout
+from labkit.runtime.node import every, rpc
+
+from .ids import Peer, between, finger_start, in_half_open
+from .routing import Found, NotAMember, Settings
+from .store import Storage
+
+__all__ = ["ChordNode", "Reply", "Settled"]
+
+
+class Settled(NamedTuple):
+    """The pointers of a first member, as the ideal ring has them."""
+
+    predecessor: Peer | None
+    successors: tuple[Peer, ...]
+    fingers: tuple[Peer | None, ...]
+
+
+class Reply(NamedTuple):
+    """A member's answer to "what are your pointers?"; its own peer comes first."""
+
+    peer: Peer
+    predecessor: Peer | None
+    successors: tuple[Peer, ...]
+
+
+#: Rounds between two samples of the ring.
+SAMPLE_EVERY = 5
+
+#: Old acquaintances remembered for sampling.
+ACQUAINTANCES = 64
+
+
+class ChordNode(Storage):
+    """A member of the ring; see the module's text."""
+
+    def __init__(
+        self, id: int, settings: Settings, settled: Settled | None = None, contacts: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(id, settings)
+        self.fingers = [None] * settings.bits
+        self._settled = settled
+        #: Members through which to join, tried in turn.
+        self.contacts = contacts
+        #: Seconds between rounds; None switches the periodic methods off.
+        self.maintain_every = settings.stabilize_every
+        #: Names met so far: whom to ask when sampling. A dict, for its order.
+        self._met: dict[str, None] = {}
+        self._sample_in = SAMPLE_EVERY
+
+    # --- starting, joining, leaving ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the given pointers, or join; after a restart always join."""
+        if self.maintain_every is not None:
+            restarted = "started" in self.disk
+            self.disk["started"] = True
+            self.disk.sync()
+            if restarted:
+                self._settled = None
+                self.load()
+        if self._settled is not None:
+            self._settle(self._settled)
+        elif self.contacts:
+            await self._join_somehow()
+        else:
+            self.become_member()  # the first node of a ring
+
+    def _settle(self, settled: Settled) -> None:
+        # one string for each name in the process: less memory, and dictionaries find it by identity
+        own = {peer: Peer(peer.id, intern(peer.name)) for peer in (*settled.successors, *settled.fingers) if peer}
+        self.predecessor = settled.predecessor
+        self.successors = tuple([own[peer] for peer in settled.successors])
+        self.fingers = [peer and own[peer] for peer in settled.fingers]
+        self._arc_start = settled.predecessor.id if settled.predecessor else None
+        self._settled = None
+        self.become_member()
+
+    def become_member(self) -> None:
+        """The node is part of the ring from now on."""
+        self.joined = True
+        self.emit("joined", id=self.id, successor=self.successor().name)
+        if self.settings.announce:
+            self._announce_successors()
+            self.emit("predecessor_changed", predecessor=self.predecessor.name if self.predecessor else None)
+            known = {k: finger.name for k, finger in enumerate(self.fingers, 1) if finger is not None}
+            if known:
+                self.emit("fingers_changed", fingers=known)
+        for peer in self.successors:
+            self._meet(peer)
+
+    async def _join_somehow(self) -> None:
+        """Try one contact after the other until the ring has taken us in."""
+        while not self.joined:
+            for contact in self.contacts:
+                try:
+                    await self.join(contact)
+                    break
+                except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
+                    continue
+            else:
+                await self.sleep(self.settings.timeout * (1 + self.random.random()))
+
+    async def join(self, contact: str) -> None:
+        """Become a member with the help of one; each protocol has its own way."""
+        raise NotImplementedError
+
+    @rpc
+    async def leave(self) -> int:
+        """Leave in order: keys go to the successor, the neighbours are told; how many keys were moved."""
+        count = len(self.copies)
+        for heir in self.successors:
+            if await self.move_keys(heir, "leave"):
+                break
+        self.joined = False
+        for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
+            self.send(neighbour, "neighbour_left", self.name)
+        self.emit("left")
+        return count
+
+    @rpc
+    async def neighbour_left(self, name: str) -> None:
+        """A neighbour says goodbye: to the ring that is a failure noticed at once."""
+        for peer in (*self.successors, *([self.predecessor] if self.predecessor else [])):
+            if peer.name == name:
+                self.silent(peer)
+        await self.stabilize()
+
+    # --- pointers ------------------------------------------------------------------------------------------------------
+
+    @rpc
+    def ping(self) -> int:
+        """Alive and a member."""
+        self._require_membership()
+        return self.id
+
+    @rpc
+    def report(self, keys: bool = False) -> dict[str, Any]:
+        """For the observer, never for a node: the node's pointers as they are, and which copies it holds."""
+        copies = [(copy.key, copy.key_id, copy.version, copy.deleted) for copy in self.copies.values()]
+        return {
+            "id": self.id,
+            "joined": self.joined,
+            "predecessor": self.predecessor.id if self.predecessor else None,
+            "successors": tuple(peer.id for peer in self.successors),
+            "fingers": tuple(peer.id if peer else None for peer in self.fingers),
+            "copies": copies if keys else [],
+        }
+
+    def _require_membership(self) -> None:
+        if not self.joined:
+            raise NotAMember(f"{self.name} is not a member of the ring")
+
+    def set_successors(self, peers: tuple[Peer, ...]) -> None:
+        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies beyond it."""
+        kept: dict[Peer, None] = {}
+        for peer in peers:
+            if peer.name == self.name or len(kept) == self.settings.successors:
+                break
+            kept[Peer(*peer)] = None
+        after = tuple(kept)
+        if after == self.successors:
+            return
+        replicas = self.settings.replicas - 1
+        if after[:replicas] != self.successors[:replicas]:
+            self.neighbours_changed()
+        self.successors = after
+        self._distances = None
+        for peer in after:
+            self._meet(peer)
+        self._announce_successors()
+        self._fill_near_fingers()
+
+    def _announce_successors(self) -> None:
+        if self.settings.announce:
+            names = tuple(peer.name for peer in self.successors)
+            self.emit("successors_changed", successors=names, ids=tuple(peer.id for peer in self.successors))
+
+    def set_predecessor(self, peer: Peer | None) -> None:
+        if peer != self.predecessor:
+            super().set_predecessor(peer)
+            self.neighbours_changed()
+
+    def _meet(self, peer: Peer) -> None:
+        self._met.pop(peer.name, None)
+        self._met[peer.name] = None
+        if len(self._met) > ACQUAINTANCES:
+            del self._met[next(iter(self._met))]
+
+    @every("maintain_every")
+    async def check_predecessor(self) -> None:
+        """If the predecessor has failed, forget it, so that a live one can take its place (ToN version, Fig. 6)."""
+        if self.joined and self.predecessor is not None:
+            await self._lives(self.predecessor)
+
+    async def _lives(self, peer: Peer) -> bool:
+        try:
+            await self.call(peer.name, "ping", timeout=self.settings.timeout)
+            self.avoided.pop(peer.name, None)
+            return True
+        except (Timeout, NotAMember):
+            self.silent(peer)
+            return False
+
+    async def stabilize(self) -> None:
+        """One round of the protocol's ring maintenance."""
+        raise NotImplementedError
+
+    # --- fingers -------------------------------------------------------------------------------------------------------
+
+    def _near(self) -> int:
+        """How many fingers start between the node and its successor: all these are the successor."""
+        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
+
+    def _fill_near_fingers(self) -> None:
+        successor = self.successors[0] if self.successors else None
+        if successor is not None:
+            self.set_fingers({k: successor for k in range(1, self._near() + 1)})
+
+    def set_fingers(self, fingers: dict[int, Peer]) -> None:
+        """Change some fingers, and say which."""
+        changed = {k: peer for k, peer in fingers.items() if self.fingers[k - 1] != peer}
+        if not changed:
+            return
+        for k, peer in changed.items():
+            self.fingers[k - 1] = peer
+            self._meet(peer)
+        self._distances = None
+        if self.settings.announce:
+            self.emit("fingers_changed", fingers={k: peer.name for k, peer in changed.items()})
+
+    @every("maintain_every")
+    async def fix_fingers(self) -> None:
+        """``i = random index > 1; finger[i].node = find_successor(finger[i].start)`` (Fig. 7).
+
+        Indices whose start lies before the successor need no lookup, and are not drawn.
+        """
+        if not self.joined:
+            return
+        far = range(self._near() + 1, self.settings.bits + 1)
+        count = self.settings.fingers_per_round
+        for k in list(far) if count == 0 else [self.random.choice(far) for _ in range(min(count, len(far)))]:
+            start = finger_start(self.id, k, self.settings.bits)
+            before = self.fingers[k - 2] if count == 0 and k > 1 else None
+            if before is not None and in_half_open(self.id, start, before.id):
+                self.set_fingers({k: before})  # the previous finger, fresh from this round, is beyond this start too
+                continue
+            try:
+                found = Found.of(await self.find_successor(start))
+            except LabError:  # no way there now; the old finger is still a good guess
+                continue
+            if found.owner.name != self.name:
+                self.set_fingers({k: found.owner})
+
+    # --- sampling: the way back from two rings -------------------------------------------------------------------------
+
+    @every("maintain_every")
+    async def sample(self) -> None:
+        """Ask an old acquaintance for one's own successor; a closer one means that there are two rings.
+
+        Stabilize alone cannot join rings that a partition has split: nobody in one knows anybody in the other. The papers ask for
+        "periodic sampling of the ring topology"; a live member closer than the successor is adopted just as stabilize's second step does.
+        """
+        self._sample_in -= 1
+        if self._sample_in > 0 or not (self.settings.sampling and self.joined and self._met):
+            return
+        self._sample_in = SAMPLE_EVERY
+        acquaintance = self.random.choice(list(self._met))
+        after = finger_start(self.id, 1, self.settings.bits)
+        try:
+            found = Found.of(await self.call(acquaintance, "find_successor", after, timeout=self.settings.timeout * 10))
+            owner = found.owner
+            if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
+                await self.consider_successor(owner)
+        except LabError:  # gone, or no member: others will be asked
+            return
+
+    async def consider_successor(self, peer: Peer) -> None:
+        """Adopt a closer successor if it answers."""
+        raise NotImplementedError

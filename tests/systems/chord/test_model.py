@@ -1,0 +1,155 @@
+"""The facade: what it reports, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit import Cluster, MachineDead, Timeout, UnknownMachine, UnknownNode
+from labkit.systems.chord import Chord
+from tests.systems.chord.conftest import MakeRing
+
+
+def test_members_in_the_order_of_the_circle(make_ring: MakeRing) -> None:
+    ring = make_ring(nodes=12, machines=4)
+    assert [node.id for node in ring.nodes] == sorted(ring.ids.values())
+    machines = [node.machine for node in ring.nodes]
+    assert all(len(set(machines[i : i + 3])) == 3 for i in range(10))  # so that one machine never holds all copies
+    assert ring.node("chord-3").name == "chord-3"
+    assert ring.owner("lecture") in ring.nodes
+
+
+def test_owner_can_be_killed(make_ring: MakeRing) -> None:
+    ring = make_ring(nodes=12)
+    ring["lecture"] = b"P2"
+    ring.cluster.kill(ring.owner("lecture").machine)
+    assert ring["lecture"] == b"P2"
+    assert sum(not node.alive for node in ring.nodes) == 3
+
+
+def test_many_at_a_time(make_ring: MakeRing) -> None:
+    ring = make_ring(nodes=12)
+    stored = ring.put_many({f"k{i}": i for i in range(50)})
+    assert [each.key for each in stored] == [f"k{i}" for i in range(50)]
+    assert {each.replicas for each in stored} == {3}
+    lookups = ring.lookup_many(f"k{i}" for i in range(50))
+    assert [each.owner for each in lookups] == [each.owner for each in stored]
+
+
+def test_a_stable_ring_of_many_nodes() -> None:
+    with Cluster(machines=8, engine="sim", trace="off") as cluster:
+        ring = Chord.stable(cluster, nodes=2000)
+        assert len(ring.nodes) == 2000
+        hops = [ring.lookup(f"k{i}").hops for i in range(50)]
+        assert 2.0 < sum(hops) / len(hops) < 5.5
+        with pytest.raises(ValueError, match="this ring has no maintenance"):
+            ring.join()
+        with pytest.raises(ValueError, match="settle: this ring has no maintenance"):
+            ring.settle()
+
+
+def test_virtual_nodes_share_the_machine_of_their_node(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=6, virtual_nodes=3)
+    assert len(ring.nodes) == 18
+    homes = {node.name: node.machine for node in ring.nodes}
+    assert len({homes[f"chord-2.{i}"] for i in range(3)}) == 1
+    assert ring.health().ideal
+
+
+def test_two_rings_on_one_cluster(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=6)
+    other = Chord(ring.cluster, 6, successors=4, name="second")
+    ring["lecture"], other["lecture"] = 1, 2
+    assert (ring["lecture"], other["lecture"]) == (1, 2)
+
+
+def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    ring["lecture"] = 1
+    health = ring.health()
+    assert str(health).startswith("8 members, ideal; 1 keys, 0 with too few copies\n  holds   OneLiveSuccessor")
+    assert "<td>OneOrderedRing</td><td>✓ holds</td><td>must hold</td>" in health._repr_html_()
+    ring.cluster.kill("m1")
+    assert "6 members, stabilising" in str(ring.health())
+    assert "to repair:" in str(ring.health())
+
+
+def test_repr(sim_ring: MakeRing) -> None:
+    assert repr(sim_ring(nodes=8)) == "<Chord ring of 8 members (8 alive), correct, recursive>"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nodes": 0}, "nodes=0: a ring needs at least one node; write nodes=24"),
+        ({"nodes": "many"}, "nodes='many': a ring needs at least one node"),
+        ({"virtual_nodes": 0}, "virtual_nodes=0: each node stands for at least one"),
+        ({"bits": 0}, "identifiers of 1 to 160 bits; write bits=32"),
+        ({"bits": 3}, r"24 members do not fit on a circle of 2\*\*3 ids"),
+        ({"maintenance": "best"}, 'write maintenance="correct" or maintenance="sigcomm2001"'),
+        ({"routing": "fast"}, 'write routing="recursive" or routing="iterative"'),
+        ({"successors": 0}, "a successor list has at least one entry"),
+        ({"nodes": 8}, r"the correct protocol starts with at least successors \+ 1 = 9; write successors=7"),
+        ({"replicas": 10}, "so write 1 to 9"),
+        ({"replicas": 0}, "so write 1 to 9"),
+        ({"stabilize_every": 0}, "stabilize_every=0: seconds must be positive"),
+        ({"timeout": None}, "timeout=None: seconds must be positive"),
+        ({"ids": [1, 2]}, "give 24 different ids"),
+    ],
+)
+def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
+    with Cluster(machines=2, engine="sim") as cluster, pytest.raises(ValueError, match=message):
+        Chord(cluster, **options)
+
+
+def test_an_option_that_does_not_exist() -> None:
+    with Cluster(machines=2, engine="sim") as cluster, pytest.raises(TypeError, match="Chord has no option 'replica'"):
+        Chord(cluster, replica=3)
+
+
+def test_keys_are_strings_or_bytes(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    with pytest.raises(TypeError, match=r"a key is a str or bytes, not 3 of type int; write ring\['3'\]"):
+        ring[3] = 1
+
+
+def test_members_that_do_not_exist(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    with pytest.raises(UnknownNode, match="'chord-99' is not a member of this ring"):
+        ring.leave("chord-99")
+    with pytest.raises(UnknownNode, match="is not a member of this ring"):
+        ring.lookup("lecture", origin="client")
+    with pytest.raises(UnknownMachine, match="there is no machine 'm77'"):
+        ring.join(machine="m77")
+    assert len(ring.nodes) == 8
+
+
+def test_a_ring_too_small_to_leave(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=5, successors=4)
+    with pytest.raises(ValueError, match="chord-0 cannot leave: 4 members would remain, .* needs 5; join others first"):
+        ring.leave("chord-0")
+
+
+def test_every_machine_dead(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8, machines=2)
+    for machine in ring.cluster.machines:
+        ring.cluster.kill(machine)
+    with pytest.raises(MachineDead, match="every machine of the ring is dead; restart one"):
+        ring["lecture"]
+
+
+def test_a_ring_that_cannot_answer_says_so(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8, machines=2)
+    ring.give_up_after = 5.0
+    ring.cluster.partition(["client"], ["m1", "m2"])
+    with pytest.raises(Timeout, match=r"the read of 'lecture' did not succeed within 5 s; the last try failed with Timeout"):
+        ring["lecture"]
+
+
+def test_a_ring_that_does_not_settle_says_what_is_wrong(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=12, successors=2, sampling=False)
+    for node in ring.nodes[4:6]:
+        ring.fail(node)
+    with pytest.raises(Timeout, match=r"the ring is not ideal after 10 s:\n10 members, broken"):
+        ring.settle(timeout=10.0)
