@@ -1,0 +1,209 @@
+"""A real JupyterLab, started as a student starts it, and a headless Chromium that looks at it.
+
+`lab` is the one `labkit lab` of the whole run, with a Ray beside it. `open_notebook` gives a page with a notebook in it; when the test is over
+the kernel is ended, and the test fails if the page's console has shown an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: make test")
+
+ROOT = Path(__file__).parents[2]
+SHOTS = ROOT / "test-results" / "screenshots"
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+#: Noise of JupyterLab's own, seen with an empty notebook too.
+NOT_OURS = re.compile(
+    r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
+    r"|preload|Autofocus|third-party cookie|Canceled|websocket.*closed|WebSocket connection"
+)
+
+
+def chromium_path() -> str | None:
+    """The browser to use, found as `scripts/browser.sh` finds it; None: Playwright's own."""
+    named = os.environ.get("LABKIT_CHROMIUM")
+    if named == "none":
+        pytest.skip("LABKIT_CHROMIUM=none")
+    for name in (named, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if name and shutil.which(name):
+            return shutil.which(name)
+    return None
+
+
+class Lab:
+    """A running `labkit lab`."""
+
+    def __init__(self, folder: Path, url: str, process: subprocess.Popen[str]) -> None:
+        self.folder = folder
+        self.url, _, self.token = url.partition("?token=")
+        self.url = self.url.split("/lab")[0]
+        self.process = process
+
+    def page_of(self, notebook: str) -> str:
+        """Where one notebook is shown alone. `reset` forgets the layout of an earlier test."""
+        return f"{self.url}/doc/tree/{notebook}?token={self.token}&reset"
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab and Ray, from the command that the README names."""
+    folder = tmp_path_factory.mktemp("course")
+    shutil.copytree(ROOT / "notebooks" / "lectures", folder / "notebooks" / "lectures")
+    log = folder / "lab.log"
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(folder / ".config"), "PYTHONUNBUFFERED": "1"}
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_TOKEN"):
+        environment.pop(name, None)
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labkit", "lab", "--no-browser", "--port", "8950", "--notebook-dir", str(folder)],
+            stdout=output, stderr=subprocess.STDOUT, env=environment, text=True,
+        )  # fmt: skip
+    try:
+        url = _wait_for(lambda: re.search(r"http://\S+?token=\w+", log.read_text()), 180, process, log)
+        yield Lab(folder, url.group(0), process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=90)
+
+
+def _wait_for(look: Callable[[], Any], seconds: float, process: subprocess.Popen[str], log: Path) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        if process.poll() is not None:
+            break
+        time.sleep(0.2)
+    raise AssertionError(f"`labkit lab` did not come up:\n{log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One headless Chromium."""
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Notebook:
+    """A notebook in a page, as a person handles it."""
+
+    def __init__(self, page: Any, name: str) -> None:
+        self.page = page
+        self.name = name
+        self.errors: list[str] = []
+
+    def run(self, number: int) -> None:
+        """Select the `number`-th code cell (0 is the first) and press Shift+Enter."""
+        self.cell(number).locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("Shift+Enter")
+
+    def run_all(self) -> None:
+        """The menu's *Run All Cells*."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+    def cell(self, number: int) -> Any:
+        """The `number`-th code cell."""
+        return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+
+    def done(self, number: int, timeout: float = 240.0) -> str:
+        """Wait until a cell has run; its text output."""
+        prompt = self.cell(number).locator(".jp-InputPrompt")
+        playwright_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout * 1000)
+        return self.text(number)
+
+    def busy(self, number: int) -> bool:
+        """Whether a cell is being run, or waits to be."""
+        return "*" in (self.cell(number).locator(".jp-InputPrompt").text_content() or "")
+
+    def text(self, number: int) -> str:
+        """What a cell has printed so far."""
+        return "\n".join(self.cell(number).locator(".jp-OutputArea-output pre").all_text_contents())
+
+    def panel(self) -> Any:
+        """The first panel, once its stage shows nodes."""
+        self.page.locator(".labkit-panel .labkit-stage svg [data-node]").first.wait_for(timeout=120_000)
+        return self.page.locator(".labkit-panel").first
+
+    def shot(self, name: str, number: int = 0) -> None:
+        """A picture of the `number`-th panel, in test-results/screenshots."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.locator(".labkit-panel").nth(number).screenshot(path=SHOTS / f"{name}.png")
+
+
+@pytest.fixture
+def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
+    """`open_notebook("notebooks/lectures/00-start.ipynb")`, or `open_notebook(source="# %%\\n...")` for one made here."""
+    opened: list[Notebook] = []
+    contexts: list[Any] = []
+
+    def open_one(path: str = "", source: str = "", width: int = 1200, dark: bool = False) -> Notebook:
+        if source:
+            path = f"scratch-{len(list(lab.folder.glob('scratch-*')))}.ipynb"
+            made = jupytext.reads(source.strip(), fmt="py:percent")
+            made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+            nbformat.write(made, lab.folder / path)
+        context = browser.new_context(
+            viewport={"width": width, "height": 1000}, color_scheme="dark" if dark else "light"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        notebook = Notebook(page, path)
+        page.on("console", lambda message: _note(notebook, message.type, message.text))
+        page.on("pageerror", lambda error: notebook.errors.append(f"page error: {error}"))
+        _set_theme(context, lab, dark)
+        page.goto(lab.page_of(path))
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        page.get_by_text("| Idle").wait_for(timeout=90_000)
+        opened.append(notebook)
+        return notebook
+
+    yield open_one
+    for context in contexts:
+        _end_kernels(context, lab)
+        context.close()
+    for notebook in opened:
+        assert not notebook.errors, f"the console of {notebook.name} shows errors: {notebook.errors[:5]}"
+
+
+def _note(notebook: Notebook, kind: str, text: str) -> None:
+    if kind == "error" and not NOT_OURS.search(text):
+        notebook.errors.append(text)
+
+
+def _api(context: Any, lab: Lab, verb: str, path: str, **options: Any) -> Any:
+    return context.request.fetch(
+        f"{lab.url}{path}", method=verb, headers={"Authorization": f"token {lab.token}"}, **options
+    )
+
+
+def _set_theme(context: Any, lab: Lab, dark: bool) -> None:
+    theme = "JupyterLab Dark" if dark else "JupyterLab Light"
+    raw = f'{{"theme": "{theme}"}}'
+    _api(context, lab, "PUT", "/lab/api/settings/@jupyterlab/apputils-extension:themes", data={"raw": raw})
+
+
+def _end_kernels(context: Any, lab: Lab) -> None:
+    for session in _api(context, lab, "GET", "/api/sessions").json():
+        _api(context, lab, "DELETE", f"/api/sessions/{session['id']}")

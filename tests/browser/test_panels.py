@@ -1,0 +1,124 @@
+"""Panels in a real JupyterLab, on the simulator: keyboard, themes, narrow pages, and what stays of them on paper."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+expect = playwright_api.expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+
+RING = """
+# %%
+from labkit import Cluster
+from labkit.systems.chord import Chord
+cluster = Cluster(machines=4, engine="sim", seed=7)
+ring = Chord(cluster, nodes=24, replicas=3)
+ring.update({f"key {number}": number for number in range(200)})
+cluster.run(5)
+panel = ring.panel()
+panel
+
+# %%
+cluster.kill("m2")
+cluster.run(10)
+print(ring.lookup("lecture").owner)
+
+# %%
+import time
+while cluster.machine("m3").alive:        # busy, until somebody clicks
+    for _ in range(1000):
+        pass
+print("m3 is dead")
+"""
+
+
+@pytest.mark.parametrize("width", [1200, 700])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> None:
+    notebook = open_notebook(source=RING, width=width, dark=theme == "dark")
+    notebook.run(0)
+    notebook.done(0)
+    panel = notebook.panel()
+    notebook.run(1)
+    notebook.done(1)
+    expect(panel.locator('.labkit-stage [data-node][data-state="dead"]')).to_have_count(6, timeout=15_000)
+    notebook.shot(f"ring-{theme}-{width}")
+    box = panel.bounding_box()
+    assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"
+    overflow = panel.evaluate("element => element.scrollWidth - element.clientWidth")
+    assert overflow <= 1, "nothing has to be scrolled sideways"
+
+
+def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(source=RING)
+    notebook.run(0)
+    notebook.done(0)
+    panel = notebook.panel()
+    notebook.run(2)
+    expect(notebook.cell(2).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\*"))
+    panel.get_by_role("button", name="Kill m3").click()
+    assert "m3 is dead" in notebook.done(2, timeout=60)
+    expect(panel.locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+
+
+def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(source=RING)
+    notebook.run(0)
+    notebook.done(0)
+    panel = notebook.panel()
+    names: list[str] = []
+    panel.get_by_role("button", name="Kill m1").focus()
+    for _ in range(40):
+        names.append(
+            notebook.page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent")
+        )
+        notebook.page.keyboard.press("Tab")
+    for wanted in ("Kill m1", "Kill m4", "Position in time"):
+        assert wanted in names, f"Tab does not reach {wanted}: {names}"
+    panel.get_by_role("button", name="Kill m4").focus()
+    notebook.page.keyboard.press("Enter")
+    expect(panel.locator('[data-machine="m4"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    # On the stage, arrows move from node to node.
+    panel.locator(".labkit-stage [data-node]").first.focus()
+    before = notebook.page.evaluate("document.activeElement.dataset.node")
+    notebook.page.keyboard.press("ArrowRight")
+    after = notebook.page.evaluate("document.activeElement.dataset.node")
+    assert before != after, "an arrow key moves to another node"
+    assert after
+
+
+def test_cluster_and_space_time_panels(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(
+        source="""
+# %%
+from labkit import Cluster
+from labkit.systems.chord import Chord
+cluster = Cluster(machines=3, engine="sim", seed=1, trace="messages")
+ring = Chord(cluster, nodes=6, successors=3)
+cluster.run(2)
+cluster.panel()
+
+# %%
+from labkit_widgets import SpaceTimePanel
+with cluster.span("lookup") as span:
+    ring.lookup("lecture")
+SpaceTimePanel(cluster, span=span)
+"""
+    )
+    notebook.run(0)
+    notebook.done(0)
+    panel = notebook.panel()
+    panel.get_by_role("button", name="Kill m1").click()
+    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    notebook.shot("cluster")
+    notebook.run(1)
+    notebook.done(1)
+    second = notebook.page.locator(".labkit-panel").nth(1)
+    second.locator(".labkit-stage svg").first.wait_for(timeout=30_000)
+    notebook.shot("spacetime", 1)

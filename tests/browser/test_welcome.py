@@ -1,0 +1,109 @@
+"""The welcome notebook, as its reader goes through it: run it, kill a machine while a cell is busy, look back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+expect = playwright_api.expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
+
+WELCOME = "notebooks/lectures/00-start.ipynb"
+#: The code cells of the welcome notebook that the test has to know.
+MAKE, STORE, BUSY, KILL_IF_NOT, SETTLE, WHY, BREAK, CLOSE = range(8)
+
+
+def chip(panel: Any, machine: str) -> Any:
+    return panel.locator(f'[data-machine="{machine}"]').first
+
+
+def test_the_whole_story(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(WELCOME)
+    notebook.run(MAKE)
+    notebook.done(MAKE)
+    panel = notebook.panel()
+    for machine in ("m1", "m2", "m3", "m4"):
+        expect(chip(panel, machine)).to_have_attribute("data-state", "alive")
+    notebook.run(STORE)
+    assert "all stored: True" in notebook.done(STORE)
+
+    # She types a key and watches the lookup.
+    field = panel.get_by_label("Key", exact=True).first
+    field.fill("json")
+    field.press("Enter")
+    expect(panel.get_by_text(re.compile("belongs to chord-")).first).to_be_visible(timeout=30_000)
+    notebook.shot("welcome-lookup")
+
+    # She kills a machine while a cell is busy: the stage shows it before the cell ends, and nothing is lost.
+    notebook.run(BUSY)
+    expect(notebook.cell(BUSY).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\*"))
+    pid = int(re.search(r"pid (\d+)", chip(panel, "m2").text_content() or chip(panel, "m2").inner_html()).group(1))
+    chip(panel, "m2").get_by_role("button", name="Kill m2").click()
+    expect(chip(panel, "m2")).to_have_attribute("data-state", "dead", timeout=10_000)
+    dead_nodes = panel.locator('.labkit-stage [data-node][data-state="dead"]')
+    expect(dead_nodes).to_have_count(6, timeout=10_000)
+    assert notebook.busy(BUSY), "the panel must change while the cell runs, not after it"
+    assert not psutil.pid_exists(pid), "a killed machine's process is gone"
+    notebook.shot("welcome-killed")
+    assert "modules lost: []" in notebook.done(BUSY)
+
+    notebook.run(SETTLE)
+    assert "18 members, ideal" in notebook.done(SETTLE)
+    notebook.run(WHY)
+    assert "killed" in notebook.done(WHY)
+    notebook.shot("welcome-repaired")
+
+    # She looks back: the machine is alive again in the past, and dead in the present.
+    slider = panel.get_by_label("Position in time")
+    slider.focus()
+    slider.press("Home")
+    expect(chip(panel, "m2")).to_have_attribute("data-state", "alive", timeout=10_000)
+    panel.get_by_role("button", name="Back to live").click()
+    expect(chip(panel, "m2")).to_have_attribute("data-state", "dead", timeout=10_000)
+
+    notebook.run(BREAK)
+    assert "sigcomm2001: at" in notebook.done(BREAK)
+    notebook.run(CLOSE)
+    assert "closed" in notebook.done(CLOSE)
+
+
+def test_running_the_cells_again_leaks_nothing(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(
+        source="""
+# %%
+from labkit import Cluster
+from labkit.systems.chord import Chord
+cluster = Cluster(machines=2, name="again")
+ring = Chord(cluster, nodes=8, successors=4)
+panel = ring.panel()
+panel
+
+# %%
+import threading, ipywidgets
+print("pids", *(machine.pid for machine in cluster.machines))
+print("widgets", len(ipywidgets.Widget.widgets if hasattr(ipywidgets.Widget, "widgets") else ipywidgets.widgets.widget._instances))
+print("threads", sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("labkit")))
+"""
+    )
+    seen = []
+    for _ in range(3):
+        notebook.run(0)
+        notebook.done(0)
+        notebook.panel()
+        notebook.run(1)
+        notebook.page.wait_for_timeout(300)
+        text = notebook.done(1)
+        found = dict(line.split(" ", 1) for line in text.splitlines())
+        seen.append((found["pids"].split(), found["widgets"], found["threads"]))
+    (first, *_), (second, *_), (third, *_) = seen
+    assert len({*first, *second, *third}) == 6, "each run has machines of its own"
+    assert not [pid for pid in (*first, *second) if psutil.pid_exists(int(pid))], "older machines are gone"
+    assert seen[0][1] == seen[1][1] == seen[2][1], "the number of widgets stays"
+    assert seen[0][2] == seen[1][2] == seen[2][2], "and so do the threads"
+
