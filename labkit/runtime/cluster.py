@@ -339,6 +339,7 @@ class Cluster:
         kinds (it may have happened); and whatever the handler raised, with the remote traceback as its cause.
         """
         self._check_open()
+        self._engine.turn(waits=True)
         home = self._home(node)
         self._check_alive(home)
         engine = self._engine
@@ -548,7 +549,7 @@ class Cluster:
         self._check_open()
         if not isinstance(fault, Fault):
             raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
-        self._engine.exclusively(lambda: self._strike(fault))
+        self._engine.strike(lambda: self._strike(fault))
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
         """Have these faults strike when they are due. One that makes no sense by then is skipped, and the trace says so."""

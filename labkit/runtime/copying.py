@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -15,6 +17,10 @@ __all__ = ["copy_value", "stable_hash", "stream"]
 
 #: Values of these types cannot change, and pass as they are.
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+#: cloudpickle's function that sets a class's attributes; a pickle without its name holds no class by value.
+FILLS = b"_class_setstate"
 
 
 def copy_value(value: Any) -> Any:
@@ -31,7 +37,7 @@ def copy_value(value: Any) -> Any:
                 return tuple([copy_value(item) for item in value])
         return value
     try:
-        return pickle.loads(dumps(value))
+        return loads_keeping_classes(dumps(value))
     except Exception as error:
         raise Unpicklable(
             f"{_short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {error}. "
@@ -59,6 +65,48 @@ def dumps(value: Any) -> bytes:
         return pickle.dumps(value, protocol=5)
     except Exception:  # a lambda, or a class from a notebook cell: only cloudpickle takes it by value
         return bytes(cloudpickle.dumps(value))
+
+
+def loads_keeping_classes(data: bytes, buffers: Any = None) -> Any:
+    """As ``pickle.loads``, but a class that this process knows stays as it is.
+
+    cloudpickle sends a class from a notebook's cell with all its attributes, and the receiver sets them, even on the very
+    class that the notebook defined: its methods would from then on see a copy of the notebook's variables.
+    """
+    if FILLS not in data:
+        return pickle.loads(data, buffers=buffers)
+    return _KeepingUnpickler(io.BytesIO(data), buffers=buffers).load()
+
+
+class _KeepingUnpickler(pickle.Unpickler):
+    """Stands between cloudpickle's function that makes or finds a class and the one that fills it."""
+
+    #: The classes that this process has, by the name that cloudpickle gave them when it first sent them.
+    KNOWN = getattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._kept: list[type] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What the pickle names."""
+        found = super().find_class(module, name)
+        if module == "cloudpickle.cloudpickle":
+            if name.startswith("_make_skeleton_"):
+                return partial(self._make, found)
+            if name == FILLS.decode():
+                return partial(self._fill, found)
+        return found
+
+    def _make(self, make: Any, *args: Any) -> Any:
+        known = args[-2] in self.KNOWN
+        made = make(*args)
+        if known:
+            self._kept.append(made)
+        return made
+
+    def _fill(self, fill: Any, cls: type, state: Any) -> Any:
+        return cls if cls in self._kept else fill(cls, state)
 
 
 def _short(value: Any) -> str:

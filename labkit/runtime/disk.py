@@ -102,7 +102,7 @@ class FileStore(DiskStore):
         self.path.unlink(missing_ok=True)
 
     def _rewrite(self, records: dict[Any, bytes]) -> None:
-        fresh = self.path.with_suffix(".new")
+        fresh = self.path.with_name(self.path.name + ".new")
         with fresh.open("wb") as log:
             for record in records.items():
                 pickle.dump(record, log, protocol=5)
@@ -140,9 +140,10 @@ class Disk(MutableMapping[Any, Any]):
             self._unsynced.clear()
 
     def crash(self) -> None:
-        """Lose what was not synced."""
+        """Lose what was not synced. What a dying handler's ``finally`` still writes is lost too."""
         self._values = None
         self._unsynced.clear()
+        self._store = MemoryStore()
 
     def __getitem__(self, key: Any) -> Any:
         return copy_value(self._all()[key])

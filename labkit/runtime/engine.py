@@ -90,6 +90,13 @@ class Engine(ABC):
     def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
         """Record an event of the client's; returns its ``seq``."""
 
+    def strike(self, action: Callable[[], Any]) -> Any:
+        """Run ``action``, which applies a fault that the user asks for now."""
+        return self.exclusively(action)
+
+    def turn(self, waits: bool = False) -> None:
+        """The user is about to act; ``waits``: and will wait for the outcome, which nobody can do inside of the loop."""
+
     def struck(self, fault: Fault) -> None:
         """Called after a fault was applied and recorded."""
 

@@ -46,6 +46,13 @@ class Fault:
 
     event = ""
 
+    def __post_init__(self) -> None:
+        for machine in self.machines:
+            if not isinstance(machine, str):
+                raise ValueError(
+                    f'a fault names its machine, as in {type(self).__name__}("m2"), not {machine!r}; a machine\'s name is machine.name'
+                )
+
     @property
     def machines(self) -> tuple[str, ...]:
         """The machines it names."""
@@ -93,6 +100,7 @@ class Slow(Fault):
     event = "slowed"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (isinstance(self.factor, (int, float)) and self.factor >= 1):
             raise ValueError(f"factor says how many times slower, a number >= 1 (1 is normal), not {self.factor!r}")
 
@@ -110,6 +118,7 @@ class Partition(Fault):
         for name, value in (("a", a), ("b", b)):
             object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
         object.__setattr__(self, "oneway", oneway)
+        self.__post_init__()
         common = sorted(set(self.a) & set(self.b))
         if common or not self.a or not self.b:
             raise ValueError(
@@ -203,6 +212,8 @@ def when(kind: str, /, *, count: int = 1, after: float = 0.0, **data: Any) -> Tr
     """At the ``count``-th event of this kind whose data, ``machine`` and ``node`` are as given."""
     if count < 1:
         raise BadSchedule(f"count says which such event, 1 for the first, not {count!r}")
+    if not 0 <= after < float("inf"):
+        raise BadSchedule(f"after is seconds >= 0 after the event, not {after!r}")
     return Trigger(kind, tuple(data.items()), count, float(after))
 
 
@@ -230,7 +241,7 @@ class Schedule:
             raise BadSchedule(f"{moment!r} is neither a time in seconds nor when(...)")
         if not isinstance(moment, Trigger) and not 0 <= moment < float("inf"):
             raise BadSchedule(f"a time is seconds since the cluster began, >= 0 and finite, not {moment!r}")
-        self.entries.append((moment, fault))
+        self.entries.append((moment if isinstance(moment, Trigger) else float(moment), fault))
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -33,6 +33,9 @@ _running = threading.local()  # which loop this *thread* is running, as asyncio 
 class Cancelled(BaseException):
     """Thrown into a task that is cancelled. Not an ``Exception``, so that ``except Exception`` lets it pass."""
 
+    #: Of two that are due in the same step the lower one is thrown: the outermost of nested ``timeout`` blocks.
+    order = 0
+
 
 def running_loop() -> Loop:
     """The loop whose callback is being run by this thread."""
@@ -108,6 +111,10 @@ class Future:
         """Whether anybody waits for it now."""
         return self._waiters is not None
 
+    def abandon(self) -> None:
+        """Its only waiter was cancelled, so nobody wants it any more: a queue or a lock must not hand it anything."""
+        self.set_error(Cancelled())
+
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, None
         if type(waiters) is list:
@@ -175,16 +182,29 @@ class Task(Future):
 
     def cancel(self, error: BaseException | None = None) -> None:
         """Throw ``error`` (``Cancelled`` if none) into the coroutine where it waits."""
-        if not self._done and self._cancelling is None:
-            self._cancelling = error or Cancelled()
+        if self._done:
+            return
+        error = error or Cancelled()
+        before = self._cancelling
+        if before is None:
+            self._cancelling = error
             self.loop._ready.append((self.step, None))
+        elif getattr(error, "order", 0) < getattr(before, "order", 0):
+            self._cancelling = error
+
+    def abandon(self) -> None:
+        """As in asyncio: whoever waits for a task and is cancelled takes the task along."""
+        self.cancel()
 
     def close(self) -> None:
         """End it here and now, without a further step: what a crash does."""
         if not self._done:
             self._done = True
             self._error = Cancelled()
-            self.coro.close()
+            try:
+                self.coro.close()
+            except (Exception, Cancelled):
+                pass  # a ``finally`` that awaits or raises: the dead do not finish their sentences
 
     def step(self, resolved: Future | None) -> None:
         """Run the coroutine to its next ``await`` of something unresolved."""
@@ -199,11 +219,8 @@ class Task(Future):
             held.append((self.step, resolved))
             return
         cancelling = self._cancelling
-        if resolved is None:
-            if self._waiting_for is not None and cancelling is None:
-                return  # woken for a cancellation that was taken back
-        elif resolved is not self._waiting_for:
-            return  # it no longer waits for that one
+        if resolved is not self._waiting_for and cancelling is None:
+            return  # it no longer waits for that one, or was woken for a cancellation that was taken back
         loop = self.loop
         outer = loop.current
         loop.current = self
@@ -222,15 +239,26 @@ class Task(Future):
             self.finish(stop.value, None)
         except Cancelled as error:
             owner._forget(self)
-            self.set_error(error)
+            self.cancelled(error)
         except Exception as error:
             self.cause = loop.cause
             owner._forget(self)
             self.finish(None, error)
+        except BaseException:  # a second Ctrl-C, in the middle of the step: there is no going on
+            owner._forget(self)
+            self.set_error(Cancelled())
+            raise
         else:
             self.cause = loop.cause
-            if type(awaited) is not Future and not isinstance(awaited, Future):
-                self.cancel(TypeError(f"a handler can await labkit's futures only, not {awaited!r}"))
+            if not isinstance(awaited, Future):
+                self._waiting_for = None
+                self.cancel(
+                    TypeError(
+                        f"a handler can await labkit's futures only, not {awaited!r}; "
+                        "write await self.sleep(...), await self.call(...), or await gather(...)"
+                    )
+                )
+                return
             self._waiting_for = awaited
             if awaited._waiters is None and not awaited._done:
                 awaited._waiters = self.step
@@ -240,11 +268,15 @@ class Task(Future):
             loop.current = outer
 
     def _abandon(self) -> None:
-        """Nobody else waits for what this task waited for: a queue or a lock must not hand it anything."""
-        waited = self._waiting_for
-        if type(waited) is Future and waited._waiters == self.step:
+        """It will not see what it waited for."""
+        waited, self._waiting_for = self._waiting_for, None
+        if waited is not None and (waited._waiters is None if waited._done else waited._waiters == self.step):
             waited._waiters = None
-            waited.set_error(Cancelled())
+            waited.abandon()
+
+    def cancelled(self, error: Cancelled) -> None:
+        """The coroutine has let a cancellation pass."""
+        self.set_error(error)
 
     def finish(self, value: Any, error: BaseException | None) -> None:
         """The coroutine has returned or raised."""
@@ -257,11 +289,31 @@ class Task(Future):
                 self.owner._task_failed(self, error)
 
 
+class Timer:
+    """A callback that is due when a lane's delay is over, unless its future is resolved by then."""
+
+    __slots__ = ("callback", "future", "since")
+
+    def __init__(self, future: Future, callback: Callable[[Any], None]) -> None:
+        self.future = future
+        self.callback = callback
+        self.since = 0.0
+
+    @property
+    def _done(self) -> bool:
+        return self.future._done
+
+    def expire(self) -> None:
+        """The time is over."""
+        self.callback(self.future)
+
+
 class Lane:
     """Timers that all have the same delay, oldest first; only the first stands in the heap.
 
     Nearly every RPC timeout is cancelled by its answer, and nearly all have one of a few delays. In a queue by delay they
-    are sorted already, and those whose call is over are dropped from its head for nothing.
+    are sorted already, and those whose call is over are dropped from its head for nothing. An entry has ``since``,
+    ``_done`` and ``expire()``: a ``Timer``, or a call itself.
     """
 
     __slots__ = ("armed", "delay", "entries", "loop")
@@ -269,34 +321,31 @@ class Lane:
     def __init__(self, loop: Loop, delay: float) -> None:
         self.loop = loop
         self.delay = delay
-        self.entries: deque[tuple[float, int, Future, Callable[[Any], None]]] = deque()
-        self.armed = False
+        self.entries: deque[Any] = deque()
+        self.armed = delay == INFINITY  # then it is never due
 
-    def add(self, future: Future, expire: Callable[[Any], None]) -> None:
-        """Call ``expire(future)`` after the delay unless the future is resolved by then."""
-        loop = self.loop
+    def add(self, timer: Any) -> None:
+        """Have ``timer.expire()`` called after the delay unless it is done by then."""
         entries = self.entries
-        while entries and entries[0][2]._done:
+        while entries and entries[0]._done:
             entries.popleft()
-        loop._sequence = sequence = loop._sequence + 1
-        deadline = loop.now + self.delay
-        entries.append((deadline, sequence, future, expire))
+        timer.since = self.loop.now
+        entries.append(timer)
         if not self.armed:
             self.armed = True
-            heappush(loop._heap, (deadline, sequence, self.fire, None))
+            self.loop.call_at(timer.since + self.delay, self.fire)
 
     def fire(self, _: None) -> None:
-        """The first entry of the heap for this lane is due: expire what is due, and arm for the next."""
-        entries = self.entries
-        now = self.loop.now
-        while entries and (entries[0][2]._done or entries[0][0] <= now):
-            _, _, future, expire = entries.popleft()
-            if not future._done:
-                expire(future)
-        self.armed = bool(entries)
+        """The first entry is due, or was: expire what is due, and arm for the next."""
+        entries, loop = self.entries, self.loop
+        while entries and (entries[0]._done or entries[0].since + self.delay <= loop.now):
+            timer = entries.popleft()
+            if not timer._done:
+                timer.expire()
         if entries:
-            deadline, sequence, _, _ = entries[0]
-            heappush(self.loop._heap, (deadline, sequence, self.fire, None))
+            loop.call_at(entries[0].since + self.delay, self.fire)
+        else:  # programs that compute their timeouts would leave one lane for each
+            loop._lanes.pop(self.delay, None)
 
 
 class Loop:
@@ -307,12 +356,14 @@ class Loop:
         self.steps = 0  #: callbacks run so far; a watchdog sees from it that one does not return
         self.busy = False  #: a callback is being run
         self.computing = False  #: … and it is a declared computation, which may take its time
+        self.quiet = False  #: ``now`` was reached by waiting, and nothing has happened at it
         self.current: Task | None = None
         self.span: int | None = None  #: the span of the step being run
         self.cause: int | None = None  #: the trace event that led to the step being run
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._ready: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._sequence = 0
+        self._first = -(1 << 62)
         self._lanes: dict[float, Lane] = {}
 
     def call_soon(self, callback: Callable[[Any], None], argument: Any = None) -> None:
@@ -324,23 +375,33 @@ class Loop:
         self._sequence = sequence = self._sequence + 1
         heappush(self._heap, (when, sequence, callback, argument))
 
+    def call_first(self, when: float, callback: Callable[[Any], None], argument: Any = None) -> None:
+        """As ``call_at``, before everything else that is due at that time: so that it makes no difference when it was planned."""
+        self._first = sequence = self._first + 1
+        heappush(self._heap, (when, sequence, callback, argument))
+
     def call_later(self, delay: float, callback: Callable[[Any], None], argument: Any = None) -> None:
         """Run ``callback(argument)`` ``delay`` seconds from now."""
-        self.call_at(self.now + delay, callback, argument)
+        self.call_at(self.now + max(0.0, delay), callback, argument)
 
     def expire(self, delay: float, future: Future, callback: Callable[[Any], None]) -> None:
         """Call ``callback(future)`` after ``delay`` seconds unless the future is resolved before."""
-        (self._lanes.get(delay) or self.lane(delay)).add(future, callback)
+        self.lane(delay).add(Timer(future, callback))
 
     def lane(self, delay: float) -> Lane:
-        """A new lane for this delay."""
-        lane = self._lanes[delay] = Lane(self, delay)
+        """The lane for this delay."""
+        delay = max(0.0, delay)
+        lane = self._lanes.get(delay)
+        if lane is None:
+            lane = self._lanes[delay] = Lane(self, delay)
         return lane
 
     def sleep(self, delay: float) -> Future:
         """A future that is resolved ``delay`` seconds from now."""
         future = Future(self)
-        self.call_at(self.now + max(0.0, delay), future.set_result)
+        when = self.now + max(0.0, delay)
+        if when < INFINITY:  # else for ever
+            self.call_at(when, future.set_result)
         return future
 
     def compute(self, work: Callable[[], Any], cost: float) -> Future:
@@ -370,23 +431,28 @@ class Loop:
         outer = getattr(_running, "loop", None)
         _running.loop = self
         self.busy = True
+        begun = self.steps
+        waited = False
         try:
-            while budget > 0:
+            for left in range(budget, 0, -1):
                 if stop is not None and stop._done:
-                    return budget
+                    return left
                 if ready:
                     callback, argument = ready.popleft()
                 elif heap and heap[0][0] <= until:
-                    self.now, _, callback, argument = heappop(heap)
+                    when, _, callback, argument = heappop(heap)
+                    if when > self.now:  # on the wall clock a callback may be late, and time never runs backwards
+                        self.now = when
                 else:
                     if until != INFINITY and until > self.now:
                         self.now = until
-                    return budget
+                        waited = True
+                    return left
                 self.steps += 1
-                budget -= 1
                 callback(argument)
             return 0
         finally:
+            self.quiet = waited or (self.quiet and self.steps == begun)
             self.busy = False
             self.span = self.cause = None
             _running.loop = outer

@@ -11,18 +11,19 @@ A message goes this way::
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import CORO_RUNNING, getcoroutinestate
+from operator import attrgetter
 from random import Random
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-from labkit.runtime.copying import ATOMS, copy_value, dumps, event_value, stream
+from labkit.runtime.copying import ATOMS, copy_value, dumps, event_value, loads_keeping_classes, stream
 from labkit.runtime.disk import Disk, DiskStore
 from labkit.runtime.errors import (
+    LabError,
     NotAnRpc,
     RemoteError,
     RemoteTraceback,
@@ -30,7 +31,7 @@ from labkit.runtime.errors import (
     UnknownMethod,
     UnknownNode,
 )
-from labkit.runtime.loop import Future, Loop, Task, traceback_text
+from labkit.runtime.loop import Cancelled, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.trace import Trace
@@ -39,14 +40,12 @@ __all__ = ["REQUEST", "REPLY", "ERROR", "ONEWAY", "Failure", "Machine", "Message
 
 REQUEST, REPLY, ERROR, ONEWAY = "request", "reply", "error", "oneway"
 
-_new = tuple.__new__  # a NamedTuple's own __new__ takes twice as long, and there is one for every message
-
 #: Seconds a normal machine is taken to need for looking at one message; a slow one needs ``factor`` times that.
 SERVICE_TIME = 0.001
 
 
 class Message(NamedTuple):
-    """What travels. ``id`` is the sender's number of the request; an answer carries its request's."""
+    """What travels. ``id`` is the asking machine's number of the request; an answer carries its request's."""
 
     what: str
     id: int
@@ -57,7 +56,12 @@ class Message(NamedTuple):
     method: str
     payload: Any
     span: int | None
-    cause: int | None
+    sent: int | None  #: the event that led to it
+
+    @property
+    def copied(self) -> Message:
+        """The same once more, sharing no memory: for a network that duplicates."""
+        return self._replace(payload=copy_value(self.payload))
 
 
 class Failure(NamedTuple):
@@ -72,7 +76,7 @@ class Failure(NamedTuple):
         error: BaseException | None = None
         if self.pickled is not None:
             try:
-                error = pickle.loads(self.pickled)
+                error = loads_keeping_classes(self.pickled)
             except Exception:
                 error = None
         if not isinstance(error, Exception):
@@ -89,7 +93,7 @@ class Failure(NamedTuple):
             text = f"{cause.text}\n... and then, one call nearer:\n{text}"
         try:
             pickled = dumps(error)
-            pickle.loads(pickled)
+            loads_keeping_classes(pickled)
         except Exception:
             pickled = None
         return cls(pickled, text, f"{type(error).__name__}: {error}")
@@ -105,15 +109,49 @@ class NodeSpec(NamedTuple):
 
 
 class Call(Future):
-    """The answer to a request, on the caller's machine."""
+    """The answer to a request, on the caller's machine; and the request itself, for it has the fields of a ``Message``.
 
-    __slots__ = ("after", "id", "method", "sent", "source", "target", "target_machine")
+    There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too, and within one
+    process it carries the answer back. Where a message leaves the process it is pickled, and becomes a ``Message``.
+    """
 
+    __slots__ = (
+        "after", "answer", "answer_sent", "id", "machine", "method", "payload", "sent", "since", "source", "span", "target",
+        "target_machine",
+    )  # fmt: skip
+
+    what = REQUEST
+    machine: Machine  #: the caller's
+    after: float  #: its timeout
+    answer: Any
+    answer_sent: int | None  #: the event that led to the answer
+    id: int
+    method: str
+    payload: Any
+    sent: int | None
+    since: float
+    source: str
+    span: int | None
+    target: str
+    target_machine: str
+
+    @property
+    def source_machine(self) -> str:
+        """The caller's machine."""
+        return self.machine.name
+
+    @property
+    def copied(self) -> Message:
+        """A ``Message`` of its own."""
+        return Message(*_fields(self)).copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Message, _fields(self)
 
     def resolve(self, value: Any) -> None:
         """The answer is here. The loop is at rest between two callbacks, so a single waiter can run at once."""
         waiters = self._waiters
-        if waiters is None or type(waiters) is list:
+        if waiters is None or type(waiters) is list or self._done:
             self.set_result(value)
         else:
             self._done = True
@@ -121,13 +159,27 @@ class Call(Future):
             self._waiters = None
             waiters(self)
 
+    def expire(self) -> None:
+        """Its time is over."""
+        self.machine.expired(self)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        self.machine.pending.pop(self.id, None)
+        self.set_error(Cancelled())
+
+
+_new_call = Call.__new__
+
+_fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*Message._fields)
+
 
 class Forwarding:
     """Sends on to the caller what the node that was asked in turn has answered."""
 
     __slots__ = ("machine", "message", "node")
 
-    def __init__(self, machine: Machine, node: Node, message: Message) -> None:
+    def __init__(self, machine: Machine, node: Node, message: Envelope) -> None:
         self.machine = machine
         self.node = node
         self.message = message
@@ -141,15 +193,22 @@ class Forwarding:
             return
         loop = machine.loop
         loop.span = message.span
-        loop.cause = future.cause if future.cause is not None else message.cause
+        loop.cause = future.cause if future.cause is not None else message.sent
         if future._error is not None:
             machine._failed(self.node, message, future._error)
         elif message.what == REQUEST:
             machine.answer(message, future._value)
 
 
+#: A message on its way: within one process a request is the ``Call`` itself.
+Envelope = Message | Call
+
+
 class Machine:
     """Hosts nodes. ``route`` is the engine's."""
+
+    #: Whether an answer finds its call by itself, since both are in this process; else by its number in ``pending``.
+    direct = False
 
     def __init__(
         self, name: str, loop: Loop, network: Network, trace: Trace, directory: dict[str, str], seed: int
@@ -164,7 +223,8 @@ class Machine:
         self.coming: dict[str, list[Message]] = {}  #: nodes about to start here, and messages that came before them
         self.alive = True
         self.held: deque[tuple[Callable[[Any], None], Any]] | None = None  #: while paused: what would have run
-        self.factor = 1.0  #: how many times slower than normal
+        self._factor = 1.0
+        self.normal = True  #: alive, neither paused nor slow
         self.pending: dict[int, Call] = {}  #: calls of this machine's nodes that wait for an answer
         self.network_random = stream(seed, "network", name)
         self.crashes: list[tuple[str, BaseException]] = []  #: exceptions nobody awaited, for the client
@@ -174,7 +234,7 @@ class Machine:
 
     # what an engine provides -----------------------------------------------------------------------------------
 
-    def route(self, message: Message) -> None:
+    def route(self, message: Envelope) -> None:
         """Bring a message to its target machine."""
         raise NotImplementedError
 
@@ -184,12 +244,29 @@ class Machine:
 
     # nodes -----------------------------------------------------------------------------------------------------
 
-    def start_node(self, spec: NodeSpec) -> Node:
-        """Make the node and begin its ``start``, then its periodic methods."""
+    @property
+    def factor(self) -> float:
+        """How many times slower than normal."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._factor = factor
+        self._look_at_itself()
+
+    def _look_at_itself(self) -> None:
+        self.normal = self.alive and self.held is None and self._factor == 1.0
+        for node in self.nodes.values():
+            node._held = self.held
+
+    def start_node(self, spec: NodeSpec, cause: int | None = None) -> Node:
+        """Make the node and begin its ``start``, then its periodic methods. ``cause``: the event that led to it."""
+        self.loop.span, self.loop.cause = None, cause
         node = spec.cls.__new__(spec.cls)
         node.name = spec.name
         node._machine = self
         node._tasks = {}
+        node._held = self.held
         node.__init__(*spec.args, **spec.kwargs)  # type: ignore[misc]
         self.nodes[spec.name] = node
         for early in self.coming.pop(spec.name, ()):
@@ -197,6 +274,7 @@ class Machine:
         if self.trace.on:
             self.record(node.name, "node_started", {"cls": spec.cls.__name__})
         node.spawn(self._life(node))
+        self.loop.cause = None
         return node
 
     async def _life(self, node: Node) -> None:
@@ -223,36 +301,36 @@ class Machine:
         """The node is gone, at once and without a word to anyone."""
         node = self.nodes.pop(name)
         node._alive = False
-        for task in list(node._tasks):
-            if getcoroutinestate(task.coro) != CORO_RUNNING:
-                task.close()
-        node._tasks.clear()
+        _close_tasks(node)
         if self.trace.on:
+            self.loop.span = self.loop.cause = None
             self.record(name, "node_stopped", {"reason": reason})
+            self.loop.cause = None
 
     def die(self) -> None:
         """A crash: every node stops where it stands; what was not synced is lost."""
         self.alive = False
         self.held = None
+        self._look_at_itself()
         for node in self.nodes.values():
             node._alive = False
-        for node in self.nodes.values():
-            for task in list(node._tasks):
-                if getcoroutinestate(task.coro) != CORO_RUNNING:
-                    task.close()
-        self.nodes.clear()
-        self.pending.clear()
         for disk in self._disks.values():
             disk.crash()
+        for node in self.nodes.values():
+            _close_tasks(node)
+        self.nodes.clear()
+        self.pending.clear()
 
     def pause(self) -> None:
         """Stand still: what arrives or falls due from now on waits."""
         if self.held is None:
             self.held = deque()
+            self._look_at_itself()
 
     def resume(self) -> None:
         """Go on: what waited happens now, in order."""
         held, self.held = self.held, None
+        self._look_at_itself()
         for callback, argument in held or ():
             self.loop.call_soon(callback, argument)
 
@@ -302,33 +380,38 @@ class Machine:
     def call(self, node: Node, ref: str, method: str, args: tuple[Any, ...], timeout: float | None) -> Call:
         """A request; the future of its answer."""
         loop = self.loop
-        self._next_id = number = self._next_id + 1
-        call = Call(loop)
+        call = _new_call(Call)
+        call.loop = loop
+        call._done = False
+        call._error = call._waiters = call.cause = None
+        call.machine = self
+        self._next_id = call.id = number = self._next_id + 1
         if not node._alive:
             return call  # the last words of a node that is gone are not heard, and not answered
         target_machine = self.directory.get(ref)
         if target_machine is None:
             call.set_error(self._unknown(ref))
             return call
-        call.id = number
-        call.source, call.target, call.target_machine, call.method = node.name, ref, target_machine, method
         for value in args:
             if type(value) not in ATOMS:
                 args = copy_value(args)
                 break
-        span, cause = loop.span, loop.cause
+        call.source = name = node.name
+        call.target = ref
+        call.target_machine = target_machine
+        call.method = method
+        call.payload = args
+        call.span = span = loop.span
+        cause = loop.cause
         if self.trace.messages:
-            cause = self._record_sent(REQUEST, number, node.name, ref, target_machine, method, span, cause)
+            cause = self._record_sent(REQUEST, number, name, ref, target_machine, method, span, cause)
         call.sent = cause
-        message = _new(
-            Message, (REQUEST, number, node.name, self.name, ref, target_machine, method, args, span, cause)
-        )
-        self.pending[number] = call
+        if not self.direct:
+            self.pending[number] = call
         if timeout is not None:
             call.after = timeout
-            lane = loop._lanes.get(timeout) or loop.lane(timeout)
-            lane.add(call, self.expired)
-        self.route(message)
+            (loop._lanes.get(timeout) or loop.lane(timeout)).add(call)
+        self.route(call)
         return call
 
     def send(self, node: Node, ref: str, method: str, args: tuple[Any, ...]) -> None:
@@ -369,7 +452,9 @@ class Machine:
                 "method": call.method,
                 "after": call.after,
             }
-            call.cause = self.trace.record(loop.now, self.name, call.source, "timed_out", None, call.sent, data)
+            call.cause = self.trace.record(
+                loop.now, self.name, call.source, "timed_out", call.span, call.sent, data
+            )
         call.set_error(
             Timeout(
                 f"{call.target} on {call.target_machine} did not answer {call.method} within {call.after} s; "
@@ -379,39 +464,40 @@ class Machine:
 
     # receiving -------------------------------------------------------------------------------------------------
 
-    def deliver(self, message: Message) -> None:
-        """A message has arrived: a paused machine keeps it, a slow one looks at it later."""
+    def detain(self, look: Callable[..., None], message: Any) -> None:
+        """A paused machine keeps what arrives, a slow one looks at it later, with ``look(message, True)``."""
         if self.held is not None:
-            self.held.append((self.deliver, message))
-        elif self.factor > 1.0:
-            self.loop.call_later((self.factor - 1.0) * SERVICE_TIME, self.accept, message)
+            self.held.append((look, message))
         else:
-            self.accept(message)
+            delay = (self._factor - 1.0) * SERVICE_TIME
+            self.loop.call_later(delay, partial(self._has_time, look), message)
 
-    def accept(self, message: Message) -> None:
-        """Look at a message: resolve the call it answers, or run the handler it asks for."""
-        what, number, _, _, target, _, method, payload, span, cause = message
+    def _has_time(self, look: Callable[..., None], message: Any) -> None:
         if self.held is not None:
-            self.held.append((self.accept, message))
-            return
-        if not self.alive:
-            self.dropped(message, f"{self.name} is dead")
-            return
+            self.held.append((partial(self._has_time, look), message))
+        else:
+            look(message, True)
+
+    def deliver(self, message: Envelope, looked: bool = False) -> None:
+        """A message has arrived: resolve the call it answers, or run the handler it asks for."""
+        if not self.normal:
+            if not self.alive:
+                self.dropped(message, f"{self.name} is dead")
+                return
+            if not looked:
+                self.detain(self.deliver, message)
+                return
+        what = message.what
+        cause = message.sent
         if self.trace.messages:
             cause = self._record_delivered(message)
-        loop = self.loop
-        if what == REPLY:
-            call = self.pending.pop(number, None)
+        if what == REPLY or what == ERROR:
+            call = self.pending.pop(message.id, None)
             if call is not None:
                 call.cause = cause
-                call.resolve(payload)
+                self.answered(call, message.payload)
             return
-        if what == ERROR:
-            call = self.pending.pop(number, None)
-            if call is not None:
-                call.cause = cause
-                call.set_error(payload.to_exception())
-            return
+        target = message.target
         node = self.nodes.get(target)
         if node is None:
             if target in self.coming:
@@ -419,83 +505,92 @@ class Machine:
                 return
             self.dropped(message, f"{target} has stopped")
             return
-        loop.span, loop.cause = span, cause
+        loop = self.loop
+        loop.span = message.span
+        loop.cause = cause
         try:
-            handler = node._rpcs.get(method)
+            handler = node._rpcs.get(message.method)
             if handler is None:
-                raise _no_handler(node, method)
-            value = handler(node, *payload)
+                raise _no_handler(node, message.method)
+            value = handler(node, *message.payload)
         except Exception as error:
             self._failed(node, message, error)
             return
         kind = type(value)
-        if kind is CoroutineType:
-            Handling(self, node, message, value).step(None)
+        if kind in ATOMS:
+            if what == REQUEST:
+                self._reply(message, value)
         elif kind is Call or isinstance(value, Future):  # a plain handler that forwards: return self.call(...)
             value.add_done(Forwarding(self, node, message))
+        elif kind is CoroutineType:
+            Handling(self, node, message, value).step(None)
         elif what == REQUEST:
             self.answer(message, value)
 
-    def _failed(self, node: Node, message: Message, error: BaseException) -> None:
+    def answered(self, call: Call, answer: Any) -> None:
+        """The answer to one of this machine's calls."""
+        if type(answer) is Failure:
+            call.set_error(answer.to_exception())
+        else:
+            call.resolve(answer)
+
+    def _failed(self, node: Node, message: Envelope, error: BaseException) -> None:
         """To the caller if there is one; else nobody awaits it."""
         if message.what == REQUEST:
-            self._reply(message, ERROR, Failure.of(error))
+            self._reply(message, Failure.of(error))
         else:
             self.crashed(node, error)
 
-    def answer(self, message: Message, value: Any) -> None:
+    def answer(self, message: Envelope, value: Any) -> None:
         """Send the result back."""
         if type(value) not in ATOMS:
             try:
                 value = copy_value(value)
             except Exception as error:
-                self._reply(message, ERROR, Failure.of(error))
-                return
-        self._reply(message, REPLY, value)
+                value = Failure.of(error)
+        self._reply(message, value)
 
-    def _reply(self, request: Message, what: str, payload: Any) -> None:
-        _, number, source, source_machine, target, _, method, _, span, _ = request
+    def _reply(self, request: Envelope, answer: Any) -> None:
+        _, number, source, source_machine, target, _, method, _, span, _ = _fields(request)
+        what = ERROR if type(answer) is Failure else REPLY
         cause = self.loop.cause
         if self.trace.messages:
             cause = self._record_sent(what, number, target, source, source_machine, method, span, cause)
         self.route(
-            _new(Message, (what, number, target, self.name, source, source_machine, method, payload, span, cause))
+            Message(what, number, target, self.name, source, source_machine, method, answer, span, cause)
         )
 
     # message events --------------------------------------------------------------------------------------------
 
     def _record_sent(
-        self, what: str, number: int, source: str, to: str, to_machine: str, method: str, span: int | None, cause: int | None
+        self,
+        what: str,
+        number: int,
+        source: str,
+        to: str,
+        to_machine: str,
+        method: str,
+        span: int | None,
+        cause: int | None,
     ) -> int:
-        data = {"message": number, "to": to, "to_machine": to_machine, "method": method, "what": what}
-        return self.trace.record(self.loop.now, self.name, source, "sent", span, cause, data)
-
-    def _record_delivered(self, message: Message) -> int:
-        data = {
-            "message": message.id,
-            "from": message.source,
-            "from_machine": message.source_machine,
-            "method": message.method,
-            "what": message.what,
-        }
-        return self.trace.record(
-            self.loop.now, self.name, message.target, "delivered", message.span, message.cause, data
+        return self.trace.record_message(
+            self.loop.now, self.name, source, "sent", span, cause, number, to, to_machine, method, what
         )
 
-    def dropped(self, message: Message, reason: str) -> None:
+    def _record_delivered(self, message: Envelope) -> int:
+        what, number, source, source_machine, target, _, method, _, span, cause = _fields(message)
+        return self.trace.record_message(
+            self.loop.now, self.name, target, "delivered", span, cause, number, source, source_machine, method, what
+        )
+
+    def dropped(self, message: Envelope, reason: str) -> None:
         """It will not arrive. Nobody is told: the sender finds out by its timeout."""
         if self.trace.messages:
-            data = {
-                "message": message.id,
-                "to": message.target,
-                "to_machine": message.target_machine,
-                "method": message.method,
-                "what": message.what,
-                "reason": reason,
-            }
-            self.trace.record(
-                self.loop.now, message.source_machine, message.source, "dropped", message.span, message.cause, data
-            )
+            what, number, source, source_machine, target, target_machine, method, _, span, cause = _fields(message)
+            self.trace.record_message(
+                self.loop.now, source_machine, source, "dropped", span, cause,
+                number, target, target_machine, method, what, reason,
+            )  # fmt: skip
 
 
 class Handling(Task):
@@ -504,9 +599,15 @@ class Handling(Task):
     __slots__ = ("machine", "message")
 
     def __init__(
-        self, machine: Machine, node: Node, message: Message, coro: Coroutine[Any, Any, Any]
+        self, machine: Machine, node: Node, message: Envelope, coro: Coroutine[Any, Any, Any]
     ) -> None:
-        Task.__init__(self, machine.loop, coro, node)
+        self.loop = loop = machine.loop  # as Task.__init__, which would cost a call for each message
+        self._done = False
+        self._error = self._waiters = self._waiting_for = self._cancelling = None
+        self.coro = coro
+        self.owner = node
+        self.span = loop.span
+        self.cause = loop.cause
         self.machine = machine
         self.message = message
         node._tasks[self] = None
@@ -520,6 +621,18 @@ class Handling(Task):
             self.machine._failed(node, self.message, error)
         elif self.message.what == REQUEST:
             self.machine.answer(self.message, value)
+
+    def cancelled(self, error: Cancelled) -> None:
+        """It awaited a task that was cancelled, and did not expect it: the caller must hear of it."""
+        text = f"{self.message.method} of {self.message.target} awaited something that was cancelled"
+        self.finish(None, LabError(text))
+
+
+def _close_tasks(node: Node) -> None:
+    for task in list(node._tasks):
+        if getcoroutinestate(task.coro) != CORO_RUNNING:
+            task.close()
+    node._tasks.clear()
 
 
 def _no_handler(node: Node, method: str) -> Exception:

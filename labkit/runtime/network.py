@@ -133,8 +133,10 @@ class Network:
     def changed(self) -> None:
         """To be called after a change, so that the common case stays quick: one sample, nothing else."""
         self.drops = bool(self.blocked or self.loss)
-        self.plain = self.bandwidth is None and not self.fifo and self.latency is not None
-        self.sample = self.latency.sample if self.latency is not None else None
+        sample = self.latency.sample if self.latency is not None else None
+        plain = self.bandwidth is None and not self.fifo and not self.duplicate and not self.drops
+        #: The whole effect of the network in the common case; None if more than one sample is needed.
+        self.only_delay = sample if plain else None
 
     def use_default_latency(self, latency: Distribution) -> None:
         """The engine's latency, if the user gave none."""

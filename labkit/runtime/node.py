@@ -167,10 +167,6 @@ class Node(Owner):
 
     # how tasks know their node -----------------------------------------------------------------------------------
 
-    @property
-    def _held(self) -> Any:  # type: ignore[override]
-        return self._machine.held
-
     def _task_failed(self, task: Task, error: BaseException) -> None:
         self._machine.crashed(self, error)
 

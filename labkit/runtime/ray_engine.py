@@ -10,28 +10,50 @@ silence. On another host the machine freezes its own loop instead.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
-import os
 import shutil
 import signal
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from labkit.runtime import ray_start, watchdog
-from labkit.runtime.engine import CLIENT, Client, Engine
-from labkit.runtime.errors import BlockingHandler, ClusterClosed, EngineUnavailable, LabError, MachineDead
+from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
+from labkit.runtime.errors import (
+    BlockingHandler,
+    ClusterClosed,
+    EngineUnavailable,
+    LabError,
+    MachineDead,
+    MachinePaused,
+)
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
+from labkit.runtime.host import HostProcess, host_identity
 from labkit.runtime.loop import Future
 from labkit.runtime.machine import Failure, NodeSpec
 from labkit.runtime.network import Network
-from labkit.runtime.ray_machine import Config, MachineProcess, RayMachine, RealLoop, Report, host_identity, pack, unpack
+from labkit.runtime.ray_machine import (
+    DRAIN_EVERY,
+    Config,
+    Me,
+    MachineProcess,
+    RayMachine,
+    NOTHING,
+    RealLoop,
+    Report,
+    is_gone,
+    pack,
+    unpack,
+)
 from labkit.runtime.sim import blocking_text, hash_seed
 from labkit.runtime.trace import Trace
 
@@ -43,6 +65,8 @@ SEQ_SPAN = 1 << 40
 GONE_WITHIN = 10.0
 #: Seconds that a machine's process may take to start, on a slow host.
 START_WITHIN = 120.0
+#: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
+LAST_WORDS_WITHIN = 1.0
 
 
 class SharedTrace(Trace):
@@ -57,6 +81,11 @@ class SharedTrace(Trace):
         with self._writing:
             return super().record(*row)
 
+    def record_message(self, *row: Any) -> int:
+        """See ``Trace.record_message``."""
+        with self._writing:
+            return super().record_message(*row)
+
     def extend(self, rows: Any) -> None:
         """See ``Trace.extend``."""
         with self._writing:
@@ -64,15 +93,17 @@ class SharedTrace(Trace):
 
 
 class _Actor:
-    """What the client knows of a machine's process."""
+    """What the client knows of one life of a machine."""
 
     def __init__(self, handle: Any, incarnation: int) -> None:
         self.handle = handle
         self.incarnation = incarnation
+        self.begun = False  #: it has been told to begin, so what it is told next comes after
         self.pid = 0
-        self.here = False  #: a signal reaches it
+        self.process: HostProcess | None = None  #: None while unknown, and on a host that no signal reaches
+        self.ray_node = ""  #: Ray's id of the host
         self.stopped = False  #: it is paused
-        self.expected_to_die = False
+        self.over = False  #: it was killed, or seen to be gone
         self.poller: asyncio.Task[None] | None = None
 
 
@@ -80,6 +111,7 @@ class RayEngine(Engine):
     """See the module's text. Options: ``cpus_per_machine``, the share of a CPU that Ray reserves for each (0: none)."""
 
     kind = "ray"
+    client_machine: RayMachine
 
     def __init__(
         self,
@@ -102,36 +134,47 @@ class RayEngine(Engine):
         self.actors: dict[str, _Actor] = {}
         self.incarnations: dict[str, int] = {}
         self.crashes: list[tuple[str, BaseException]] = []
-        self.blocked: list[tuple[float, str]] = []
+        self.blocked: deque[tuple[float, str]] = deque()
         self.closed = False
         self.epoch = time.time()
         self.loop = RealLoop(self.epoch)
         self._lost = lost
+        self._ended: float | None = None  #: the cluster's time when it was closed
         self._processes = 0
+        self._waiting: list[Future] = []  #: what the user's threads wait for
+        self._closing = threading.Lock()
         self._striking = threading.RLock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labkit-faults")
         self._aio: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._disks: Path | None = None
         self._ray: Any = None
-        self._watched = watchdog.watch(self.loop, lambda seconds, where: self.blocked.append((seconds, where)))
+        self._remote: Any = None  #: the actor's class, as Ray knows it
+        self._watched: Any = None
 
     # beginning and end -----------------------------------------------------------------------------------------
 
     def start(self, machines: list[str]) -> None:
         """Attach to Ray or start one, then start the machines' processes, all at once."""
         self._ray = ray_start.attach(self.address)
-        self._disks = Path(tempfile.mkdtemp(prefix=f"labkit-{_safe(self.name)}-"))
-        self._begin_thread()
+        # Ray has just registered its own end; what is registered later runs sooner.
+        atexit.register(self.close)
         try:
+            self._disks = Path(tempfile.mkdtemp(prefix=f"labkit-{_safe(self.name)}-"))
+            self._remote = self._ray.remote(MachineProcess)
+            self._begin_thread()
             self._await(self._start(machines), START_WITHIN)
         except BaseException as error:
             self.close()
-            if isinstance(error, (LabError, KeyboardInterrupt)):
+            if isinstance(error, LabError) or not isinstance(error, Exception):
                 raise
+            why = f"{type(error).__name__}: {error}"
+            if isinstance(error, TimeoutError):
+                why = f"they are not there after {START_WITHIN:.0f} s"
             raise EngineUnavailable(
-                f"Ray is there, but the machines' processes did not start: {type(error).__name__}: {error}. "
-                'Is there memory for them (about 60 MB each)? Cluster(engine="sim") needs none.'
+                f"Ray is there, but the machines' processes did not start: {why}. Is there memory for them "
+                f"(about 60 MB each), and a share of {self.cpus_per_machine:g} CPU? "
+                'Cluster(engine="sim") needs none.'
             ) from error
 
     def _begin_thread(self) -> None:
@@ -142,14 +185,19 @@ class RayEngine(Engine):
             asyncio.set_event_loop(aio)
             self._aio = aio
             self.loop.bind(aio)
+            self._watched = watchdog.watch(self.loop, self._note_blocked)
             self._watched.thread = threading.get_ident()
             aio.call_soon(ready.set)
             aio.run_forever()
             aio.close()
+            self.loop.shut()
 
         self._thread = threading.Thread(target=serve, name=f"labkit-client-{self.name}", daemon=True)
         self._thread.start()
         ready.wait()
+
+    def _note_blocked(self, seconds: float, where: str) -> None:
+        self.blocked.append((seconds, where))
 
     async def _start(self, machines: list[str]) -> None:
         assert self._disks is not None
@@ -180,70 +228,88 @@ class RayEngine(Engine):
             self._processes * SEQ_SPAN,
             incarnation,
             str(self._disks),
-            dict(self.directory),
         )
-        remote = self._ray.remote(
+        options = self._remote.options(
             num_cpus=self.cpus_per_machine,
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=1000,
-            scheduling_strategy="SPREAD",
-        )(MachineProcess)
-        self.actors[name] = _Actor(remote.remote(config), incarnation)
+            scheduling_strategy=self._place(name),
+        )
+        self.actors[name] = _Actor(options.remote(config), incarnation)
+
+    def _place(self, name: str) -> Any:
+        """Spread over the hosts; a machine that starts again does so where its disk is, if that host is still there."""
+        before = self.actors.get(name)
+        if before is None or not before.ray_node:
+            return "SPREAD"
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(before.ray_node, soft=True)
 
     async def _begin(self, name: str) -> None:
         """Wait for the process, make it and the others known to each other, and begin to poll it."""
         actor = self.actors[name]
-        handles = {other: one.handle for other, one in self.actors.items() if other != name and not one.expected_to_die}
-        actor.pid, host = await actor.handle.begin.remote(handles, self.epoch)
-        actor.here = host == host_identity()
+        handles = {other: one.handle for other, one in self.actors.items() if other != name and not one.over}
+        beginning = actor.handle.begin.remote(handles, dict(self.directory), self.epoch)
+        actor.begun = True
+        me = Me(*await beginning)
+        actor.pid, actor.ray_node = me.pid, me.ray_node
+        if me.host == host_identity():
+            actor.process = HostProcess.of(me.pid)
         self.client_machine.peers[name] = actor.handle
         actor.poller = asyncio.get_running_loop().create_task(self._poll(name, actor))
 
     def close(self) -> None:
         """End every process, the thread, and the disks."""
-        if self.closed:
-            return
-        self.closed = True
-        watchdog.unwatch(self._watched)
+        with self._closing:
+            if self.closed:
+                return
+            self._ended = self.now
+            self.closed = True
+        atexit.unregister(self.close)
         self._worker.shutdown(wait=False, cancel_futures=True)
-        if self._aio is not None and self._thread is not None and self._thread.is_alive():
+        if self._thread is not None and self._thread.is_alive():
             with contextlib.suppress(Exception):
-                self._await(self._last_words(), 3.0)
-            for actor in self.actors.values():
-                actor.expected_to_die = True
+                self._await(self._last_words(), LAST_WORDS_WITHIN + 1.0)
             with self._striking:
-                for actor in self.actors.values():
+                living = [actor for actor in self.actors.values() if not actor.over]
+                for actor in living:
                     self._kill_process(actor)
-                for actor in self.actors.values():
+                for actor in living:
                     with contextlib.suppress(LabError):
                         self._wait_gone(actor)
-            self._aio.call_soon_threadsafe(self._end_thread)
+            assert self._aio is not None
+            asyncio.run_coroutine_threadsafe(self._end_thread(), self._aio)
             if threading.current_thread() is not self._thread:
                 self._thread.join(timeout=5)
-        self.loop.shut()
+        if self._watched is not None:
+            watchdog.unwatch(self._watched)
         if self._disks is not None:
             shutil.rmtree(self._disks, ignore_errors=True)
 
     async def _last_words(self) -> None:
-        """The events that the machines have not yet told."""
+        """What the machines have not yet told: their polls return at once, with all of it."""
+        speaking = [actor for actor in self._reachable() if not actor.stopped and actor.poller is not None]
+        for actor in speaking:
+            actor.handle.farewell.remote(forget_disk=actor.process is None)
+        if speaking:
+            await asyncio.wait(
+                [actor.poller for actor in speaking if actor.poller], timeout=LAST_WORDS_WITHIN
+            )
 
-        async def flush(actor: _Actor) -> None:
-            with contextlib.suppress(Exception):
-                self.trace.extend(unpack(await asyncio.wait_for(actor.handle.flush.remote(), 1.0)))
-
-        alive = [actor for actor in self.actors.values() if not actor.expected_to_die and not actor.stopped]
-        await asyncio.gather(*(flush(actor) for actor in alive))
-
-    def _end_thread(self) -> None:
-        self.client_machine.die()
-        for call in list(self._waiting):
-            call.set_error(ClusterClosed(f"the cluster {self.name!r} was closed while this was under way"))
-        self.loop.run(budget=10_000)
-        assert self._aio is not None
-        for task in asyncio.all_tasks(self._aio):
+    async def _end_thread(self) -> None:
+        if CLIENT in self.directory:  # it is not if the machines did not start
+            self.client_machine.die()
+        for future in list(self._waiting):
+            future.set_error(ClusterClosed(f"the cluster {self.name!r} was closed while this was under way"))
+        self.loop.refresh()
+        self.loop.run(until=self.loop.now, budget=10_000)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
             task.cancel()
-        self._aio.call_soon(self._aio.stop)
+        await asyncio.gather(*others, return_exceptions=True)
+        asyncio.get_running_loop().stop()
 
     # talking to the machines -----------------------------------------------------------------------------------
 
@@ -252,7 +318,9 @@ class RayEngine(Engine):
         assert self._aio is not None
         if threading.current_thread() is self._thread:
             coro.close()
-            raise LabError("a client program waits with await, not with the cluster's own methods: use client.call(...)")
+            raise LabError(
+                "a client program waits with await, not with the cluster's own methods: use client.call(...)"
+            )
         future: ThreadFuture[Any] = asyncio.run_coroutine_threadsafe(coro, self._aio)
         try:
             return future.result(timeout)
@@ -262,111 +330,158 @@ class RayEngine(Engine):
 
     async def _poll(self, name: str, actor: _Actor) -> None:
         """Take what the machine has for us, again and again, until it dies."""
-        while not self.closed:
+        while True:
+            last = self.closed
             try:
                 report = Report(*unpack(await actor.handle.poll.remote()))
-            except asyncio.CancelledError:
-                raise
             except Exception as error:
-                self._gone(name, actor, error)
+                if is_gone(error):
+                    self._gone(name, actor, error)
+                    return
+                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a hurry.
+                self.crashes.append((CLIENT, error))
+                await asyncio.sleep(DRAIN_EVERY)
+                report = NOTHING
+            self._take(name, report)
+            if last:
                 return
-            if report.events:
-                self.trace.extend(report.events)
-            for node, failure in report.crashes:
-                self.crashes.append((node, failure.to_exception()))
-            for seconds, where in report.blocked:
-                self.blocked.append((seconds, where))
-                self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
-            if report.messages:
-                self.client_machine.receive(report.messages)
+
+    def _take(self, name: str, report: Report) -> None:
+        """Make known what a machine has reported."""
+        if report.events:
+            self.trace.extend(report.events)
+        for node, failure in report.crashes:
+            self.crashes.append((node, failure.to_exception()))
+        for seconds, where in report.blocked:
+            self.blocked.append((seconds, where))
+            self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
+        if report.messages:
+            self.client_machine.receive(report.messages)
 
     def _gone(self, name: str, actor: _Actor, error: Exception) -> None:
         """A machine's process ended that nobody killed: its host failed, or memory ran out."""
         self.client_machine.peers.pop(name, None)
-        if actor.expected_to_die or self.closed or self.actors.get(name) is not actor:
+        if actor.over or self.closed or self.actors.get(name) is not actor:
             return
-        actor.expected_to_die = True
+        actor.over = True
         lost = self._lost()
         if lost is not None:
             lost(name)
         reason = str(error).strip().split("\n")[0][:200]
-        self.record(name, None, "machine_died", None, {"pid": actor.pid, "reason": f"{type(error).__name__}: {reason}"})
+        self.record(
+            name,
+            None,
+            "machine_died",
+            None,
+            {"pid": actor.pid, "reason": f"{type(error).__name__}: {reason}"},
+        )
 
-    def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
+    def record(
+        self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]
+    ) -> int:
         """One event of the client's."""
         if not self.trace.on:
             return 0
         return self.trace.record(self.now, machine, node, kind, span, None, data)
 
     def _reachable(self) -> list[_Actor]:
-        return [actor for actor in self.actors.values() if not actor.expected_to_die and actor.pid]
+        return [actor for actor in self.actors.values() if not actor.over and actor.begun]
 
     async def _tell(self, method: str, *args: Any, but: str = "") -> None:
-        """Call a method of every machine; wait for those that are not paused (a paused one hears of it in time)."""
-        refs = []
-        for name, actor in self.actors.items():
-            if name != but and not actor.expected_to_die and actor.pid:
-                ref = getattr(actor.handle, method).remote(*args)
-                if not actor.stopped:
-                    refs.append(ref)
-        await asyncio.gather(*refs, return_exceptions=True)
+        """Call a method of every machine, and wait for those that are not paused."""
+        told = [
+            self.actors[name]
+            for name in self.actors
+            if name != but and self.actors[name] in self._reachable()
+        ]
+        refs = [getattr(actor.handle, method).remote(*args) for actor in told]
+        await asyncio.gather(*map(self._answer, told, refs), return_exceptions=True)
+
+    async def _answer(self, actor: _Actor, ref: Any, late: Callable[[Any], None] = lambda _: None) -> Any:
+        """What the machine answers. If it is paused, now or meanwhile, None: it will do it when it goes on, and ``late`` gets the answer."""
+        answer = asyncio.ensure_future(_as_coroutine(ref))
+        while not answer.done():
+            if actor.stopped:
+                answer.add_done_callback(lambda task: _unless_failed(task, late))
+                return None
+            await asyncio.wait({answer}, timeout=0.05)
+        return answer.result()
 
     # Engine ----------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
-        """Seconds since the cluster began."""
-        return max(self.loop.now, self.loop.clock())
+        """Seconds since the cluster began; it stands still once the cluster is closed."""
+        return self._ended if self._ended is not None else max(self.loop.now, self.loop.clock())
 
     def pid(self, machine: str) -> int | None:
         """The process of the machine's present life."""
         actor = self.actors.get(machine)
-        return actor.pid if actor is not None and not actor.expected_to_die else None
+        return actor.pid if actor is not None and not actor.over else None
 
     def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
-        """Start nodes; every machine knows their names first."""
+        """Start nodes; every machine knows their names first. On a paused machine they start when it goes on."""
         names = {spec.name: machine for machine, specs in batches.items() for spec in specs}
         packed = {
-            machine: pack([tuple(spec) for spec in specs], by_value=True) for machine, specs in batches.items()
+            machine: pack([tuple(spec) for spec in specs], by_value=True)
+            for machine, specs in batches.items()
         }
+
+        def late(failure: Failure | None) -> None:
+            if failure is not None:
+                self.crashes.append((CLIENT, failure.to_exception()))
 
         async def run() -> list[Failure | None]:
             self.directory.update(names)
             await self._tell("learn", names)
-            starting = [self.actors[machine].handle.spawn.remote(*data) for machine, data in packed.items()]
-            return await asyncio.gather(*starting)
+            actors = [self.actors[machine] for machine in packed]
+            refs = [
+                actor.handle.spawn.remote(*data) for actor, data in zip(actors, packed.values(), strict=True)
+            ]
+            failures = await asyncio.gather(*map(partial(self._answer, late=late), actors, refs))
+            if any(failures):  # all of them, or none
+                for name, machine in names.items():
+                    self.actors[machine].handle.remove.remote(name)
+                    self.directory.pop(name, None)
+            return failures
 
-        for failure in self._await_machine(" or ".join(batches), run()):
+        for failure in self._await_machines(batches, run()):
             if failure is not None:
                 raise failure.to_exception()
         for machine, specs in batches.items():
             for spec in specs:
                 self.specs[machine][spec.name] = spec
 
-    def _await_machine(self, machine: str, coro: Coroutine[Any, Any, Any]) -> Any:
+    def _await_machines(self, machines: Iterable[str], coro: Coroutine[Any, Any, Any]) -> Any:
         try:
             return self._await(coro)
-        except (LabError, KeyboardInterrupt):
-            raise
         except Exception as error:
-            raise MachineDead(f"{machine} died meanwhile: {type(error).__name__}") from error
+            if not is_gone(error):
+                raise
+            raise MachineDead(f"{' or '.join(machines)} died meanwhile: {type(error).__name__}") from error
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
         self.specs[machine].pop(node, None)
 
         async def run() -> None:
-            await self.actors[machine].handle.remove.remote(node)
+            actor = self.actors[machine]
+            await self._answer(actor, actor.handle.remove.remote(node))
 
-        self._await_machine(machine, run())
+        self._await_machines([machine], run())
 
     def state(self, machine: str, node: str, attributes: tuple[str, ...]) -> dict[str, Any]:
-        """Copies of attributes."""
+        """Copies of attributes. Raises ``MachinePaused``: a process that stands still shows nothing."""
+        actor = self.actors[machine]
 
         async def run() -> Any:
-            return await self.actors[machine].handle.state.remote(node, attributes)
+            return await self._answer(actor, actor.handle.state.remote(node, attributes))
 
-        found = self._await_machine(machine, run())
+        found = None if actor.stopped else self._await_machines([machine], run())
+        if found is None:
+            raise MachinePaused(
+                f"{machine} is paused, so nothing can be read of {node}; first: cluster.resume({machine!r})"
+            )
         if isinstance(found, Failure):
             raise found.to_exception()
         return unpack(found)  # type: ignore[no-any-return]
@@ -405,18 +520,20 @@ class RayEngine(Engine):
         return self._await(run())
 
     def exclusively(self, action: Callable[[], Any]) -> Any:
-        """One fault at a time, in the caller's thread."""
-        with self._striking:
-            return action()
-
-    @property
-    def _waiting(self) -> list[Future]:
-        return self.__dict__.setdefault("_waiting_list", [])  # type: ignore[no-any-return]
+        """One fault at a time, in the caller's thread. Ctrl-C waits until the fault is real and recorded: half a kill would be
+        a machine of which nobody knows whether it lives."""
+        with self._striking, deferred_interrupt() as interrupted:
+            result = action()
+        if interrupted():
+            raise KeyboardInterrupt
+        return result
 
     def wait(self, future: Future) -> None:
         """Until it is resolved."""
         if threading.current_thread() is self._thread:
-            raise LabError("a client program waits with await: use client.call(...) instead of cluster.call(...)")
+            raise LabError(
+                "a client program waits with await: use client.call(...) instead of cluster.call(...)"
+            )
         over = threading.Event()
 
         def ask() -> None:
@@ -441,11 +558,16 @@ class RayEngine(Engine):
 
     def step(self, events: int) -> None:
         """Not for real processes."""
-        raise LabError('step is for virtual time: real processes cannot be stepped; use Cluster(engine="sim")')
+        raise LabError(
+            'step is for virtual time: real processes cannot be stepped; use Cluster(engine="sim")'
+        )
 
     def _warn_blocked(self) -> None:
         while self.blocked:
-            seconds, where = self.blocked.pop(0)
+            try:
+                seconds, where = self.blocked.popleft()
+            except IndexError:  # another thread of the user's took it
+                return
             warnings.warn(blocking_text(seconds, where), BlockingHandler, stacklevel=5)
 
     def take_crashes(self) -> list[tuple[str, BaseException]]:
@@ -461,18 +583,17 @@ class RayEngine(Engine):
         match fault:
             case Kill(name):
                 actor = self.actors[name]
-                actor.expected_to_die = True
                 self._kill_process(actor)
                 self._wait_gone(actor)
                 self.client_machine.peers.pop(name, None)
             case Restart(name):
-                self._await_machine(name, self._restart(name))
+                self._restart(name)
             case Pause(name):
                 self._pause(self.actors[name])
             case Resume(name):
                 self._resume(self.actors[name])
             case Slow(name):
-                self._await_machine(name, _as_coroutine(self.actors[name].handle.apply.remote(fault)))
+                self._await_machines([name], _as_coroutine(self.actors[name].handle.apply.remote(fault)))
             case DiskLoss(name):
                 assert self._disks is not None
                 shutil.rmtree(self._disks / name, ignore_errors=True)
@@ -486,9 +607,16 @@ class RayEngine(Engine):
             pid = self.actors[fault.machine].pid
             self.record(fault.machine, None, "machine_died", None, {"pid": pid, "reason": "killed"})
 
-    async def _restart(self, name: str) -> None:
+    def _restart(self, name: str) -> None:
+        try:
+            self._await_machines([name], self._start_again(name))
+        except BaseException:
+            self._kill_process(self.actors[name])  # a machine starts with all its nodes, or not at all
+            raise
+
+    async def _start_again(self, name: str) -> None:
         self._create(name)
-        await self._begin(name)
+        await asyncio.wait_for(self._begin(name), START_WITHIN)
         actor = self.actors[name]
         await self._tell("connect", {name: actor.handle}, but=name)
         specs = list(self.specs[name].values())
@@ -498,63 +626,52 @@ class RayEngine(Engine):
                 raise failure.to_exception()
 
     def _kill_process(self, actor: _Actor) -> None:
+        actor.over = True
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(actor.handle, no_restart=True)
-        if actor.here and actor.pid and actor.stopped:  # a stopped process cannot do what Ray asks of it
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(actor.pid, signal.SIGKILL)
+        if actor.process is not None and actor.stopped:  # a stopped process cannot do what Ray asks of it
+            actor.process.signal(signal.SIGKILL)
 
     def _wait_gone(self, actor: _Actor) -> None:
         """Killed means gone: Ray returns before."""
         begun = time.monotonic()
         insisted = False
-        while time.monotonic() - begun < GONE_WITHIN:
-            if not actor.here or not actor.pid:
+        while (waited := time.monotonic() - begun) < GONE_WITHIN:
+            if actor.process is None:
                 if actor.poller is None or actor.poller.done():
                     return
-            elif not process_exists(actor.pid, zombie=time.monotonic() - begun < 1.0):
+            elif not actor.process.exists(
+                zombie=waited < 1.0
+            ):  # Ray takes note of its dead at once, if it is well
                 return
-            elif not insisted and time.monotonic() - begun > 1.0:
+            elif waited > 1.0 and not insisted:
                 insisted = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(actor.pid, signal.SIGKILL)
+                actor.process.signal(signal.SIGKILL)
             time.sleep(0.005)
         raise LabError(f"process {actor.pid} was killed and is still there after {GONE_WITHIN:.0f} s")
 
     def _pause(self, actor: _Actor) -> None:
-        actor.stopped = True
-        if actor.here:
-            os.kill(actor.pid, signal.SIGSTOP)
+        if actor.process is not None:
+            actor.process.signal(signal.SIGSTOP)
         else:
             self._await(_as_coroutine(actor.handle.apply.remote(Pause(""))))
+        actor.stopped = True
 
     def _resume(self, actor: _Actor) -> None:
-        if actor.here:
-            os.kill(actor.pid, signal.SIGCONT)
+        actor.stopped = False
+        if actor.process is not None:
+            actor.process.signal(signal.SIGCONT)
         else:
             self._await(_as_coroutine(actor.handle.apply.remote(Resume(""))))
-        actor.stopped = False
 
 
 async def _as_coroutine(ref: Any) -> Any:
     return await ref
 
 
-def process_exists(pid: int, zombie: bool = False) -> bool:
-    """Whether the process runs (or is stopped). One that has ended and waits for Ray to take note of it counts if ``zombie``."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return zombie or file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
-        if os.path.isdir("/proc/self"):
-            return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _unless_failed(task: asyncio.Task[Any], then: Callable[[Any], None]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        then(task.result())
 
 
 def _safe(name: str) -> str:

@@ -11,10 +11,11 @@ for it, and otherwise with the machine's trace events, at most ten times a secon
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import pickle
-import socket
+import shutil
 import sys
 import threading
 import time
@@ -27,12 +28,16 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from labkit.runtime import watchdog
+from labkit.runtime.copying import copy_value, loads_keeping_classes
 from labkit.runtime.disk import DiskStore, FileStore
 from labkit.runtime.engine import CLIENT
+from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
+from labkit.runtime.host import host_identity
 from labkit.runtime.loop import Future, Loop
-from labkit.runtime.machine import Failure, Machine, Message, NodeSpec
+from labkit.runtime.machine import REQUEST, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import Network
+from labkit.runtime.node import Node
 from labkit.runtime.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack"]
@@ -66,10 +71,17 @@ def pack(value: Any, by_value: bool) -> tuple[bytes, list[pickle.PickleBuffer]]:
     return cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band), buffers
 
 
-def unpack(packed: tuple[bytes, list[Any]]) -> Any:
+def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_keeping_classes) -> Any:
     """The value. Its arrays are writable and its own, as in the simulator."""
     data, buffers = packed
-    return pickle.loads(data, buffers=[bytearray(buffer) for buffer in buffers])
+    return loads(data, buffers=[bytearray(buffer) for buffer in buffers])
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether this failure of a call says that the machine's process has ended, rather than that it raised something."""
+    from ray.exceptions import RayError, RayTaskError
+
+    return isinstance(error, RayError) and not isinstance(error, RayTaskError)
 
 
 class RealLoop(Loop):
@@ -78,6 +90,10 @@ class RealLoop(Loop):
     def __init__(self, epoch: float) -> None:
         super().__init__()
         self.epoch = epoch  #: the cluster's time zero, in seconds since 1970
+        #: Called when a callback asks for the end of the process, as ``sys.exit()`` does.
+        self.on_exit: Callable[[SystemExit], None] = _no_exit
+        # All processes of a host have the same monotonic clock, and nobody sets it, unlike the time of day.
+        self._since_1970 = time.time() - time.monotonic()
         self._aio: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -88,23 +104,32 @@ class RealLoop(Loop):
 
     def clock(self) -> float:
         """Seconds since the cluster began."""
-        return time.time() - self.epoch
+        return time.monotonic() + self._since_1970 - self.epoch
 
     def refresh(self) -> None:
-        """Look at the clock; time never runs backwards, even if the host's clock is set."""
+        """Look at the clock; time never runs backwards."""
         self.now = max(self.now, self.clock())
 
     def pump(self) -> None:
         """Run everything that is due."""
-        assert self._aio is not None
         if self.busy:
             return
         self.refresh()
-        left = self.run(until=self.now, budget=SLICE)
+        left = 0  # after a failure: look again at once, for other callbacks wait
+        try:
+            left = self.run(until=self.now, budget=SLICE)
+        except SystemExit as exit:
+            self.on_exit(exit)
+        finally:
+            self._set_alarm(at_once=left == 0 or bool(self._ready))
+
+    def _set_alarm(self, at_once: bool) -> None:
+        """Have ``pump`` called when the next callback is due."""
+        assert self._aio is not None
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        if left == 0 or self._ready:
+        if at_once:
             self._aio.call_soon(self.pump)
         elif self._heap:
             delay = max(0.0, self._heap[0][0] - self.clock())
@@ -125,6 +150,8 @@ class RealLoop(Loop):
                 value = work()
             except Exception as raised:
                 error = raised
+            except BaseException as raised:  # sys.exit() in a thread ends nothing, but somebody waits
+                error = LabError(f"the computation ended with {raised!r}")
             extra = (time.monotonic() - begun) * (cost - 1.0)
             if extra > 0:
                 time.sleep(extra)
@@ -146,12 +173,16 @@ class RealLoop(Loop):
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _no_exit(exit: SystemExit) -> None:
+    raise LabError("a client program does not end the process: return instead") from exit
+
+
 class Outbox:
-    """Messages to one machine. ``flying``: a batch is under way."""
+    """Messages to one machine."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.flying = False
+        self.flying: asyncio.Task[None] | None = None  #: sends batches until there is nothing left
 
 
 class RayMachine(Machine):
@@ -160,12 +191,20 @@ class RayMachine(Machine):
     loop: RealLoop
 
     def __init__(
-        self, name: str, loop: RealLoop, network: Network, trace: Trace, directory: dict[str, str], seed: int, disks: Path
+        self,
+        name: str,
+        loop: RealLoop,
+        network: Network,
+        trace: Trace,
+        directory: dict[str, str],
+        seed: int,
+        disks: Path,
     ) -> None:
         super().__init__(name, loop, network, trace, directory, seed)
         self.disks = disks
         self.peers: dict[str, Any] = {}  #: Ray's handle of each machine's actor
         self.outboxes: dict[str, Outbox] = {}
+        self.batches_sent = 0  #: Ray calls that carried messages to other machines
         self.for_client: list[Message] = []
         self.wake_client: Callable[[], None] = lambda: None
 
@@ -209,10 +248,9 @@ class RayMachine(Machine):
         if box is None:
             box = self.outboxes[target] = Outbox()
         box.messages.append(message)
-        if not box.flying:
-            box.flying = True
+        if box.flying is None:
             assert self.loop._aio is not None
-            self.loop._aio.create_task(self._ship(target, box))
+            box.flying = self.loop._aio.create_task(self._ship(target, box))
 
     async def _ship(self, target: str, box: Outbox) -> None:
         """Send batches until the outbox is empty, one at a time."""
@@ -222,18 +260,43 @@ class RayMachine(Machine):
                 handle = self.peers.get(target)
                 if handle is None:
                     self._lost(batch, f"{target} is dead")
-                    continue
-                try:
-                    await handle.deliver.remote(*pack(batch, by_value=self.name == CLIENT))
-                except Exception as error:  # Ray's: the actor has died, or its node
-                    self._lost(batch, f"{target} is dead ({type(error).__name__})")
+                else:
+                    await self._ship_batch(target, handle, batch)
         finally:
-            box.flying = False
+            box.flying = None
+
+    async def _ship_batch(self, target: str, handle: Any, batch: list[Message]) -> None:
+        self.batches_sent += 1
+        try:
+            await handle.deliver.remote(*pack(batch, by_value=self.name == CLIENT))
+        except Exception as error:
+            if is_gone(error):
+                self._lost(batch, f"{target} is dead ({type(error).__name__})")
+            elif len(batch) > 1:  # one of them cannot be read there; the others are not to suffer
+                for message in batch:
+                    await self._ship_batch(target, handle, [message])
+            else:
+                self._refused(batch[0], error)
 
     def _lost(self, batch: list[Message], reason: str) -> None:
         self.loop.refresh()
         for message in batch:
             self.dropped(message, reason)
+
+    def _refused(self, message: Message, error: Exception) -> None:
+        """The other machine cannot read it, for example for want of a module: whoever waits must hear why."""
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        self._lost([message], f"{message.target_machine} cannot read it: {reason}")
+        unreadable = Unpicklable(
+            f"{message.method} to {message.target} cannot be read on {message.target_machine}: {reason}. "
+            "What is sent must be importable on every machine, or defined in the notebook."
+        )
+        call = self.pending.pop(message.id, None) if message.what == REQUEST else None
+        if call is not None:
+            call.set_error(unreadable)
+            self.loop.pump()
+        else:
+            self.crashes.append((message.source, unreadable))
 
     def receive(self, batch: list[Message]) -> None:
         """A batch has arrived."""
@@ -253,7 +316,14 @@ class Config(NamedTuple):
     first_seq: int
     incarnation: int
     disks: str
-    directory: dict[str, str]
+
+
+class Me(NamedTuple):
+    """Which process a machine is."""
+
+    pid: int
+    host: str  #: see ``host_identity``
+    ray_node: str  #: Ray's id of the host
 
 
 class Report(NamedTuple):
@@ -265,6 +335,9 @@ class Report(NamedTuple):
     blocked: list[tuple[float, str]]
 
 
+NOTHING = Report([], [], [], [])
+
+
 class MachineProcess:
     """The actor. Its methods are called by the client, ``deliver`` by the other machines too."""
 
@@ -274,21 +347,23 @@ class MachineProcess:
         self.blocked: list[tuple[float, str]] = []
         self._something = asyncio.Event()
         self._last_drain = 0.0
-        self._thawed = asyncio.Event()
-        self._thawed.set()
+        self._closing = False
 
     async def ready(self) -> None:
         """The process is there."""
 
-    async def begin(self, peers: dict[str, Any], epoch: float) -> tuple[int, str]:
-        """Start the machine; ``epoch`` is the cluster's time zero. Its pid and host."""
+    async def begin(self, peers: dict[str, Any], directory: dict[str, str], epoch: float) -> Me:
+        """Start the machine; ``epoch`` is the cluster's time zero."""
+        import ray
+
         config = self.config
         loop = RealLoop(epoch)
+        loop.on_exit = _end_process
         loop.bind(asyncio.get_running_loop())
         loop.refresh()
         trace = Trace(config.level, config.limit, config.first_seq)
         machine = RayMachine(
-            config.name, loop, config.network, trace, dict(config.directory), config.seed, Path(config.disks)
+            config.name, loop, config.network, trace, directory, config.seed, Path(config.disks)
         )
         machine.peers = peers
         machine.wake_client = self._something.set
@@ -297,7 +372,7 @@ class MachineProcess:
         sys.stdout = Printed(machine)  # type: ignore[assignment]
         if trace.on:
             machine.record(None, "machine_started", {"pid": os.getpid(), "incarnation": config.incarnation})
-        return os.getpid(), host_identity()
+        return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id())
 
     def _of(self) -> RayMachine:
         assert self.machine is not None, "begin comes first"
@@ -321,17 +396,21 @@ class MachineProcess:
                 machine.coming.setdefault(node, [])
 
     async def spawn(self, data: bytes, buffers: list[Any]) -> Failure | None:
-        """Start nodes; the failure of the first that cannot be made."""
+        """Start nodes, all or none; the failure of the first that cannot be made."""
         machine = self._of()
-        specs = [NodeSpec(*spec) for spec in unpack((data, buffers))]
+        names: list[str] = []
         try:
-            for spec in specs:
+            for spec in [
+                NodeSpec(*spec) for spec in unpack((data, buffers), pickle.loads)
+            ]:  # a class as it is now
+                names.append(spec.name)
                 machine.start_node(spec)
         except Exception as error:
+            for name in names:
+                if name in machine.nodes:
+                    machine.stop_node(name, "another could not start")
             return Failure.of(error)
         finally:
-            for spec in specs:
-                machine.coming.pop(spec.name, None)
             machine.loop.pump()
         return None
 
@@ -346,7 +425,8 @@ class MachineProcess:
         machine = self._of()
         try:
             live = machine.nodes[node]
-            return pack({name: getattr(live, name) for name in attributes}, by_value=False)
+            # Copied now: Ray reads the buffers in another thread, while the node goes on.
+            return pack({name: copy_value(getattr(live, name)) for name in attributes}, by_value=False)
         except Exception as error:
             return Failure.of(error)
 
@@ -367,37 +447,46 @@ class MachineProcess:
     async def poll(self) -> tuple[bytes, list[Any]]:
         """Wait for something to tell the client, and tell it: a ``Report``."""
         machine = self._of()
-        trace = machine.trace
         until = time.monotonic() + POLL_LIMIT
-        while not machine.for_client and time.monotonic() < until:
-            wait = until - time.monotonic()
-            if trace._rows or machine.crashes or self.blocked:
-                wait = min(wait, self._last_drain + DRAIN_EVERY - time.monotonic())
-                if wait <= 0:
-                    break
-            else:
-                wait = min(wait, DRAIN_EVERY)
+        while not machine.for_client and not self._closing and (wait := self._patience(machine, until)) > 0:
             self._something.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._something.wait(), wait)
-            except TimeoutError:
-                pass
+        return pack(tuple(self._report(machine)), by_value=False)
+
+    def _patience(self, machine: RayMachine, until: float) -> float:
+        """Seconds that a poll may still wait for a message."""
+        now = time.monotonic()
+        if machine.trace._rows or machine.crashes or self.blocked:
+            return min(until, self._last_drain + DRAIN_EVERY) - now
+        return min(until - now, DRAIN_EVERY)
+
+    def _report(self, machine: RayMachine) -> Report:
+        """All there is to tell; events at most every ``DRAIN_EVERY`` seconds, since each report costs the same."""
         messages, machine.for_client = machine.for_client, []
-        events: list[tuple[Any, ...]] = []
-        if time.monotonic() - self._last_drain >= DRAIN_EVERY:
-            self._last_drain = time.monotonic()
-            events = trace.drain()
+        now = time.monotonic()
+        if now - self._last_drain < DRAIN_EVERY and not self._closing:
+            return NOTHING._replace(messages=messages)
+        self._last_drain = now
         crashes = [(node, Failure.of(error)) for node, error in machine.crashes]
         machine.crashes.clear()
         blocked, self.blocked = self.blocked, []
-        return pack(tuple(Report(messages, events, crashes, blocked)), by_value=False)
+        return Report(messages, machine.trace.drain(), crashes, blocked)
 
-    async def flush(self) -> tuple[bytes, list[Any]]:
-        """All events so far, at once (before the end)."""
-        return pack(self._of().trace.drain(), by_value=False)
+    async def farewell(self, forget_disk: bool) -> None:
+        """The cluster is being closed: polls return at once from now on, with everything."""
+        self._closing = True
+        self._something.set()
+        if forget_disk:  # a host whose files the client does not reach
+            shutil.rmtree(self.config.disks, ignore_errors=True)
 
     def _note_blocked(self, seconds: float, where: str) -> None:
         self.blocked.append((seconds, where))
+
+
+def _end_process(exit: SystemExit) -> None:
+    """A node called ``sys.exit()``: as in any process, that is the end of the whole machine."""
+    os._exit(exit.code if isinstance(exit.code, int) else 1)
 
 
 class Printed(io.TextIOBase):
@@ -405,28 +494,35 @@ class Printed(io.TextIOBase):
 
     def __init__(self, machine: RayMachine) -> None:
         self.machine = machine
+        self._thread = threading.get_ident()
         self._line = ""
 
     def write(self, text: str) -> int:
         """Whole lines are recorded."""
         *lines, self._line = (self._line + text).split("\n")
-        current = self.machine.loop.current
-        node = getattr(current.owner, "name", None) if current is not None else None
+        if threading.get_ident() == self._thread:
+            self._record(lines, _printing_node())
+        else:  # a computation's thread: the trace belongs to the loop's
+            assert self.machine.loop._aio is not None
+            self.machine.loop._aio.call_soon_threadsafe(self._record, lines, None)
+        return len(text)
+
+    def _record(self, lines: list[str], node: str | None) -> None:
         for line in lines:
             if self.machine.trace.on:
                 self.machine.record(node, "printed", {"text": line})
-        return len(text)
 
     def writable(self) -> bool:
         """Yes."""
         return True
 
 
-def host_identity() -> str:
-    """Equal for two processes exactly if a signal from one can reach the other."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        boot = space = ""
-    return f"{socket.gethostname()} {boot} {space}"
+def _printing_node() -> str | None:
+    """The name of the node whose code is being run by this thread: the nearest ``self`` that is one."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, Node):
+            return owner.name
+        frame = frame.f_back  # type: ignore[assignment]
+    return None

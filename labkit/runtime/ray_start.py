@@ -36,7 +36,9 @@ def attach(address: str | None) -> Any:
     try:
         import ray
     except Exception as error:  # not installed, or not for this platform
-        raise EngineUnavailable(f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}") from error
+        raise EngineUnavailable(
+            f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}"
+        ) from error
     if connected:
         here = ray.get_runtime_context().gcs_address
         if address not in (None, "auto", "local", here):

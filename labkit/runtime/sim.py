@@ -5,28 +5,41 @@ milliseconds; with ``pace`` it is played at wall speed by a background thread, f
 
 Only one thread at a time runs the loop. It does so in slices, and between two slices it lets in whoever else waits: a click on *kill*
 takes effect in the middle of ``cluster.run(3600)``.
+
+Replay
+------
+The recorded schedule of faults, given to the same program, makes the same run, down to the trace's digest. So a click must not
+strike *between* events of the same time, where no time could say when it was. It is planned for a moment of its own, and the loop
+is run up to that moment (``strike``): just as in the replay, where the moment is known from the beginning.
+
+* The moment is a ``TICK`` after the present, later by one more for everything the user did at the present; or the present itself, if
+  it was reached by ``run(seconds)`` and nothing has happened at it.
+* A fault is the first of all events of its time, whenever it was planned (``Loop.call_first``).
+* Before the user's next act whatever is planned up to that act's own tick strikes (``turn``). When it was recorded it did,
+  too: the ticks tell a fault before an act from one after it, though no time has passed.
 """
 
 from __future__ import annotations
 
 import gc
+import math
 import threading
 import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from heapq import heappush
+from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime import watchdog
 from labkit.runtime.copying import copy_value
 from labkit.runtime.disk import DiskStore, MemoryStore
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
-from labkit.runtime.errors import BlockingHandler, Deadlock, LabError
+from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import INFINITY, Future, Loop
-from labkit.runtime.machine import Machine, Message, NodeSpec
+from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.trace import Trace
 
@@ -34,6 +47,9 @@ __all__ = ["SimEngine", "SimMachine"]
 
 #: One way, between machines, unless the user's network says otherwise: hosts of one data centre.
 DEFAULT_LATENCY = Uniform(0.0005, 0.0015)
+
+#: Seconds by which a fault that the user asks for comes later than the present.
+TICK = 1e-9
 
 #: Callbacks between two looks at who else wants in: about 10 ms.
 SLICE = 2000
@@ -79,33 +95,96 @@ class SimMachine(Machine):
     engine: SimEngine
     peers: dict[str, SimMachine]  #: all machines by name; a restart replaces the object
 
-    def route(self, message: Message) -> None:
-        """Through the simulated network, or to a neighbour on the same machine."""
+    direct = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.inbox = self.deliver  # bound once: they are wanted for every message
+        self.answers = self.take_answer
+
+    def route(self, message: Envelope) -> None:
+        """To its target machine."""
+        target = self.peers[message.target_machine]
+        self.carry(target, target.inbox, message)
+
+    def carry(self, target: SimMachine, arrival: Callable[[Any], None], message: Envelope) -> None:
+        """Through the simulated network, or to a neighbour on the same machine: into the loop's heap."""
         loop = self.loop
-        source, target_name = message.source_machine, message.target_machine
-        target = self.peers[target_name]
-        if source == target_name:
+        delay = self.network.only_delay
+        if target is self:
             when = loop.now + LOCAL_LATENCY
+        elif delay is not None:
+            when = loop.now + delay(self.network_random)
         else:
-            network = self.network
-            if network.drops:
-                reason = network.drop_reason(source, target_name, self.network_random)
-                if reason is not None:
-                    self.dropped(message, reason)
-                    return
-            if network.plain:
-                when = loop.now + network.sample(self.network_random)
-            else:
-                when = network.arrival(source, target_name, loop.now, message.payload, self.network_random)
-            if network.duplicate and self.network_random.random() < network.duplicate:
-                again = network.arrival(source, target_name, loop.now, message.payload, self.network_random)
-                loop.call_at(again, target.deliver, message)
+            self._carry_through_weather(target, arrival, message)
+            return
         loop._sequence = sequence = loop._sequence + 1
-        heappush(loop._heap, (when, sequence, target.deliver, message))
+        heappush(loop._heap, (when, sequence, arrival, message))
+
+    def _carry_through_weather(
+        self, target: SimMachine, arrival: Callable[[Any], None], message: Envelope
+    ) -> None:
+        loop, network, random = self.loop, self.network, self.network_random
+        answering = arrival is target.answers
+        reason = network.drop_reason(self.name, target.name, random)
+        if reason is not None:
+            self.dropped(answer_of(message) if answering else message, reason)
+            return
+        payload = message.answer if answering else message.payload  # type: ignore[union-attr]
+        when = network.arrival(self.name, target.name, loop.now, payload, random)
+        loop.call_at(when, arrival, message)
+        if network.duplicate and random.random() < network.duplicate:
+            again = network.arrival(self.name, target.name, loop.now, payload, random)
+            if not answering:  # its second answer finds the call by number
+                if isinstance(message, Call):
+                    self.pending[message.id] = message
+                message = message.copied
+            loop.call_at(again, arrival, message)
+
+    def _reply(self, request: Envelope, answer: Any) -> None:
+        """The call itself carries the answer back: both ends are in this process."""
+        if type(request) is not Call:
+            super()._reply(request, answer)
+            return
+        request.answer = answer
+        request.answer_sent = self.loop.cause
+        if self.trace.messages:
+            request.answer_sent = self._record_sent(*_answer_fields(request), request.span, self.loop.cause)
+        home: Any = request.machine
+        self.carry(home, home.answers, request)
+
+    def take_answer(self, call: Call, looked: bool = False) -> None:
+        """A call of this machine has come back with its answer."""
+        if not self.normal:
+            if not self.alive:
+                self.dropped(answer_of(call), f"{self.name} is dead")
+                return
+            if not looked:
+                self.detain(self.take_answer, call)
+                return
+        cause = call.answer_sent
+        if self.trace.messages:
+            cause = self._record_delivered(answer_of(call))
+        if not call._done:
+            call.cause = cause
+            self.answered(call, call.answer)
 
     def store(self, node: str) -> DiskStore:
         """Kept by the engine, so that it survives the machine."""
         return self.engine.stores.setdefault(node, MemoryStore())
+
+
+def answer_of(call: Any) -> Message:
+    """The answer that a call carries, as a message of its own: the trace tells of it."""
+    what, number, source, target, home, method = _answer_fields(call)
+    return Message(
+        what, number, source, call.target_machine, target, home, method, call.answer, call.span, call.answer_sent
+    )
+
+
+def _answer_fields(call: Call) -> tuple[str, int, str, str, str, str]:
+    what = ERROR if type(call.answer) is Failure else REPLY
+    return what, call.id, call.target, call.source, call.source_machine, call.method
 
 
 class SimEngine(Engine):
@@ -125,6 +204,10 @@ class SimEngine(Engine):
         self.incarnations: dict[str, int] = {}
         self.crashes: list[tuple[str, BaseException]] = []
         self.closed = False
+        self._planned: list[tuple[float, int, Future]] = []  #: faults to come, as a heap; resolved when they have struck
+        self._plans = 0
+        self._acts = 0  #: what the user has done at the time ``_acted_at``
+        self._acted_at = 0.0
         self._pace: float | None = None
         self._paused = False
         self._player: threading.Thread | None = None
@@ -141,16 +224,20 @@ class SimEngine(Engine):
         self.directory[CLIENT] = CLIENT
         self.client = self.client_machine.start_node(NodeSpec(CLIENT, Client, (), {}))
 
-    def _boot(self, name: str) -> SimMachine:
+    def _boot(self, name: str, cause: int | None = None) -> SimMachine:
         incarnation = self.incarnations[name] = self.incarnations.get(name, 0) + 1
         seed = self.seed if incarnation == 1 else hash_seed(self.seed, incarnation)
         machine = SimMachine(name, self.loop, self.network, self.trace, self.directory, seed)
         machine.engine = self
         machine.peers = self.machines
         machine.crashes = self.crashes
+        before = self.machines.get(name)
+        if before is not None:  # an answer to a call of its former life must not meet a call of this one
+            machine._next_id = before._next_id
         self.machines[name] = machine
         self.specs.setdefault(name, {})
         if self.trace.on and name != CLIENT:
+            self.loop.span, self.loop.cause = None, cause
             machine.record(None, "machine_started", {"pid": None, "incarnation": incarnation})
         return machine
 
@@ -164,23 +251,38 @@ class SimEngine(Engine):
         return None
 
     def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
-        """Start nodes."""
+        """Start nodes; all of them, or none."""
         with self._exclusive():
+            self.turn()
             for machine, specs in batches.items():
                 for spec in specs:
                     self.directory[spec.name] = machine
                     self.specs[machine][spec.name] = spec
-            for machine, specs in batches.items():
-                for spec in specs:  # as on Ray: the arguments are a copy
-                    own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))
-                    self.machines[machine].start_node(own)
+            try:
+                for machine, specs in batches.items():
+                    for spec in specs:
+                        self._start(self.machines[machine], spec)
+            except BaseException:
+                for machine, specs in batches.items():
+                    for spec in specs:
+                        self._stop(machine, spec.name, "not started: another node of the same call failed")
+                        del self.directory[spec.name]
+                raise
+
+    def _start(self, machine: SimMachine, spec: NodeSpec, cause: int | None = None) -> None:
+        own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))  # as on Ray
+        machine.start_node(own, cause)
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
         with self._exclusive():
-            self.specs[machine].pop(node, None)
-            if node in self.machines[machine].nodes:
-                self.machines[machine].stop_node(node, "removed")
+            self.turn()
+            self._stop(machine, node, "removed")
+
+    def _stop(self, machine: str, node: str, reason: str) -> None:
+        self.specs[machine].pop(node, None)
+        if node in self.machines[machine].nodes:
+            self.machines[machine].stop_node(node, reason)
 
     def state(self, machine: str, node: str, attributes: tuple[str, ...]) -> dict[str, Any]:
         """Copies of attributes."""
@@ -201,9 +303,11 @@ class SimEngine(Engine):
                 case Kill(name):
                     self.machines[name].die()
                 case Restart(name):
-                    machine = self._boot(name)
-                    for spec in self.specs[name].values():
-                        machine.start_node(spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs)))
+                    machine = self._boot(name, cause=self.trace._seq if self.trace.on else None)
+                    started = self.loop.cause  # "restarted" led to this, and this to what the nodes do
+                    for spec in list(self.specs[name].values()):
+                        self._start(machine, spec, started)
+                    self.loop.cause = None
                 case Pause(name):
                     self.machines[name].pause()
                 case Resume(name):
@@ -220,26 +324,94 @@ class SimEngine(Engine):
     # time ------------------------------------------------------------------------------------------------------
 
     def at(self, time: float, callback: Callable[[], None]) -> None:
-        """Put it into the heap."""
+        """Plan it; for the next moment if that time is over."""
         with self._exclusive(inside_is_fine=True):
-            self.loop.call_at(max(time, self.loop.now), lambda _: callback())
+            begun = self.loop.steps > 0
+            self._plan(time if time > self.now or not begun else self._next_moment(), callback)
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Into the ready queue."""
-        self.loop.call_soon(lambda _: callback())
+        """Plan it for the next moment."""
+        with self._exclusive(inside_is_fine=True):
+            self._plan(self._next_moment(), callback)
+
+    def strike(self, action: Callable[[], Any]) -> Any:
+        """See the module's text. Inside of the loop (a watcher, a client program) it is part of the program, and happens at once."""
+        outcome: list[Any] = []
+        failed: list[Exception] = []
+
+        def act() -> None:
+            try:
+                outcome.append(action())
+            except Exception as error:
+                failed.append(error)
+
+        with self._exclusive(inside_is_fine=True):
+            if self.loop.busy:
+                return action()
+            self._catch_up()
+            moment = self._next_moment()
+            struck = self._plan(moment, act)
+        self._drive(until=moment, stop=struck)
+        if failed:
+            raise failed[0]
+        return outcome[0]
+
+    def _next_moment(self) -> float:
+        loop = self.loop
+        acts = self._acts if self._acted_at == loop.now else 0
+        if loop.quiet and not loop.busy and not acts:
+            return loop.now
+        return self._ticks(acts + 1)
+
+    def _ticks(self, count: int) -> float:
+        return max(self.loop.now + count * TICK, math.nextafter(self.loop.now, INFINITY))
+
+    def _plan(self, time: float, callback: Callable[[], None]) -> Future:
+        struck = Future(self.loop)
+        self._plans = number = self._plans + 1
+        heappush(self._planned, (time, number, struck))
+
+        def strike(_: None) -> None:
+            heappop(self._planned)  # this one: the loop calls them in the same order
+            struck.set_result(None)
+            self.loop.span = self.loop.cause = None
+            callback()
+
+        self.loop.call_first(time, strike)
+        return struck
+
+    def turn(self, waits: bool = False) -> None:
+        """The user's next act: what was planned for before it strikes."""
+        with self._exclusive(inside_is_fine=not waits):
+            if not self.loop.busy:
+                self._catch_up()
+                self._acts += 1
+
+    def _catch_up(self) -> None:
+        """Up to the tick that the next act would have."""
+        while True:
+            if self._acted_at != self.loop.now:
+                self._acted_at, self._acts = self.loop.now, 0
+            if not self._planned or not self.now < self._planned[0][0] <= self._ticks(self._acts + 1):
+                return
+            moment, _, struck = self._planned[0]
+            self._drive(until=moment, stop=struck)
 
     def do(self, action: Callable[[], Any]) -> Any:
         """With the loop at rest."""
         with self._exclusive(inside_is_fine=True):
+            self.turn()
             return action()
 
     def exclusively(self, action: Callable[[], Any]) -> Any:
         """With the loop at rest."""
-        return self.do(action)
+        with self._exclusive(inside_is_fine=True):
+            return action()
 
     def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
         """One event of the client's."""
         with self._exclusive(inside_is_fine=True):
+            self.turn()
             if not self.trace.on:
                 return 0
             return self.trace.record(self.loop.now, machine, node, kind, span, None, data)
@@ -259,29 +431,38 @@ class SimEngine(Engine):
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
-        until = self.loop.now + seconds
+        with self._exclusive():
+            self._catch_up()
+            until = self.loop.now + seconds
         if self._playing:
             self._wait_for(lambda: self.loop.now >= until)
-        if self.loop.now < until:
+        if self.loop.now < until or not seconds:
             self._drive(until=until)
 
     def step(self, events: int) -> None:
-        """Until this many more events are in the trace, or nothing is left to happen."""
+        """Until this many more events are in the trace, or nothing is left to happen; without a trace, callbacks count."""
+        trace = self.trace
         with self._exclusive():
-            goal = self.trace.count + events
-            while self.trace.count < goal and self.loop.run(budget=1) == 0:
-                pass
+            self._catch_up()
+        count = (lambda: trace.count) if trace.on else (lambda: self.loop.steps)
+        goal = count() + events
+        self._drive(enough=lambda: count() >= goal)
 
-    def _drive(self, until: float = INFINITY, stop: Future | None = None) -> None:
+    def _drive(
+        self, until: float = INFINITY, stop: Future | None = None, enough: Callable[[], bool] | None = None
+    ) -> None:
+        """Run the loop until a time, a future, or (looked at after each callback) a condition."""
         with self._exclusive(), deferred_interrupt() as interrupted, rare_collections():
-            self._watched.thread = threading.get_ident()
-            while True:
-                left = self.loop.run(until, stop, SLICE)
+            while enough is None or not enough():
+                if self.closed:
+                    raise ClusterClosed("the cluster was closed while this was under way")
+                self._watched.thread = threading.get_ident()
+                left = self.loop.run(until, stop, SLICE if enough is None else 1)
                 if self._blocked is not None:
                     self._warn_blocked()
                 if interrupted():
                     raise KeyboardInterrupt
-                if left > 0 or (stop is not None and stop.done) or self.closed:
+                if left > 0 or (stop is not None and stop.done):
                     return
                 self._lock.let_others_in()
 
@@ -378,16 +559,24 @@ class SimEngine(Engine):
 COLLECT_EVERY = 400_000
 
 
+_collecting = threading.Lock()
+_before: list[tuple[int, int, int]] = []  #: the user's threshold, once for each thread inside; it is the process's, too
+
+
 @contextmanager
 def rare_collections() -> Iterator[None]:
     """Collect garbage less often inside the block, unless the user has set it to be rarer, or off."""
-    before = gc.get_threshold()
-    if 0 < before[0] < COLLECT_EVERY:
-        gc.set_threshold(COLLECT_EVERY, before[1], before[2])
+    with _collecting:
+        _before.append(_before[0] if _before else gc.get_threshold())
+        if 0 < _before[0][0] < COLLECT_EVERY:
+            gc.set_threshold(COLLECT_EVERY, *_before[0][1:])
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        with _collecting:
+            before = _before.pop()
+            if not _before:
+                gc.set_threshold(*before)
 
 
 #: Real seconds between two slices of the player.

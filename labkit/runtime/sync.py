@@ -7,12 +7,12 @@ They are local to a machine: nodes on different machines have only messages.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any
 
 from labkit.runtime.errors import LabError, Timeout
-from labkit.runtime.loop import NOBODY, Cancelled, Future, Owner, Task, running_loop
+from labkit.runtime.loop import NOBODY, Cancelled, Future, Loop, Owner, Task, running_loop
 
 __all__ = ["Barrier", "Event", "Lock", "Queue", "gather", "sleep", "timeout", "wait_for"]
 
@@ -36,17 +36,35 @@ def sleep(seconds: float) -> Future:
     return running_loop().sleep(seconds)
 
 
+class Combined(Future):
+    """A future made of others; whoever gives it up gives them up."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, loop: Loop, parts: list[Future]) -> None:
+        super().__init__(loop)
+        self.parts = parts
+
+    def abandon(self) -> None:
+        """As in asyncio: the tasks among its parts are cancelled, a queue's item or a lock goes back."""
+        self.set_error(Cancelled())
+        for part in self.parts:
+            part.abandon()
+
+
 def gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> Future:
     """All results in order. The first error ends the waiting, unless errors are asked for as results."""
     futures = [ensure_future(awaitable) for awaitable in awaitables]
-    loop = running_loop()
-    everything = Future(loop)
+    everything = Combined(running_loop(), futures)
     missing = len(futures)
 
     def one_more(future: Future) -> None:
         nonlocal missing
         missing -= 1
+        if everything._done:
+            return
         if future._error is not None and not return_exceptions:
+            everything.cause = future.cause
             everything.set_error(future._error)
         elif missing == 0:
             everything.cause = future.cause
@@ -76,6 +94,7 @@ class timeout:
         self._block = Future(loop)
         self._task = task
         mark = self._mark = Cancelled()
+        mark.order = loop._sequence = loop._sequence + 1  # more than that of the blocks around it
         loop.expire(self.seconds, self._block, lambda _: task.cancel(mark))
         return self
 
@@ -94,9 +113,11 @@ def wait_for(awaitable: Awaitable[Any], seconds: float) -> Future:
     """The result, or ``Timeout`` after ``seconds``; a task that is late is cancelled."""
     future = ensure_future(awaitable)
     loop = running_loop()
-    outcome = Future(loop)
+    outcome = Combined(loop, [future])
 
     def copy(done: Future) -> None:
+        if outcome._done:
+            return
         outcome.cause = done.cause
         if done._error is not None:
             outcome.set_error(done._error)
@@ -105,14 +126,29 @@ def wait_for(awaitable: Awaitable[Any], seconds: float) -> Future:
 
     def late(_: Future) -> None:
         outcome.set_error(Timeout(f"no result within {seconds} s"))
-        if isinstance(future, Task):
-            future.cancel()
-        else:
-            future.set_error(Cancelled())  # so that a queue does not hand it an item
+        future.abandon()
 
     future.add_done(copy)
     loop.expire(seconds, outcome, late)
     return outcome
+
+
+class Handed(Future):
+    """What a queue or a lock hands to one waiter; if the waiter is cancelled before it has seen it, it goes back."""
+
+    __slots__ = ("give_back",)
+
+    def __init__(self, loop: Loop, give_back: Callable[[Any], None]) -> None:
+        super().__init__(loop)
+        self.give_back = give_back
+
+    def abandon(self) -> None:
+        """Take it back, or never hand it over."""
+        if not self._done:
+            self.set_error(Cancelled())
+        elif self._error is None:
+            self._error = Cancelled()
+            self.give_back(self._value)
 
 
 def _next_waiting(waiting: deque[Future]) -> Future | None:
@@ -152,6 +188,8 @@ class Event:
         if self._set:
             future.set_result(True)
         else:
+            while self._waiting and self._waiting[-1]._done:  # those who gave up, as far as it costs nothing
+                self._waiting.pop()
             self._waiting.append(future)
         return future
 
@@ -184,7 +222,7 @@ class Queue:
 
     def get(self) -> Future:
         """Resolved with the oldest item."""
-        future = Future(running_loop())
+        future = Handed(running_loop(), self._put_back)
         if not self._items:
             self._getting.append(future)
             return future
@@ -196,6 +234,14 @@ class Queue:
                 putting.set_result(None)
                 break
         return future
+
+    def _put_back(self, item: Any) -> None:
+        """The item's getter was cancelled: it is the oldest again."""
+        getting = _next_waiting(self._getting)
+        if getting is not None:
+            getting.set_result(item)
+        else:
+            self._items.appendleft(item)
 
 
 class Lock:
@@ -211,7 +257,7 @@ class Lock:
 
     def acquire(self) -> Future:
         """Resolved when the caller is in."""
-        future = Future(running_loop())
+        future = Handed(running_loop(), lambda _: self.release())
         if self._locked:
             self._waiting.append(future)
         else:
@@ -249,6 +295,7 @@ class Barrier:
     def wait(self) -> Future:
         """Resolved with the order of arrival, 0 for the first, when all are here."""
         future = Future(running_loop())
+        self._waiting = [one for one in self._waiting if not one.done]  # those who gave up are not parties
         self._waiting.append(future)
         if len(self._waiting) == self.parties:
             waiting, self._waiting = self._waiting, []

@@ -50,6 +50,21 @@ class Event(NamedTuple):
         return f"{self.time:10.4f}  {where:<12} {self.kind:<20} {words}".rstrip()
 
 
+#: Message events are nearly all of a trace at level "messages", so they are kept flat: these keys, then their values at the end of the row.
+MESSAGE_KEYS = {
+    "sent": ("message", "to", "to_machine", "method", "what"),
+    "delivered": ("message", "from", "from_machine", "method", "what"),
+    "dropped": ("message", "to", "to_machine", "method", "what", "reason"),
+}
+
+
+def full(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The fields of the event that is kept as this row."""
+    if len(row) == len(Event._fields):
+        return row
+    return (*row[:7], dict(zip(MESSAGE_KEYS[row[4]], row[7:], strict=True)))
+
+
 class Trace:
     """Events in the order in which they were recorded; safe to read from any thread while it grows."""
 
@@ -60,6 +75,7 @@ class Trace:
             raise ValueError(f"limit is the number of events to keep, >= 1, not {limit!r}")
         self.level = level
         self.limit = limit
+        self._full = limit * 5 // 4  # so that forgetting, which moves all rows, is rare
         self.on = level != "off"
         self.messages = level == "messages"
         self.dropped = 0  #: events forgotten because of ``limit``
@@ -87,7 +103,27 @@ class Trace:
         self._rows.append((time, seq, machine, node, kind, span, parent, data))
         if self._watchers:
             self._tell(Event(time, seq, machine, node, kind, span, parent, data))
-        if len(self._rows) > self.limit * 1.25:
+        if len(self._rows) > self._full:
+            self._forget()
+        return seq
+
+    def record_message(
+        self,
+        time: float,
+        machine: str,
+        node: str | None,
+        kind: str,
+        span: int | None,
+        parent: int | None,
+        *values: Any,
+    ) -> int:
+        """As ``record``, with the values of ``MESSAGE_KEYS[kind]`` as they stand."""
+        self._seq = seq = self._seq + 1
+        row = (time, seq, machine, node, kind, span, parent, *values)
+        self._rows.append(row)
+        if self._watchers:
+            self._tell(Event._make(full(row)))
+        if len(self._rows) > self._full:
             self._forget()
         return seq
 
@@ -96,8 +132,8 @@ class Trace:
         for row in rows:
             self._rows.append(tuple(row))
             if self._watchers:
-                self._tell(Event._make(row))
-        if len(self._rows) > self.limit * 1.25:
+                self._tell(Event._make(full(tuple(row))))
+        if len(self._rows) > self._full:
             self._forget()
 
     def drain(self) -> list[tuple[Any, ...]]:
@@ -123,7 +159,7 @@ class Trace:
         with self._lock:
             surplus = len(self._rows) - self.limit
             for row in self._rows[:surplus]:
-                self._forgotten.update(canonical(row))
+                self._forgotten.update(canonical(full(row)))
             del self._rows[:surplus]
             self.dropped += surplus
 
@@ -139,7 +175,7 @@ class Trace:
         """The events from the ``index``-th ever recorded on, as far as they are kept."""
         with self._lock:
             rows = self._rows[max(0, index - self.dropped) :]
-        return [Event._make(row) for row in rows]
+        return [Event._make(full(row)) for row in rows]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -149,8 +185,8 @@ class Trace:
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return [Event._make(row) for row in self._rows[index]]
-        return Event._make(self._rows[index])
+            return [Event._make(full(row)) for row in self._rows[index]]
+        return Event._make(full(self._rows[index]))
 
     def filter(
         self,
@@ -194,7 +230,7 @@ class Trace:
             total = self._forgotten.copy()
             rows = list(self._rows)
         for row in rows:
-            total.update(canonical(row))
+            total.update(canonical(full(row)))
         return total.hexdigest()[:16]
 
     def __repr__(self) -> str:
@@ -213,25 +249,25 @@ class Trace:
                 head = {"meta": self.meta, "level": self.level, "dropped": self.dropped}
                 file.write(json.dumps(head, default=plain) + "\n")
                 for event in self:
-                    file.write(json.dumps(event, default=plain) + "\n")
+                    file.write(json.dumps([*event[:7], packed(event.data)]) + "\n")
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
         """The trace that ``save`` wrote. Raises ``ValueError`` for a file that is not one."""
         path = Path(path)
-        if path.suffix == ".parquet":
-            head, rows = traceview.from_parquet(path)
-        else:
-            try:
+        try:
+            if path.suffix == ".parquet":
+                head, rows = traceview.from_parquet(path)
+            else:
                 with path.open(encoding="utf8") as file:
-                    head, *rows = [json.loads(line) for line in file]
-                    head["meta"]  # noqa: B018 - the check that this is a trace
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path} is not a trace saved by labkit ({error}); Trace.save writes one") from error
-        trace = cls(level=head["level"], limit=max(DEFAULT_LIMIT, len(rows)))
-        trace.meta, trace.dropped = head["meta"], head["dropped"]
-        trace.extend(rows)
+                    head, *rows = [json.loads(line, object_hook=unpacked) for line in file]
+            events = [Event(*row) for row in rows]
+            trace = cls(level=head["level"], limit=max(DEFAULT_LIMIT, len(events)))
+            trace.meta, trace.dropped = head["meta"], head["dropped"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a trace saved by labkit ({error}); Trace.save writes one") from error
+        trace.extend(events)
         trace._seq = max((event.seq for event in trace), default=0)
         return trace
 
@@ -242,6 +278,35 @@ class Trace:
     def to_shiviz(self, path: str | Path) -> Path:
         """Write ShiViz's log format: one line an event, with its vector clock. Needs level ``"messages"``."""
         return traceview.to_shiviz(self, Path(path))
+
+
+def packed(value: Any) -> Any:
+    """What JSON can hold of an event's data, such that ``unpacked`` gives back what JSON has no word for."""
+    kind = type(value)
+    if kind is list:
+        return [packed(item) for item in value]
+    if kind is tuple:
+        return {"$tuple": [packed(item) for item in value]}
+    if kind is bytes:
+        return {"$bytes": value.decode("latin1")}
+    if kind is dict:
+        if all(type(key) is str and not key.startswith("$") for key in value):
+            return {key: packed(item) for key, item in value.items()}
+        return {"$dict": [[packed(key), packed(item)] for key, item in value.items()]}
+    return value if value is None or kind in (bool, int, float, str) else plain(value)
+
+
+def unpacked(found: dict[str, Any]) -> Any:
+    """The value that ``packed`` wrote as this object."""
+    if len(found) == 1:
+        ((kind, content),) = found.items()
+        if kind == "$tuple":
+            return tuple(content)
+        if kind == "$bytes":
+            return content.encode("latin1")
+        if kind == "$dict":
+            return {key: item for key, item in content}
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -20,7 +20,8 @@ FIELDS = ("time", "seq", "machine", "node", "kind", "span", "parent")
 
 #: Kinds of events that are faults; ``why`` stops at one.
 FAULTS = frozenset(
-    "killed paused slowed partitioned loss_changed latency_changed duplicate_changed disk_lost machine_died".split()
+    "killed paused slowed partitioned loss_changed latency_changed duplicate_changed disk_lost machine_died "
+    "node_stopped".split()
 )
 MENDS = {"restarted": "killed", "resumed": "paused", "healed": "partitioned"}
 
@@ -105,10 +106,14 @@ def why(trace: Trace, event: Event | int) -> Chain:
 def _fault_behind(events: list[Event], symptom: Event) -> Event | None:
     """The latest fault not yet mended that kept a message from its target, or its answer from coming back."""
     from_machine, to_machine = symptom.machine, symptom.data.get("to_machine")
+    sent = symptom.time - symptom.data.get("after", 0.0)  # what was mended before did no harm
     active: dict[tuple[Any, ...], Event] = {}
     for event in events:
         if (event.time, event.seq) >= (symptom.time, symptom.seq):
             break
+        stopped = event.kind in MENDS or event.data.get("factor") == 1 or event.data.get("probability") == 0
+        if stopped and event.time >= sent:
+            continue
         if event.kind in MENDS:
             cured = MENDS[event.kind]
             for key in [key for key in active if key[0] in (cured, "machine_died") and event.machine in (key[1], "client")]:
@@ -163,10 +168,18 @@ def to_perfetto(trace: Trace, path: Path) -> Path:
         out.append({"ph": "X", "name": event.kind, "ts": when, "dur": 1, "args": args, **where})
         if event.kind in ("sent", "delivered"):
             phase = {"sent": "s", "delivered": "f"}[event.kind]
-            flow = f"{event.data['what']}-{event.data['message']}"
+            flow = _flow(event)
             out.append({"ph": phase, "cat": "message", "id": flow, "name": event.data["method"], "ts": when, "bp": "e", **where})
     path.write_text(json.dumps({"traceEvents": out, "displayTimeUnit": "ms"}), encoding="utf8")
     return path
+
+
+def _flow(event: Event) -> str:
+    """One name for both ends of a message. Its number counts the requests of one machine, and an answer has its request's."""
+    asks = event.data["what"] in ("request", "oneway")
+    other = event.data["to_machine" if event.kind == "sent" else "from_machine"]
+    asker = event.machine if asks == (event.kind == "sent") else other
+    return f"{'ask' if asks else 'answer'} {asker} {event.data['message']}"
 
 
 def vector_clocks(events: list[Event]) -> list[dict[str, int]]:
@@ -200,7 +213,8 @@ def to_shiviz(trace: Trace, path: Path) -> Path:
     lines = [SHIVIZ_PARSER, ""]
     for event, clock in zip(events, vector_clocks(events), strict=True):
         words = " ".join(f"{key}={value}" for key, value in event.data.items()).replace("\n", " ")
-        lines += [f"{event.node or event.machine} {json.dumps(clock)}", f"{event.kind} {words}"]
+        host = (event.node or event.machine).replace(" ", "_")
+        lines += [f"{host} {json.dumps({name.replace(' ', '_'): n for name, n in clock.items()})}", f"{event.kind} {words}"]
     path.write_text("\n".join(lines) + "\n", encoding="utf8")
     return path
 
@@ -208,9 +222,9 @@ def to_shiviz(trace: Trace, path: Path) -> Path:
 def to_parquet(trace: Trace, path: Path) -> None:
     """Columns of the event's fields; ``data`` as JSON text; ``meta`` in the file's metadata."""
     pandas = _parquet()
-    from labkit.runtime.trace import plain
+    from labkit.runtime.trace import packed, plain
 
-    rows = [(*event[:7], json.dumps(event.data, default=plain)) for event in trace]
+    rows = [(*event[:7], json.dumps(packed(event.data))) for event in trace]
     table = pandas.DataFrame(rows, columns=[*FIELDS, "data"])
     table[["span", "parent"]] = table[["span", "parent"]].astype("Int64")
     head = {"meta": trace.meta, "level": trace.level, "dropped": trace.dropped}
@@ -220,13 +234,15 @@ def to_parquet(trace: Trace, path: Path) -> None:
 
 def from_parquet(path: Path) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
     """What ``to_parquet`` wrote."""
+    from labkit.runtime.trace import unpacked
+
     table = _parquet().read_parquet(path)
     if "labkit" not in table.attrs:
         raise ValueError(f"{path} is not a trace saved by labkit; Trace.save writes one")
     rows = []
     for row in table.itertuples(index=False, name=None):
         span, parent = (None if value is None or value != value else int(value) for value in map(_none, row[5:7]))
-        rows.append((*row[:3], _none(row[3]), row[4], span, parent, json.loads(row[7])))
+        rows.append((*row[:3], _none(row[3]), row[4], span, parent, json.loads(row[7], object_hook=unpacked)))
     return json.loads(table.attrs["labkit"]), rows
 
 

@@ -26,7 +26,8 @@ Report = Callable[[float, str], None]
 class _Watched:
     def __init__(self, loop: Loop, report: Report) -> None:
         self.loop = weakref.ref(loop)
-        self.report = report
+        #: Weakly, if it is a method: being watched must not keep an engine alive that everybody else has forgotten.
+        self.report = weakref.WeakMethod(report) if hasattr(report, "__self__") else lambda: report
         self.thread = 0
         self.steps = -1
         self.since = 0.0
@@ -78,7 +79,9 @@ def _look() -> None:
                 one.steps, one.since = loop.steps, now
             elif now - one.since > PATIENCE and one.reported != one.steps:
                 one.reported = one.steps
-                one.report(now - one.since, _where(one.thread))
+                report = one.report()
+                if report is not None:
+                    report(now - one.since, _where(one.thread))
 
 
 def _where(thread: int) -> str:
