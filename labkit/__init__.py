@@ -2,6 +2,7 @@
 
 from labkit.runtime import *  # noqa: F403
 from labkit.runtime import __all__ as _runtime
+from labkit.show import show
 
 __version__ = "0.1.0"
-__all__ = [*_runtime, "__version__"]
+__all__ = [*_runtime, "__version__", "show"]

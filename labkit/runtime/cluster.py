@@ -415,9 +415,15 @@ class Cluster:
 
     @contextmanager
     def span(self, name: str, **data: Any) -> Iterator[int]:
-        """All calls of this thread inside the block belong to one operation: events carry its number."""
+        """All calls of this thread inside the block belong to one operation: events carry its number.
+
+        Inside another ``span`` they belong to the outer one.
+        """
         self._check_open()
         outer = self._current_span()
+        if outer is not None:
+            yield outer
+            return
         number = self._open_span(name, data)
         self._thread.span = number
         failed: BaseException | None = None
