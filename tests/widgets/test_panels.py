@@ -222,8 +222,7 @@ def test_the_run_so_far_as_code(ring: Chord, cluster: Cluster) -> None:
 
 def test_a_lookup_is_told_and_replayed(ring: Chord) -> None:
     panel = RingPanel(ring, live=False)
-    panel.key.value = "lecture"
-    panel.lookup.click()
+    panel.ask._handle_custom_msg({"action": "lookup", "key": "lecture"}, [])
     acted(panel)
     found = ring.lookup("lecture")
     assert panel.steps.steps["title"].startswith("Lookup of 'lecture' at ")
@@ -280,6 +279,14 @@ def test_hops_become_pulses_once(ring: Chord) -> None:
     assert len(set(ids)) == len(ids)
     panel.refresh()
     assert [pulse["id"] for pulse in panel.stage.pulses["items"]] == ids, "sent again, not drawn again"
+
+
+def test_more_messages_than_can_be_drawn_are_counted(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    Chord(cluster, nodes=12, successors=4).update({str(k): k for k in range(100)})
+    panel.refresh()
+    assert "more messages just now are not drawn" in panel.stage.caption
+    assert len(panel.stage.pulses["items"]) <= 200
 
 
 # -- space and time --------------------------------
@@ -364,6 +371,26 @@ def test_a_panel_as_context_manager(cluster: Cluster) -> None:
         assert POLLER.running
     assert panel._closed
     panel.refresh()
+
+
+def test_a_panel_opened_late_knows_the_machines_that_the_trace_forgot() -> None:
+    with Cluster(3, "sim", name="late", trace="messages", trace_limit=50) as cluster:
+        ring = Chord(cluster, nodes=6, successors=3)
+        ring.update({str(k): k for k in range(20)})
+        cluster.kill("m2")
+        cluster.run(5.0)
+        assert cluster.trace.dropped
+        panel = ClusterPanel(cluster, live=False)
+        assert states(panel) == {"m1": "alive", "m2": "dead", "m3": "alive"}
+        assert len(panel.stage.scene["marks"]) == 7, "the client and six nodes"
+
+
+def test_without_a_trace_machines_can_still_be_killed() -> None:
+    with Cluster(2, "sim", name="silent", trace="off") as cluster:
+        panel = ClusterPanel(cluster, live=False)
+        panel.act("kill", machine="m1")
+        acted(panel)
+        assert (panel.error, states(panel)) == ("", {"m1": "dead", "m2": "alive"})
 
 
 def test_the_facades_open_panels(ring: Chord, cluster: Cluster) -> None:

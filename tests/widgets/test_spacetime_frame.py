@@ -50,6 +50,12 @@ def test_one_operation_and_one_window(make_trace: Any) -> None:
     assert "nothing happened" in spacetime_scene(frame(trace, 0.5, window=0.1)).labels[-1].text
 
 
+def test_a_lane_has_its_machine_s_colour_though_others_are_not_shown(make_trace: Any) -> None:
+    trace = make_trace([*EXCHANGE, (9.0, "m2", "b", "later", {})])
+    scene = spacetime_scene(frame(trace, window=0.1))
+    assert [mark.colour for mark in scene.marks] == [1]
+
+
 def test_lanes_are_machines_when_there_are_many_nodes(make_trace: Any) -> None:
     rows = [(1.0, f"m{k % 2 + 1}", f"n-{k}", "tick", {}) for k in range(40)]
     assert frame(make_trace(rows)).lanes == ("m1", "m2")

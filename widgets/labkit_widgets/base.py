@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import ipywidgets
@@ -17,6 +17,7 @@ from .actions import Actions
 from .clock import SPEEDS, Position
 from .frames.common import History, MachineView
 from .opened import forget, open_panels, register, tree
+from .outbox import Outbox
 from .palette import SHAPES, indexes
 from .poller import POLLER
 from .scene import Pulse, Scene
@@ -25,8 +26,6 @@ from .stage import Part, Stage, update
 
 #: Lines of the event list.
 LINES = 40
-#: For how long a pulse stays in the stage's state: a little more than a tick, so that no browser misses it.
-PULSES_KEPT = 0.6
 
 
 class Panel(Actions):
@@ -39,11 +38,13 @@ class Panel(Actions):
         self.cluster = cluster
         self.position = Position()
         self.error = ""
-        self.history = History(cluster.trace, self.reducer())
+        # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
+        self.history = History(
+            cluster.trace, self.reducer(self._now_there() if cluster.trace.dropped else ())
+        )
         self._machines: tuple[MachineView, ...] = ()
         self._code = ""
-        self._sent: list[tuple[float, Pulse]] = []  # (when it was sent to the browser, pulse)
-        self._drawn_until: float | None = None  # moments up to here have had their messages drawn
+        self._outbox = Outbox()
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
@@ -65,8 +66,8 @@ class Panel(Actions):
 
     # -- what a subclass gives --------------------------------------------------------
 
-    def reducer(self) -> Any:
-        """The fold behind this panel's frames."""
+    def reducer(self, known: tuple[MachineView, ...]) -> Any:
+        """The fold behind this panel's frames, beginning with these machines."""
         raise NotImplementedError
 
     def frame(self, position: float | None) -> Any:
@@ -125,13 +126,14 @@ class Panel(Actions):
         self.position = self.position.advance(elapsed, now)
         frame = self.frame(self.position.at)
         scene = self.scene(frame)
-        pulses, left_out = self._pulses(frame, scene)
-        self._machines = frame.machines
+        fresh, left_out = self.pulses(frame, self._outbox.since(self.position, frame.time), scene)
+        pulses = self._outbox.send(fresh, self.position, frame.time)
+        self._machines = frame.machines or self._now_there()  # with trace="off" no event tells of a machine
         update(self.stage, scene=scene.plain(), pulses=pulses, caption=self.caption(frame, left_out))
         update(
             self.top,
             head={"title": self.title, "facts": self.facts(frame)},
-            machines=self._chips(frame.machines),
+            machines=self._chips(self._machines),
             clock=self._time(start, now),
         )
         update(self.numbers, numbers=[asdict(number) for number in frame.numbers])
@@ -141,6 +143,13 @@ class Panel(Actions):
             code=self._code,
         )
         self.show(frame)
+
+    def _now_there(self) -> tuple[MachineView, ...]:
+        """The machines as the cluster knows them."""
+        return tuple(
+            MachineView(m.name, m.state, m.factor, m.incarnation, tuple(m.nodes), m.pid)
+            for m in self.cluster.machines
+        )
 
     def _clock(self) -> float:
         """Now, of the run; a closed cluster's clock stands."""
@@ -182,25 +191,6 @@ class Panel(Actions):
 
     def _real_time(self) -> bool:
         return self.cluster.engine != "sim" and not self._gone()
-
-    def _pulses(self, frame: Any, scene: Scene) -> dict[str, Any]:
-        """The pulses of the last moments.
-
-        The browser starts each id once, so sending one twice is harmless.
-        """
-        standing = not self.position.live and not self.position.replaying
-        if self._drawn_until is None or frame.time < self._drawn_until:
-            self._drawn_until = frame.time
-        fresh, left_out = self.pulses(frame, self._drawn_until, scene)
-        if standing:
-            self._sent, self._drawn_until = [], frame.time
-            return {"epoch": self.position.epoch, "items": [pulse.plain() for pulse in fresh]}, left_out
-        fresh = [replace(pulse, at=None) for pulse in fresh]
-        now = time.monotonic()
-        self._sent = [(sent, pulse) for sent, pulse in self._sent if now - sent < PULSES_KEPT]
-        self._sent += [(now, pulse) for pulse in fresh]
-        self._drawn_until = frame.time
-        return {"epoch": self.position.epoch, "items": [pulse.plain() for _, pulse in self._sent]}, left_out
 
     def facts(self, frame: Any) -> str:
         """System, engine and seed, as the title shows them."""

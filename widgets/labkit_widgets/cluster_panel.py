@@ -9,6 +9,8 @@ import ipywidgets
 from .base import Panel
 from .charts import Traffic
 from .frames import cluster
+from .frames.cluster import RECENT
+from .frames.common import MachineView
 from .scene import Pulse, Scene
 from .scenes import cluster_scene, message_pulses
 from .stage import Part, update
@@ -28,6 +30,8 @@ class ClusterPanel(Panel):
 
     title: ClassVar[str] = "Cluster"
 
+    _sent = 0  # messages up to the last refresh
+
     def side(self) -> list[ipywidgets.Widget]:
         """The network's controls, traffic over time."""
         self.network = Part(kind="network")
@@ -35,9 +39,9 @@ class ClusterPanel(Panel):
         self.traffic = Traffic()
         return [self.network, *self.traffic.widgets]
 
-    def reducer(self) -> cluster.ClusterReducer:
+    def reducer(self, known: tuple[MachineView, ...]) -> cluster.ClusterReducer:
         """Messages, faults, lifecycle."""
-        return cluster.ClusterReducer()
+        return cluster.ClusterReducer(known)
 
     def frame(self, position: float | None) -> cluster.ClusterFrame:
         """The cluster at a position."""
@@ -50,11 +54,14 @@ class ClusterPanel(Panel):
     def pulses(self, frame: cluster.ClusterFrame, since: float, scene: Scene) -> tuple[list[Pulse], int]:
         """Messages since the last refresh, or in flight at a moment of the past."""
         standing = not self.position.live and not self.position.replaying
-        return message_pulses(frame, since, (mark.id for mark in scene.marks), standing)
+        sent, self._sent = frame.sent - self._sent, frame.sent
+        return message_pulses(frame, since, (mark.id for mark in scene.marks), standing), max(
+            0, sent - RECENT
+        )
 
     def caption(self, frame: cluster.ClusterFrame, left_out: int) -> str:
         """How much slower than real the messages move."""
-        words = [f"{left_out} more messages are not drawn"] if left_out else []
+        words = [f"{left_out:,} more messages just now are not drawn"] if left_out else []
         delays = [
             m.end - m.start for m in frame.messages if m.end is not None and m.real and m.fate == "delivered"
         ]

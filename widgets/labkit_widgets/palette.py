@@ -7,6 +7,8 @@ themes; a test compares.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .frames.common import CLIENT, natural
 
 #: Machine i has COLOURS[i % 8] and SHAPES[i % 8]; two machines share a colour only beyond eight.
@@ -28,7 +30,7 @@ SNAPSHOT = {
 }
 
 
-def indexes(machines: list[str] | tuple[str, ...]) -> dict[str, int]:
+def indexes(machines: Sequence[str]) -> dict[str, int]:
     """Which colour and shape each machine has: by natural order of the names; the client has none (-1)."""
     order = sorted((name for name in machines if name != CLIENT), key=natural)
     return {**{name: index for index, name in enumerate(order)}, CLIENT: -1}

@@ -13,6 +13,7 @@ import ipywidgets
 from .base import Panel
 from .charts import Loads
 from .frames import ring as frames
+from .frames.common import MachineView
 from .frames.ringfold import LookupView, RingReducer
 from .scene import Pulse, Scene
 from .scenes import ring_scene
@@ -48,12 +49,8 @@ class RingPanel(Panel):
         """Lookup and its steps, key load, maintenance, members."""
         self.steps = Part(kind="steps")
         self.steps.on_action(self.act)
-        self.key = ipywidgets.Text(
-            placeholder="a key, for example lecture", description="Key", continuous_update=False
-        )
-        self.lookup = ipywidgets.Button(
-            description="Lookup", button_style="primary", tooltip="Look the key up"
-        )
+        self.ask = Part(kind="ask", head=self._question(off=False))
+        self.ask.on_action(self.act)
         self.join = ipywidgets.Button(description="Join a node", tooltip="A new node joins the ring")
         self.leave = ipywidgets.Button(
             description="Selected node leaves", tooltip="The selected node leaves the ring in order"
@@ -62,18 +59,19 @@ class RingPanel(Panel):
             options=MAINTENANCE, description="Maintenance", value=getattr(self.ring, "maintenance", "correct")
         )
         self.maintenance.disabled = not hasattr(self.ring, "switch")
-        for box in (self.key, self.maintenance):
-            box.style.description_width = "initial"
-        self.lookup.on_click(lambda _button: self.act("lookup", key=self.key.value))
+        self.maintenance.style.description_width = "initial"
         self.join.on_click(lambda _button: self.act("join"))
         self.leave.on_click(lambda _button: self.act("leave", node=self.stage.selected))
         self.maintenance.observe(lambda change: self.act("maintain", protocol=change["new"]), "value")
         self.loads = Loads()
-        rows = [[self.key, self.lookup], [self.maintenance], [self.join, self.leave]]
-        ask, keep, members = (ipywidgets.Box(row) for row in rows)
-        for form in (ask, keep, members):
+        keep, members = ipywidgets.Box([self.maintenance]), ipywidgets.Box([self.join, self.leave])
+        for form in (keep, members):
             form.add_class("labkit-form")
-        return [ask, self.steps, *self.loads.widgets, keep, members]
+        return [self.ask, self.steps, *self.loads.widgets, keep, members]
+
+    def _question(self, off: bool) -> dict[str, Any]:
+        hint = "a key, for example lecture"
+        return {"label": "Key", "hint": hint, "verb": "Lookup", "action": "lookup", "off": off}
 
     def below(self) -> list[ipywidgets.Widget]:
         """The ring's health against the invariants."""
@@ -82,9 +80,9 @@ class RingPanel(Panel):
 
     # -- frame --------------------------------------------------------
 
-    def reducer(self) -> RingReducer:
+    def reducer(self, known: tuple[MachineView, ...]) -> RingReducer:
         """Chord's events."""
-        return RingReducer()
+        return RingReducer(known)
 
     def frame(self, position: float | None) -> frames.RingFrame:
         """The ring at a position."""
@@ -143,11 +141,13 @@ class RingPanel(Panel):
         said = answer if view is not None and view.key_id == key_id else ""
         update(self.steps, steps=steps(view, frame, self._replays, said))
         update(self.checks, checks=checks(frame))
+        if not self._busy("maintenance"):
+            update(self.maintenance, value=getattr(self.ring, "maintenance", "correct"))
         living = [node for node in frame.nodes if node.state != "dead"]
         self.loads.show([node.own for node in living], [node.copies for node in living])
         off = not self.position.live or self._gone()
         chosen = frame.node(self.stage.selected)
-        update(self.lookup, disabled=off or self._busy("lookup"))
+        update(self.ask, head=self._question(off or self._busy("lookup")))
         update(self.join, disabled=off or self._busy("join"))
         update(self.leave, disabled=off or chosen is None or chosen.state == "dead" or self._busy("leave"))
 
@@ -234,6 +234,8 @@ class RingPanel(Panel):
 
     def on_maintain(self, protocol: str) -> None:
         """Switch the maintenance protocol."""
+        if protocol == getattr(self.ring, "maintenance", None):
+            return  # the panel itself set the choice, to show what the ring does
         if not hasattr(self.ring, "switch"):
             raise ValueError(
                 f'this ring keeps its maintenance; make one with Chord(cluster, maintenance="{protocol}")'

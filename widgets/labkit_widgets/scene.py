@@ -92,7 +92,7 @@ class Scene:
 
     def plain(self) -> dict[str, Any]:
         """JSON for the browser: numbers rounded, so that equal pictures are equal data."""
-        return _plain(asdict(self))
+        return {key: _plain(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Pulse:
 
     def plain(self) -> dict[str, Any]:
         """JSON for the browser."""
-        return _plain(asdict(self))
+        return asdict(self)
 
 
 def _plain(value: Any) -> Any:

@@ -109,7 +109,7 @@ def _numbers(numbers: Any, width: float) -> tuple[str, float]:
     parts = [tag("line", x1=16, x2=width - 16, y1=4, y2=4, stroke=SNAPSHOT["line"])]
     for index, number in enumerate(numbers):
         x, ink = 16 + index * step, number.tone if number.tone in SNAPSHOT else "ink"
-        parts.append(text(x, 22, number.label, "faint", font_size=10.5))
+        parts.append(text(x, 22, number.label, "faint", font_size=9.8))
         parts.append(text(x, 41, number.value, ink, font_size=14, font_weight=600))
         parts.append(text(x, 57, number.theory, "faint", font_size=10.5))
     return "".join(parts), 70.0

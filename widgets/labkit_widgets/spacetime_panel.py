@@ -9,8 +9,8 @@ import ipywidgets
 from .base import Panel
 from .frames import spacetime
 from .frames.cluster import ClusterReducer
-from .frames.common import Number
-from .frames.words import explain
+from .frames.common import MachineView, Number
+from .frames.words import FAULTS, explain
 from .scene import Scene
 from .scenes import spacetime_scene
 from .stage import Part, update
@@ -53,9 +53,9 @@ class SpaceTimePanel(Panel):
     def on_replay(self) -> None:
         """`why` has nothing to replay."""
 
-    def reducer(self) -> ClusterReducer:
+    def reducer(self, known: tuple[MachineView, ...]) -> ClusterReducer:
         """For machines, events and the clock; the diagram itself reads the trace."""
-        return ClusterReducer()
+        return ClusterReducer(known)
 
     def frame(self, position: float | None) -> _Frame:
         """The diagram at a position, with the machines as they were then."""
@@ -97,7 +97,7 @@ class SpaceTimePanel(Panel):
             return {}
         chain = self.cluster.trace.why(frame.chosen).events
         items = [
-            {"number": n, "sign": "✕" if e.kind in spacetime.FAULTS else str(n + 1), "tone": "plain",
+            {"number": n, "sign": "✕" if e.kind in FAULTS else str(n + 1), "tone": "plain",
              "text": f"{e.time:.4f} s  {explain(e)}"}
             for n, e in enumerate(chain)
         ]  # fmt: skip

@@ -46,18 +46,18 @@ class Part(anywidget.AnyWidget):
     The top with machines and clock, the numbers, the events, or the network's controls.
     """
 
-    _esm = _source("parts.js")
+    _esm = _source("controls.js", "parts.js")
     _css = _source("parts.css")
 
-    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks")).tag(sync=True)
+    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask")).tag(sync=True)
     head = t.Dict().tag(sync=True)
-    machines = t.List().tag(sync=True)
+    machines: Any = t.List().tag(sync=True)
     clock = t.Dict().tag(sync=True)
-    numbers = t.List().tag(sync=True)
-    lines = t.List().tag(sync=True)
+    numbers: Any = t.List().tag(sync=True)
+    lines: Any = t.List().tag(sync=True)
     network = t.Dict().tag(sync=True)
     steps = t.Dict().tag(sync=True)
-    checks = t.List().tag(sync=True)
+    checks: Any = t.List().tag(sync=True)
     error = t.Unicode("").tag(sync=True)
     code = t.Unicode("").tag(sync=True)
 

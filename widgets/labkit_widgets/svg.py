@@ -177,7 +177,7 @@ def shape(name: str, x: float, y: float, r: float) -> str:
         strokes = ((x - d, y - d, x + d, y + d), (x + d, y - d, x - d, y + d))
         return "".join(f"M{a:.1f},{b:.1f}L{c:.1f},{e:.1f}" for a, b, c, e in strokes)
     if name == "star":
-        corners = [(36 * k, r * (0.6 if k % 2 else 1.3)) for k in range(10)]
+        corners = [(36.0 * k, r * (0.6 if k % 2 else 1.3)) for k in range(10)]
     elif name in _CORNERS:
         count, turn, grow = _CORNERS[name]
         corners = [(turn + 360 / count * k, r * grow) for k in range(count)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from .common import CLIENT, EventLine, History, Machines, MachineView, Number, fold
 
@@ -23,9 +23,8 @@ FORGOTTEN_AFTER = 10.0
 BUCKET, BUCKETS = 0.5, 120
 
 
-@dataclass(frozen=True)
-class MessageView:
-    """One message: in flight until `end` is known."""
+class MessageView(NamedTuple):
+    """One message: in flight until `end` is known. A named tuple: one is made for every message of a run."""
 
     id: int
     source: str  # node names
@@ -76,6 +75,7 @@ class ClusterFrame:
     latency: str
     messages: tuple[MessageView, ...]  # recent ones, oldest first
     flying: int
+    sent: int
     links: dict[tuple[str, str], int]
     traffic: tuple[
         tuple[float, float, float, float], ...
@@ -92,11 +92,14 @@ class ClusterFrame:
 
 
 class ClusterReducer:
-    """Folds message, fault and lifecycle events."""
+    """Folds message, fault and lifecycle events, beginning with machines that are known, if any."""
+
+    def __init__(self, known: tuple[MachineView, ...] = ()) -> None:
+        self.known = known
 
     def initial(self) -> ClusterState:
-        """An empty lab."""
-        return ClusterState()
+        """Nothing has happened."""
+        return ClusterState(Machines.known(self.known))
 
     def apply(self, state: ClusterState, event: Any) -> None:
         """Fold one event."""
@@ -132,6 +135,7 @@ def frame(trace: Any, position: float | None = None, *, history: History | None 
         latency=lab.latency,
         messages=_merged(state, now),
         flying=len(state.flying),
+        sent=state.sent,
         links=dict(state.links),
         traffic=_rates(state, now),
         numbers=_numbers(state, now),
@@ -186,9 +190,7 @@ def _intent(state: ClusterState, event: Any) -> None:
 
 
 def _ended(message: MessageView, end: float, fate: str) -> MessageView:
-    return MessageView(
-        message.id, message.source, message.target, message.label, message.start, end, fate, message.real
-    )
+    return message._replace(end=end, fate=fate)
 
 
 def _forget(state: ClusterState, now: float) -> None:
@@ -198,8 +200,8 @@ def _forget(state: ClusterState, now: float) -> None:
 
 def _bucket(state: ClusterState, time: float, column: int) -> None:
     key = int(time / BUCKET)
-    counts = state.traffic.get(key, (0, 0, 0))
-    state.traffic[key] = (*counts[:column], counts[column] + 1, *counts[column + 1 :])
+    sent, dropped, silent = state.traffic.get(key, (0, 0, 0))
+    state.traffic[key] = (sent + (column == 0), dropped + (column == 1), silent + (column == 2))
     if len(state.traffic) > 2 * BUCKETS:
         for old in sorted(state.traffic)[:-BUCKETS]:
             del state.traffic[old]
@@ -227,7 +229,7 @@ def _rates(state: ClusterState, now: float) -> tuple[tuple[float, float, float, 
     first = max(min(state.traffic), last - BUCKETS + 1)
     empty = (0, 0, 0)
     rows = ((key, state.traffic.get(key, empty)) for key in range(first, last + 1))
-    return tuple((round(key * BUCKET, 6), *(count / BUCKET for count in counts)) for key, counts in rows)
+    return tuple((round(key * BUCKET, 6), a / BUCKET, b / BUCKET, c / BUCKET) for key, (a, b, c) in rows)
 
 
 def _numbers(state: ClusterState, now: float) -> tuple[Number, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
-from .words import describe, subject, summary, tone
+from .words import UNLISTED, describe, subject, summary, tone
 
 #: A state is saved every so many events: a step back costs one copy and at most this many events.
 BLOCK = 1000
@@ -187,7 +187,8 @@ class History:
         start = self._blocks[number].start
         end = self._blocks[number + 1].start if number + 1 < len(self._blocks) else self._count
         gone = self.trace.dropped
-        return self.trace[max(0, start - gone) : max(0, end - gone)]
+        events: Sequence[Any] = self.trace[max(0, start - gone) : max(0, end - gone)]
+        return events
 
     def _back(self, position: float) -> Any:
         number = max(n for n, block in enumerate(self._blocks) if block.latest <= position or n == 0)
@@ -216,8 +217,11 @@ class Machines:
 
     def apply(self, event: Any) -> None:
         """Fold one event."""
-        self.now = max(self.now, event.time)
+        if event.time > self.now:
+            self.now = event.time
         handler = _HANDLERS.get(event.kind)
+        if handler is None and event.kind in UNLISTED:
+            return  # most events
         if handler is not None:
             handler(self, event, event.data)
         text = describe(event)
@@ -236,6 +240,16 @@ class Machines:
                     )
                     return
         self.lines.append(line)
+
+    @classmethod
+    def known(cls, views: Iterable[MachineView]) -> Machines:
+        """Begin with these machines: where the trace has forgotten how they started."""
+        lab = cls()
+        for view in views:
+            lab.machines[view.name] = view
+            lab.places.update(dict.fromkeys(view.nodes, view.name))
+            lab.gone.update(view.nodes if view.state == "dead" else ())
+        return lab
 
     def alive(self, node: str) -> bool:
         """Whether the node runs (a paused machine's node does: it is slow without end, not gone)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from .common import EventLine, History, MachineView, Number, fold, natural
@@ -141,14 +142,18 @@ def _node(
 
 
 def _copies(state: RingState, wanted: int) -> tuple[int, int, int]:
-    """Keys; those with fewer living copies than wanted; those with none."""
-    scarce = lost = 0
+    """Keys; those with fewer living copies than wanted; those with none. Counted anew after changes."""
+    known = (state.changes, wanted)
+    if state.memo.get("known") != known:
+        state.memo.update(known=known, copies=_counted(state, wanted))
+    keys, scarce, lost = state.memo["copies"]
+    return keys, scarce, lost
+
+
+def _counted(state: RingState, wanted: int) -> tuple[int, int, int]:
     gone = state.lab.gone
-    for entries in state.holders.values():
-        living = sum(node not in gone for node, _ in entries)
-        lost += living == 0
-        scarce += living < wanted
-    return len(state.holders), scarce, lost
+    living = [sum(node not in gone for node, _ in entries) for entries in state.holders.values()]
+    return len(living), sum(copies < wanted for copies in living), living.count(0)
 
 
 def _verdicts(nodes: tuple[RingNode, ...], ids: Mapping[str, int]) -> tuple[tuple[str, bool, str], ...]:
@@ -156,13 +161,27 @@ def _verdicts(nodes: tuple[RingNode, ...], ids: Mapping[str, int]) -> tuple[tupl
     living = [node for node in nodes if node.state != "dead"]
     if not 1 < len(living) <= JUDGED_UP_TO:
         return ()
+    return _judged(
+        tuple(
+            (node.id, ids.get(node.predecessor or ""), tuple(ids[s] for s in node.successors if s in ids))
+            for node in living
+        )
+    )
+
+
+#: id, predecessor, successors: of one living member.
+_Member = tuple[int, int | None, tuple[int, ...]]
+
+
+@lru_cache(maxsize=32)
+def _judged(
+    members: tuple[tuple[int, int | None, tuple[int, ...]], ...],
+) -> tuple[tuple[str, bool, str], ...]:
+    """Judged once for each constellation of pointers: between changes a panel asks ten times a second."""
     from labkit.systems.chord.invariants import Pointers, judge
 
-    snapshot = {
-        node.id: Pointers(ids.get(node.predecessor or ""), tuple(ids[s] for s in node.successors if s in ids))
-        for node in living
-    }
-    length = max(len(node.successors) for node in living)
+    length = max(len(successors) for _, _, successors in members)
+    snapshot = {place: Pointers(predecessor, successors) for place, predecessor, successors in members}
     return tuple((verdict.name, verdict.holds, verdict.detail) for verdict in judge(snapshot, length))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .common import Machines
+from .common import Machines, MachineView
 
 #: Finished lookups that the panel can replay, and hops remembered for the traffic on the ring.
 LOOKUPS_KEPT, HOPS_KEPT = 40, 200
@@ -67,15 +67,19 @@ class RingState:
     finished: int = 0
     hop_sum: int = 0
     timeout_sum: int = 0
-    pointers: int = 0  # counts changes of pointers and members: a key for caching what is derived from them
+    changes: int = 0  # counts what can change who holds which key; `memo` is good for one count
+    memo: dict[str, Any] = field(default_factory=dict)
 
 
 class RingReducer:
-    """Folds Chord's events and the lifecycle below them."""
+    """Folds Chord's events and the lifecycle below them, beginning with machines that are known, if any."""
+
+    def __init__(self, known: tuple[MachineView, ...] = ()) -> None:
+        self.known = known
 
     def initial(self) -> RingState:
         """No ring yet."""
-        return RingState()
+        return RingState(Machines.known(self.known))
 
     def apply(self, state: RingState, event: Any) -> None:
         """Fold one event."""
@@ -83,6 +87,8 @@ class RingReducer:
         handler = _HANDLERS.get(event.kind)
         if handler is not None:
             handler(state, event, event.data)
+        if event.kind in _HOLDING:
+            state.changes += 1
 
 
 # -- events ------------------------------------------------------------
@@ -93,19 +99,16 @@ def _joined(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
     state.members[event.node] = True
     if data.get("successor") and not state.successors.get(event.node):
         state.successors[event.node] = (data["successor"],)
-    state.pointers += 1
 
 
 def _successors(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
     state.successors[event.node] = tuple(data["successors"])
     state.members.setdefault(event.node, True)
     state.ids.update(zip(data["successors"], data.get("ids", ()), strict=False))
-    state.pointers += 1
 
 
 def _predecessor(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
     state.predecessors[event.node] = data["predecessor"]
-    state.pointers += 1
 
 
 def _fingers(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
@@ -118,7 +121,6 @@ def _departed(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
     for table in (state.members, state.predecessors, state.successors, state.fingers):
         table.pop(event.node, None)
     _drop_keys(state, event.node)
-    state.pointers += 1
 
 
 def _node_started(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
@@ -128,11 +130,6 @@ def _node_started(state: RingState, event: Any, data: Mapping[str, Any]) -> None
     if event.node in state.members:
         del state.members[event.node]
     _drop_keys(state, event.node)
-    state.pointers += 1
-
-
-def _machine_gone(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
-    state.pointers += 1
 
 
 def _stored(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
@@ -236,8 +233,6 @@ _HANDLERS = {
     "left": _departed,
     "node_stopped": _departed,
     "node_started": _node_started,
-    "killed": _machine_gone,
-    "machine_died": _machine_gone,
     "stored": _stored,
     "removed": _removed,
     "lookup_started": _lookup_started,
@@ -245,3 +240,9 @@ _HANDLERS = {
     "hop_timed_out": _hop_timed_out,
     "lookup_finished": _lookup_finished,
 }
+
+#: Kinds after which somebody else may hold a key, or a holder may be dead.
+_HOLDING = {
+    "stored", "removed", "left", "node_started", "node_stopped", "killed", "machine_died", "restarted",
+    "crash",
+}  # fmt: skip

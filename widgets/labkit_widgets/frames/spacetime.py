@@ -68,6 +68,7 @@ class SpaceTimeFrame:
     bands: tuple[Band, ...]
     left_out: int
     spans: tuple[tuple[int, str], ...]  # (span, its words) in the window, newest last
+    order: tuple[str, ...] = ()  # all machines of the lab: the place of each gives its colour
     chain: tuple[int, ...] = ()  # the events that explain the chosen one, cause first
 
     def point(self, seq: int) -> Point | None:
@@ -117,6 +118,9 @@ def frame(
         bands=_bands(happened, machines, start, end),
         left_out=len(inside) - len(shown),
         spans=_spans(happened),
+        order=tuple(
+            trace.meta.get("machines") or sorted({e.machine for e in happened} - {CLIENT}, key=natural)
+        ),
         chain=chain,
     )
 

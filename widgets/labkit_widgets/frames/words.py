@@ -127,12 +127,12 @@ _QUIET: dict[str, Callable[[Any, Mapping[str, Any]], str]] = {
 }
 
 #: In the event list nodes start and spans end too often; a system's own unknown kinds are shown as they are.
-_UNLISTED = SILENT | {"node_started", "span_finished", "dropped"}
+UNLISTED = SILENT | {"node_started", "span_finished", "dropped"}
 
 
 def describe(event: Any) -> str:
     """The line of the event list, or "" for events that have none."""
-    if event.kind in _UNLISTED:
+    if event.kind in UNLISTED:
         return ""
     return explain(event)
 

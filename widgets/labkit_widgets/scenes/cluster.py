@@ -51,10 +51,8 @@ def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
     )
 
 
-def message_pulses(
-    frame: ClusterFrame, since: float, marks: Iterable[str], standing: bool, limit: int = MARKS
-) -> tuple[list[Pulse], int]:
-    """The messages to draw, and how many were left out.
+def message_pulses(frame: ClusterFrame, since: float, marks: Iterable[str], standing: bool) -> list[Pulse]:
+    """The messages to draw.
 
     Moving: those sent after `since`. Standing (a look at the past): those in flight at the frame's position.
     """
@@ -67,7 +65,7 @@ def message_pulses(
         chosen = [m for m in frame.messages if m.start > since]
     drawn = [_pulse(m, known, frame.time if standing else None) for m in chosen]
     visible = [pulse for pulse in drawn if pulse is not None and pulse.source != pulse.target]
-    return visible[-limit:], max(0, len(visible) - limit)
+    return visible[-MARKS:]
 
 
 def _pulse(message: MessageView, known: set[str], now: float | None) -> Pulse | None:
@@ -209,7 +207,7 @@ def _captions(frame: ClusterFrame) -> list[Label]:
         words = 'drawn from the nodes\' own events; Cluster(trace="messages") records every message'
         found.append(Label(12, HEIGHT - 10, words, "note", "start"))
     if not frame.machines:
-        found.append(Label(CX, CY - 40, "no machine has started yet", "hint"))
+        found.append(Label(CX, CY - 40, "no machine is in the trace yet", "hint"))
     return found
 
 

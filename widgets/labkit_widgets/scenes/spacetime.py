@@ -22,7 +22,7 @@ def spacetime_scene(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
     """The diagram of a frame; the events that explain the chosen one stand out."""
     height = TOP + LANE * max(1, len(frame.lanes)) + 34
     rows = {lane: TOP + LANE * (index + 0.5) for index, lane in enumerate(frame.lanes)}
-    colours = indexes(sorted(set(frame.machines.values())))
+    colours = indexes(frame.order)
     span = max(frame.end - frame.start, 1e-9)
 
     def x(time: float) -> float:

@@ -1,0 +1,79 @@
+// Part of the module of `parts.js` (stage.py puts the two files together): forms that a person fills in.
+
+// -- a question to the system: one line of text and a button -------------------------------------------------------------
+
+// The text goes along with the click: a text box of its own would still be sending what was typed.
+function ask(model, el, send) {
+  const form = make("form", "lk-ask", "", el);
+  const label = make("label", "lk-row", "", form);
+  make("span", "", model.get("head").label, label);
+  const box = make("input", "lk-input", "", label);
+  box.type = "text";
+  box.placeholder = model.get("head").hint;
+  box.setAttribute("aria-label", model.get("head").label);
+  box.autocomplete = "off";
+  box.spellcheck = false;
+  const go = make("button", "lk-button primary", model.get("head").verb, form);
+  go.type = "submit";
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(model.get("head").action, { key: box.value });
+  });
+  box.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's shortcuts are not meant
+  function draw() {
+    go.disabled = Boolean(model.get("head").off);
+  }
+  return { head: draw };
+}
+
+// -- the network's controls ---------------------------------------------------------------------------------------------
+
+function network(model, el, send) {
+  el.setAttribute("role", "group");
+  el.setAttribute("aria-label", "Network faults");
+  make("div", "lk-heading", "Network", el);
+  const lossRow = make("label", "lk-row", "Loss ", el);
+  const loss = make("input", "lk-slider", "", lossRow);
+  Object.assign(loss, { type: "range", min: 0, max: 50, step: 1, value: 0 });
+  loss.setAttribute("aria-label", "Loss in percent");
+  const percent = make("output", "lk-time", "0 %", lossRow);
+  loss.addEventListener("input", () => say(percent, `${loss.value} %`));
+  loss.addEventListener("change", () => send("loss", { probability: Number(loss.value) / 100 }));
+  const latencyRow = make("label", "lk-row", "Latency ", el);
+  const latency = make("select", "lk-select", "", latencyRow);
+  latency.setAttribute("aria-label", "Latency");
+  latency.addEventListener("change", () => latency.value && send("latency", { choice: latency.value }));
+  const cut = make("div", "lk-row wrap", "", el);
+  make("span", "", "Partition", cut);
+  const sides = make("span", "lk-sides", "", cut);
+  const onewayLabel = make("label", "lk-check", "", cut);
+  const oneway = make("input", "", "", onewayLabel);
+  oneway.type = "checkbox";
+  onewayLabel.append("one way");
+  const apply = button("Cut off", "Cut the chosen machines off from the others", () => {
+    const chosen = [...sides.querySelectorAll("input:checked")].map((box) => box.value);
+    send("partition", { side: chosen, oneway: oneway.checked });
+  }, cut);
+  const heal = button("Heal", "Heal all partitions", () => send("heal"), cut);
+
+  function draw() {
+    const data = model.get("network");
+    if (!data.machines) return;
+    keyed(sides, data.machines, (name) => name, (name) => {
+      const label = make("label", "lk-check");
+      const box = make("input", "", "", label);
+      box.type = "checkbox";
+      box.value = name;
+      label.append(name);
+      return label;
+    }, () => {});
+    if (document.activeElement !== loss) {
+      loss.value = Math.round(100 * data.loss);
+      say(percent, `${loss.value} %`);
+    }
+    if (!latency.options.length) latency.append(...data.latencies.map(([value, text]) => new Option(text, value)));
+    heal.disabled = !data.cut;
+    for (const each of [loss, latency, apply]) each.disabled = data.off;
+  }
+  return { network: draw };
+}
