@@ -165,7 +165,7 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
             made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(made, lab.folder / path)
         context = browser.new_context(
-            viewport={"width": width, "height": 1000}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": 1300}, color_scheme="dark" if dark else "light"
         )
         contexts.append(context)
         page = context.new_page()
