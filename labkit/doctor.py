@@ -36,7 +36,7 @@ MEMORY_WANTED = 1_100_000_000
 #: What the objects of all notebooks may take together, in shared memory.
 SHARED_MEMORY_WANTED = 200 * 1024 * 1024
 #: Seconds. Ten on a quiet machine of two cores.
-RAY_STARTS_WITHIN = 90
+RAY_STARTS_WITHIN = 150
 #: Seconds to attach to a Ray that runs; Ray itself gives up after 20 if the token is wrong.
 RAY_ANSWERS_WITHIN = 40
 
@@ -325,7 +325,7 @@ def ray_starts() -> Iterator[Finding]:
                 time.sleep(0.1)
             took = time.monotonic() - began
         finally:
-            programs.stop()
+            programs.close()
         if ready:
             yield ok("Ray starts", f"in {took:.0f} s, and stops again")
         else:

@@ -330,6 +330,22 @@ def test_an_unknown_bench_is_refused_with_the_known_ones(run: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_a_module_of_the_folder_is_found_and_imported_when_wanted(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from labkit.bench import bench\n@bench('{0}', '{1}.')\ndef rows():\n    return []\n"
+    (tmp_path / "first_of_two.py").write_text(
+        code.format("first_of_two", "One") + code.format("second", "Two")
+    )
+    (tmp_path / "needy.py").write_text("import a_peer_that_nobody_has\n")
+    monkeypatch.setattr(benches, "__path__", [str(tmp_path)])
+    assert [each.name for each in benches.benches(["first_of_two"])] == ["first_of_two"]
+    (tmp_path / "needy.py").unlink()
+    assert run("bench", "--list").output == "first_of_two One.\nsecond     Two.\n"
+    assert [each.name for each in benches.benches(["second"])] == ["second"]
+
+
+@pytest.mark.usefixtures("registry")
 def test_a_bench_whose_peer_is_not_installed_says_how_to_install_it(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def group() -> Iterator[Group]:
     group = Group()
     yield group
     group.stop(grace=0)
+    group.close()
 
 
 def start_python(group: Group, code: str, log: Path, name: str = "program") -> subprocess.Popen[bytes]:
@@ -110,11 +111,12 @@ def test_what_ran_before_the_group_is_not_its_to_end(tmp_path: Path) -> None:
     try:
         bystander = stubborn_child(earlier, tmp_path / "log")
         later = Group()
-        later.stop()
+        later.close()
         assert running(bystander)
         assert earlier.ended() is None
     finally:
         earlier.stop(grace=0)
+        earlier.close()
 
 
 @linux
@@ -210,6 +212,43 @@ def test_the_environment_survives_a_shell(tmp_path: Path) -> None:
     script = f". {str(folder / 'environment')!r}; printenv RAY_AUTH_TOKEN_PATH"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{folder}/token\n"
+
+
+#: A Ray that does not start at first, and leaves a server behind when it fails.
+MOODY_RAY = """
+import pathlib, subprocess, sys
+tries = pathlib.Path(__file__).with_name("tries")
+def init(**_):
+    server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    with tries.open("a") as file: print(server.pid, file=file)
+    if len(tries.read_text().split()) < NEEDED: raise RuntimeError("timed out during startup")
+def get_runtime_context():
+    class Context: gcs_address = "10.0.0.1:6379"
+    return Context
+def shutdown(): pass
+"""
+
+
+@pytest.mark.parametrize(("needed", "starts"), [(1, True), (3, True), (4, False)])
+def test_the_head_tries_again_and_leaves_no_server(tmp_path: Path, needed: int, starts: bool) -> None:
+    (tmp_path / "ray.py").write_text(MOODY_RAY.replace("NEEDED", str(needed)))
+    home = tmp_path / "home"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    command = [sys.executable, "-m", "labkit.lab.head", str(home)]
+    env = {**os.environ, "PYTHONPATH": path}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: head.read_environment(home) or process.poll() is not None)
+            assert (process.poll() is None) is starts
+        finally:
+            process.terminate()
+        said = process.communicate(timeout=30)[1]
+    assert process.returncode == (0 if starts else 1)
+    assert ("timed out during startup" in said) is not starts
+    servers = [int(pid) for pid in (tmp_path / "tries").read_text().split()]
+    assert len(servers) == min(needed, head.START_ATTEMPTS)
+    assert not any(psutil.pid_exists(server) for server in servers)
+    assert not (home / "token").exists()
 
 
 # ── the real thing ───────────────────────────────────────────────────────────────────────────────────────

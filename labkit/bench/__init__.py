@@ -107,7 +107,7 @@ def benches(names: Sequence[str] = ()) -> list[Bench]:
     """The benches of these names, or all of them in the order of their names."""
     modules = sorted(each.name for each in pkgutil.iter_modules(__path__) if not each.name.startswith("_"))
     # A module is imported only when its bench is wanted: the peers are not installed everywhere.
-    for module in names if set(names) <= set(modules) else modules:
+    for module in names if names and set(names) <= set(modules) else modules:
         importlib.import_module(f"{__name__}.{module}")
     unknown = [name for name in names if name not in _registry]
     if unknown:

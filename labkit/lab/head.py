@@ -28,6 +28,8 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
+
 from labkit.lab.processes import Group, Stopped, die_with_parent, signals_ignored, stop_signals
 
 __all__ = ["environment", "main", "read_environment", "start_ray", "write_environment", "write_secret"]
@@ -37,6 +39,8 @@ OBJECT_STORE_BYTES = 200 * 1024 * 1024
 #: Ray starts one idle worker of 60 MB for each CPU it believes in. Machines are processes of their own and
 #: take shares of a CPU, so a small number costs no parallelism.
 MAX_CPUS = 4
+#: Ray gives its own servers 30 seconds, which is too little on a machine that is busy with other things.
+START_ATTEMPTS = 3
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -72,15 +76,26 @@ def start_ray(directory: Path) -> str:
     os.environ.pop("RAY_ADDRESS", None)
     import ray
 
-    ray.init(
-        address="local",  # without it, Ray would join any other that runs here
-        num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=str(directory / "ray"),
-    )
+    for attempt in range(START_ATTEMPTS):
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            ray.init(
+                address="local",  # without it, Ray would join any other that runs here
+                num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(directory / "ray"),
+            )
+            break
+        except Exception:
+            ray.shutdown()
+            for each in set(psutil.Process().children(recursive=True)) - before:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()  # servers that started, of a Ray that did not: they would stay
+            if attempt == START_ATTEMPTS - 1:
+                raise
     return str(ray.get_runtime_context().gcs_address)
 
 

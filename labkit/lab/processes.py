@@ -128,7 +128,6 @@ class Group:
         cwd: str | os.PathLike[str] | None = None,
     ) -> subprocess.Popen[bytes]:
         """The started program, in a session of its own: Ctrl-C reaches only us, and we tell it to end."""
-        adopt_orphans()
         process = subprocess.Popen(
             command,
             env=env,
@@ -164,6 +163,10 @@ class Group:
                 process.wait()
         self._kill_leftovers()
         self.programs.clear()
+
+    def close(self) -> None:
+        """Stop, and leave later orphans to process 1 again."""
+        self.stop()
         adopt_orphans(False)
 
     def _kill_leftovers(self) -> None:

@@ -29,7 +29,7 @@ __all__ = ["LabOptions", "default_folder", "head_command", "importable", "run_la
 WELCOME = ("notebooks/lectures/00-start.ipynb", "lectures/00-start.ipynb", "00-start.ipynb")
 #: Seconds after which a program that has not said it is ready counts as stuck. Ray needs 10 on a quiet
 #: machine of two cores, JupyterLab 3.
-RAY_READY_WITHIN = 90.0
+RAY_READY_WITHIN = 150.0
 JUPYTER_READY_WITHIN = 90.0
 LOOK_EVERY = 0.1
 #: Lines of a log that are shown when its program failed.
@@ -82,7 +82,7 @@ def run_lab(options: LabOptions, say: Say = print) -> int:
         return 0
     finally:
         with signals_ignored():
-            programs.stop()
+            programs.close()
             shutil.rmtree(directory, ignore_errors=True)
         say("Stopped; nothing is left running.")
 
