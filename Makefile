@@ -42,15 +42,15 @@ clean:  ## remove .venv and what the tools left behind
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
 
 browser: $(VENV)/installed-dev
-	@sh scripts/browser.sh $(BIN)/python
+	@sh .ci/browser.sh $(BIN)/python
 
 # The stamps: older than pyproject.toml means that the dependencies may have changed.
-$(VENV)/installed: pyproject.toml scripts/venv.sh
-	@sh scripts/venv.sh $(VENV)
+$(VENV)/installed: pyproject.toml .ci/venv.sh
+	@sh .ci/venv.sh $(VENV)
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml scripts/venv.sh
-	@sh scripts/venv.sh $(VENV)
+$(VENV)/installed-dev: pyproject.toml .ci/venv.sh
+	@sh .ci/venv.sh $(VENV)
 	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/installed

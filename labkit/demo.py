@@ -8,17 +8,15 @@ replicas are restored; and no module may be lost.
 from __future__ import annotations
 
 import math
-import sys
-import sysconfig
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
+from labkit.data import standard_library
 from labkit.runtime import Cluster, Kill, LabError, when
 from labkit.systems.chord import Chord
 
-__all__ = ["run_demo", "standard_library"]
+__all__ = ["run_demo"]
 
 Say = Callable[[str], None]
 
@@ -28,16 +26,6 @@ VICTIM, KILL_AFTER = "m2", 1 / 4
 #: How often all keys are looked up until the kill has struck. On real processes the news of a lookup takes a
 #: tenth of a second to reach whoever decides, so it may strike in the second round.
 ROUNDS = 20
-
-
-def standard_library() -> dict[str, bytes]:
-    """The source of every module and package of the standard library that is written in Python, by name."""
-    folder = Path(sysconfig.get_path("stdlib"))
-    places = {
-        name: (folder / f"{name}.py", folder / name / "__init__.py")
-        for name in sorted(sys.stdlib_module_names)
-    }
-    return {name: file.read_bytes() for name, files in places.items() for file in files if file.is_file()}
 
 
 def run_demo(
@@ -84,14 +72,14 @@ def _tell(cluster: Cluster, nodes: int, say: Say) -> int:
     return 1 if lost else 0
 
 
-def _look_up_and_kill(ring: Chord, library: Mapping[str, bytes], say: Say) -> dict[str, bytes]:
+def _look_up_and_kill(ring: Chord, library: Mapping[str, str], say: Say) -> dict[str, str]:
     """Read every module, again and again until the machine has died meanwhile: what the last round found."""
     cluster = ring.cluster
     say(f"\nLooking up every module; {VICTIM} will be killed meanwhile …")
     cluster.play([(when("lookup_finished", count=max(1, int(len(library) * KILL_AFTER))), Kill(VICTIM))])
     for number in range(1, ROUNDS + 1):
         began = cluster.now
-        found: dict[str, bytes] = ring.get_many(library)
+        found: dict[str, str] = ring.get_many(library)
         say(f"  round {number}: {len(found)} of {len(library)} found in {cluster.now - began:.2f} s")
         if not cluster.machine(VICTIM).alive:
             return found

@@ -38,7 +38,7 @@ NOT_OURS = re.compile(
 
 
 def chromium_path() -> str | None:
-    """The browser to use, found as `scripts/browser.sh` finds it; None: Playwright's own."""
+    """The browser to use, found as `.ci/browser.sh` finds it; None: Playwright's own."""
     named = os.environ.get("LABKIT_CHROMIUM")
     if named == "none":
         pytest.skip("LABKIT_CHROMIUM=none")
