@@ -64,6 +64,12 @@ def variables(changes: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def import_ray() -> Any:
+    """The module `ray`, which reads once, at its import, whether it is to show a token."""
+    with variables({"RAY_AUTH_MODE": "token"}):
+        return pytest.importorskip("ray")
+
+
 class Head:
     """A Ray of our own, in a process of its own, as `labkit lab` has it beside JupyterLab."""
 
@@ -114,6 +120,7 @@ def ray_head() -> Iterator[Head]:
     """The Ray of this session. This process is connected to it from then on, so each `Cluster()` finds it."""
     from labkit.runtime import ray_start
 
+    import_ray()
     head = Head()
     try:
         # Only while Ray is imported and connects: a test that starts programs gives them what they need itself.

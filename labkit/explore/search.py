@@ -1,7 +1,7 @@
 """Fault search and shrinking, by re-execution.
 
-A *program* takes a seed and a schedule, runs to its end on a simulated cluster, and returns the run: whatever the *invariant*
-needs to look at. The invariant returns what is wrong, or an empty string.
+A *program* takes a seed and a schedule, runs to its end on a simulated cluster, and returns the run: whatever
+the *invariant* needs to look at. The invariant returns what is wrong, or an empty string.
 
     def program(seed, schedule):
         with Cluster(machines=8, engine="sim", seed=seed, schedule=schedule) as cluster:
@@ -50,7 +50,8 @@ class Failure:
     def code(self) -> str:
         """A cell that reproduces the failure."""
         kinds = sorted({type(fault).__name__ for _, fault in self.schedule} | {"Schedule"})
-        return f"{self.imports}from labkit import {', '.join(kinds)}\n\nrun = {self.program}({self.seed}, {self.schedule})"
+        head = f"{self.imports}from labkit import {', '.join(kinds)}"
+        return f"{head}\n\nrun = {self.program}({self.seed}, {self.schedule})"
 
     def __str__(self) -> str:
         return f"{self.reason}\nfound in {self.runs} runs; this cell reproduces it:\n\n{self.code}"
@@ -65,9 +66,13 @@ def search(
     limit: int = 1000,
     shrunk: bool = True,
 ) -> Failure | None:
-    """The first failure among all seeds and the first ``limit`` schedules, shrunk unless told otherwise; None if there is none."""
+    """The first failure among all seeds and the first ``limit`` schedules, shrunk unless told otherwise; None
+    if there is none.
+    """
     if limit < 1 or not seeds:
-        raise ValueError(f"limit={limit} and seeds={seeds!r} leave nothing to run; write limit=1000, seeds=range(3)")
+        raise ValueError(
+            f"limit={limit} and seeds={seeds!r} leave nothing to run; write limit=1000, seeds=range(3)"
+        )
     runs = 0
     for schedule in islice(schedules, limit):
         for seed in seeds:
@@ -111,7 +116,9 @@ def shrink(failure: Failure, program: Program, invariant: Invariant) -> Failure:
         if size == 1 and not smaller:
             break
         size = max(1, size // 2)
-    rounded = [(round(when, TIME_DECIMALS) if isinstance(when, float) else when, fault) for when, fault in entries]
+    rounded = [
+        (round(when, TIME_DECIMALS) if isinstance(when, float) else when, fault) for when, fault in entries
+    ]
     if rounded != entries and fails(rounded):
         entries = rounded
     elif rounded != entries:
@@ -128,15 +135,21 @@ def random_schedules(
     most: int = 4,
     seed: int = 0,
 ) -> Iterator[Schedule]:
-    """Endlessly many schedules of 1 to ``most`` faults between ``begin`` and ``until`` seconds, each on another machine."""
+    """Endlessly many schedules of 1 to ``most`` faults between ``begin`` and ``until`` seconds, each on
+    another machine.
+    """
     if not machines or not kinds or most < 1:
-        raise BadSchedule(f"machines={machines!r}, kinds={kinds!r}, most={most} give no fault; write [\"m1\"], [Kill], most=4")
+        raise BadSchedule(
+            f'machines={machines!r}, kinds={kinds!r}, most={most} give no fault; write ["m1"], [Kill], most=4'
+        )
     random: Random = stream(seed, "schedules")
     while True:
         count = random.randint(1, min(most, len(machines)))
         victims = random.sample(list(machines), count)
-        entries = [(random.uniform(begin, until), random.choice(list(kinds))(victim)) for victim in victims]
-        yield Schedule(sorted(entries, key=lambda entry: entry[0]))
+        times = sorted(random.uniform(begin, until) for _ in victims)
+        yield Schedule(
+            [(when, random.choice(list(kinds))(victim)) for when, victim in zip(times, victims, strict=True)]
+        )
 
 
 def _source(program: Program) -> tuple[str, str]:

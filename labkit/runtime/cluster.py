@@ -14,17 +14,20 @@ button, cancels the call that is under way and leaves the cluster usable.
 from __future__ import annotations
 
 import atexit
+import itertools
 import threading
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from labkit.runtime.copying import event_value
 from labkit.runtime.engine import CLIENT, Engine
 from labkit.runtime.errors import (
     BadFault,
+    BadSchedule,
     ClusterClosed,
     LabError,
     MachineDead,
@@ -57,7 +60,7 @@ from labkit.runtime.loop import Cancelled, Future, Task
 from labkit.runtime.machine import NodeSpec
 from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
-from labkit.runtime.trace import DEFAULT_LIMIT, Event, Trace
+from labkit.runtime.trace import DEFAULT_LIMIT, LEVELS, MESSAGE_KEYS, Event, Trace
 
 __all__ = ["Cluster", "MachineHandle", "Operation"]
 
@@ -124,7 +127,11 @@ class Operation:
         Raises what the program raised, or ``Timeout``; after a timeout the program goes on.
         """
         if timeout is not None and not self.done:
-            self._cluster.run_until(lambda: self.done, timeout=timeout, every=min(0.05, timeout))
+            try:
+                self._cluster.run_until(lambda: self.done, timeout=timeout, every=min(0.05, timeout))
+            except Timeout:
+                if not self.done:
+                    raise Timeout(f"the operation is not done after {timeout} s; it goes on") from None
         return self._cluster._finish(self._future)
 
     def cancel(self) -> None:
@@ -174,9 +181,10 @@ class Cluster:
         self.schedule = Schedule()  #: every fault injected so far, with its time
         self.closed = False
         self._closing = threading.Lock()
-        self._spans = 0
+        self._spans = itertools.count(1)  #: whose next() is one step for any thread
         self._thread = threading.local()
         self._names: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  #: the next number to try for a class
         if engine == "ray" or name is not None:
             older = _named.get(self.name)
             if older is not None:
@@ -192,10 +200,14 @@ class Cluster:
             _named[self.name] = self
         _open.add(self)
         self._finalizer = weakref.finalize(self, self._engine.close)  # for a cluster that is forgotten, not closed
-        if planned:
-            self.play(planned)
-        if pace is not None:
-            self.pace = pace
+        try:
+            if planned:
+                self.play(planned)
+            if pace is not None:
+                self.pace = pace
+        except BaseException:
+            self.close()
+            raise
 
     # what there is ---------------------------------------------------------------------------------------------
 
@@ -254,30 +266,33 @@ class Cluster:
     def spawn_many(self, nodes: Iterable[tuple[Any, ...]]) -> list[str]:
         """Start many nodes at once: (class, args, kwargs, name or None, machine or None) each; returns their names."""
         self._check_open()
+        self._engine.turn(waits=True)
         batches: dict[str, list[NodeSpec]] = {}
         load = {machine.name: 0 for machine in self.machines if machine.alive}
         for home in self._names_to_machines():
             if home in load:
                 load[home] += 1
         names: list[str] = []
-        for cls, args, kwargs, name, machine in nodes:
-            if not (isinstance(cls, type) and issubclass(cls, Node)):
-                raise TypeError(f"spawn takes a subclass of Node, not {cls!r}; write cluster.spawn(MyNode, argument)")
-            if machine is None:
-                if not load:
-                    raise MachineDead("every machine is dead; restart one: cluster.restart(\"m1\")")
-                home = min(load, key=load.__getitem__)
-            else:
-                home = self.machine(machine).name
-                self._check_alive(home)
-            load[home] = load.get(home, 0) + 1
-            name = name or self._fresh_name(cls)
-            if name in self._names or name == CLIENT:
-                raise NameTaken(f"a node {name!r} exists already; give another name, or remove it first")
-            self._names[name] = 1
-            names.append(name)
-            batches.setdefault(home, []).append(NodeSpec(name, cls, tuple(args), dict(kwargs)))
         try:
+            for cls, args, kwargs, name, machine in nodes:
+                if not (isinstance(cls, type) and issubclass(cls, Node)):
+                    raise TypeError(
+                        f"spawn takes a subclass of Node, not {cls!r}; write cluster.spawn(MyNode, argument)"
+                    )
+                if machine is None:
+                    if not load:
+                        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+                    home = min(load, key=load.__getitem__)
+                else:
+                    home = self.machine(machine).name
+                    self._check_alive(home)
+                load[home] = load.get(home, 0) + 1
+                name = name or self._fresh_name(cls)
+                if name in self._names or name == CLIENT:
+                    raise NameTaken(f"a node {name!r} exists already; give another name, or remove it first")
+                self._names[name] = 1
+                names.append(name)
+                batches.setdefault(home, []).append(NodeSpec(name, cls, tuple(args), dict(kwargs)))
             self._engine.spawn(batches)
         except BaseException:
             for name in names:
@@ -293,22 +308,27 @@ class Cluster:
 
     def _fresh_name(self, cls: type[Node]) -> str:
         base = cls.__name__.lower()
-        number = 0
+        number = self._numbers.get(base, 0)
         while f"{base}-{number}" in self._names:
             number += 1
+        self._numbers[base] = number + 1
         return f"{base}-{number}"
 
     def remove(self, node: str) -> None:
-        """Stop one node for good, at once, telling nobody: to its peers it has crashed. Its name is not used again."""
+        """Stop one node for good, at once, telling nobody: to its peers it has crashed. No other gets its name unless you give it."""
         self._check_open()
+        self._engine.turn(waits=True)
         home = self._home(node)
         if self._handles[home].alive:
             self._engine.remove(home, node)
+        else:
+            self._engine.forget(home, node)
         self._names.pop(node)
 
     def state(self, node: str, *attributes: str) -> dict[str, Any]:
         """Copies of a node's attributes, for looking and checking; nodes themselves only exchange messages."""
         self._check_open()
+        self._engine.turn(waits=True)
         home = self._home(node)
         self._check_alive(home)
         return self._engine.state(home, node, attributes)
@@ -375,15 +395,19 @@ class Cluster:
         span = self._current_span()
 
         def begin() -> Future:
-            coro = program(engine.client, *args)
             loop = engine.client_machine.loop
             loop.span = span
             try:
-                task = Task(loop, coro, engine.client).start()  # type: ignore[arg-type]
+                begun = program(engine.client, *args)
+                if not isinstance(begun, (Coroutine, Future)):
+                    raise TypeError(
+                        f"submit takes a program, async def program(client, ...), but {program!r} returned {begun!r}"
+                    )
+                future = begun if isinstance(begun, Future) else Task(loop, begun, engine.client).start()
             finally:
                 loop.span = None
-            task.add_done(_heard)
-            return task
+            future.add_done(_heard)
+            return future
 
         return Operation(self, engine.do(begin))
 
@@ -440,8 +464,8 @@ class Cluster:
         return getattr(self._thread, "span", None)
 
     def _open_span(self, name: str, data: dict[str, Any]) -> int:
-        self._spans = number = self._spans + 1
-        self._record("span_started", number, {"name": name, **data})
+        number = next(self._spans)
+        self._record("span_started", number, {"name": name, **event_value(data)})
         return number
 
     def _close_span(self, number: int, name: str, failed: BaseException | None) -> None:
@@ -555,7 +579,7 @@ class Cluster:
         self._check_open()
         if not isinstance(fault, Fault):
             raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
-        self._engine.strike(lambda: self._strike(fault))
+        self._engine.strike(lambda: self._strike(fault), check=lambda: self._check_fault(fault))
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
         """Have these faults strike when they are due. One that makes no sense by then is skipped, and the trace says so."""
@@ -566,15 +590,34 @@ class Cluster:
             if isinstance(moment, Trigger):
                 self._arm(moment, fault)
             else:
-                self._engine.at(moment, lambda fault=fault: self._strike_or_skip(fault))  # type: ignore[misc]
+                self._engine.at(moment, self._strike_later(fault))
 
     def _check_schedule(self, schedule: Schedule) -> None:
-        for _, fault in schedule:
+        for moment, fault in schedule:
+            if isinstance(moment, Trigger):
+                level = "messages" if moment.kind in MESSAGE_KEYS else "domain"
+                if LEVELS.index(self.trace.level) < LEVELS.index(level):
+                    raise BadSchedule(
+                        f'{moment!r} waits for events that this trace does not hold: make the cluster with trace="{level}", '
+                        f"not {self.trace.level!r}"
+                    )
             for machine in fault.machines:
                 if machine != CLIENT:
                     self.machine(machine)
 
+    def _strike_later(self, fault: Fault) -> Callable[[], None]:
+        """What the engine calls when the fault is due. It does not keep a cluster alive that its user has forgotten."""
+        reference = weakref.ref(self)
+
+        def strike() -> None:
+            cluster = reference()
+            if cluster is not None:
+                cluster._strike_or_skip(fault)
+
+        return strike
+
     def _arm(self, trigger: Trigger, fault: Fault) -> None:
+        engine, strike = self._engine, self._strike_later(fault)
         seen = 0
 
         def look(event: Event) -> None:
@@ -583,11 +626,11 @@ class Cluster:
                 return
             seen += 1
             if seen == trigger.count:
-                self.trace.unwatch(look)
+                engine.trace.unwatch(look)
                 if trigger.after:
-                    self._engine.at(event.time + trigger.after, lambda: self._strike_or_skip(fault))
+                    engine.at(event.time + trigger.after, strike)
                 else:
-                    self._engine.soon(lambda: self._strike_or_skip(fault))
+                    engine.soon(strike)
 
         self.trace.watch(look)
 

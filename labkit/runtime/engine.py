@@ -38,6 +38,7 @@ class Engine(ABC):
     trace: Trace
     network: Network
     directory: dict[str, str]
+    specs: dict[str, dict[str, NodeSpec]]  #: by machine and node: what a restart starts
     client_machine: Machine
     client: Node
 
@@ -61,6 +62,10 @@ class Engine(ABC):
     @abstractmethod
     def remove(self, machine: str, node: str) -> None:
         """Stop one node for good."""
+
+    def forget(self, machine: str, node: str) -> None:
+        """A node of a dead machine is not to start again with it."""
+        self.specs[machine].pop(node, None)
 
     @abstractmethod
     def state(self, machine: str, node: str, attributes: tuple[str, ...]) -> dict[str, Any]:
@@ -90,9 +95,9 @@ class Engine(ABC):
     def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
         """Record an event of the client's; returns its ``seq``."""
 
-    def strike(self, action: Callable[[], Any]) -> Any:
-        """Run ``action``, which applies a fault that the user asks for now."""
-        return self.exclusively(action)
+    def strike(self, action: Callable[[], Any], check: Callable[[], Any]) -> None:
+        """Run ``action``, which applies a fault that the user asks for now; ``check`` raises if it makes no sense."""
+        self.exclusively(action)
 
     def turn(self, waits: bool = False) -> None:
         """The user is about to act; ``waits``: and will wait for the outcome, which nobody can do inside of the loop."""

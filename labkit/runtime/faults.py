@@ -208,7 +208,7 @@ class Trigger:
         return f"when({', '.join(words)})"
 
 
-def when(kind: str, /, *, count: int = 1, after: float = 0.0, **data: Any) -> Trigger:
+def when(kind: str, *, count: int = 1, after: float = 0.0, **data: Any) -> Trigger:
     """At the ``count``-th event of this kind whose data, ``machine`` and ``node`` are as given."""
     if count < 1:
         raise BadSchedule(f"count says which such event, 1 for the first, not {count!r}")

@@ -1,18 +1,25 @@
-"""Processes of this host: which one it is, whether it is still there, and signals to it.
+"""Processes of this host: which one it is, whether it is still there, signals to it, and an end for what would stay behind.
 
 A process's number is used again after its end. Whoever sends a signal some time later must not hit the next owner, so a process is known by its number *and* the moment it
 was started.
+
+Run as a program, with the numbers of some processes, this waits until its standard input ends, and then kills them. Whoever holds the
+other end of that pipe can die in whatever way: the kernel closes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["HostProcess", "host_identity"]
+__all__ = ["HostProcess", "end_with_us", "host_identity"]
 
 #: Fields of /proc/PID/stat behind the name in parentheses (proc(5) counts them from 3): the state, and the start in clock ticks.
 STATE, STARTED = 0, 19
@@ -79,3 +86,18 @@ def host_identity() -> str:
     except OSError:
         boot = space = ""
     return f"{socket.gethostname()} {boot} {space}"
+
+
+def end_with_us(processes: Iterable[int]) -> subprocess.Popen[bytes]:
+    """A small process that kills these when this one ends, or closes the returned one's ``stdin``."""
+    command = [sys.executable, "-I", "-S", __file__, *map(str, processes)]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+if __name__ == "__main__":
+    doomed = [HostProcess.of(int(word)) for word in sys.argv[1:]]
+    sys.stdin.buffer.read()
+    for process in doomed:
+        process.signal(signal.SIGKILL)

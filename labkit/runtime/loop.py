@@ -39,7 +39,7 @@ class Cancelled(BaseException):
 
 def running_loop() -> Loop:
     """The loop whose callback is being run by this thread."""
-    loop = getattr(_running, "loop", None)
+    loop: Loop | None = getattr(_running, "loop", None)
     if loop is None:
         raise LabError(
             "gather, timeout and the other waiting primitives work inside a node's handler or a client program; "

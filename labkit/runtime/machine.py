@@ -220,7 +220,7 @@ class Machine:
         self.directory = directory  #: every node ever started in the cluster, and its machine
         self.seed = seed
         self.nodes: dict[str, Node] = {}
-        self.coming: dict[str, list[Message]] = {}  #: nodes about to start here, and messages that came before them
+        self.coming: dict[str, list[Envelope]] = {}  #: nodes about to start here, and messages that came before them
         self.alive = True
         self.held: deque[tuple[Callable[[Any], None], Any]] | None = None  #: while paused: what would have run
         self._factor = 1.0

@@ -150,6 +150,7 @@ class RayEngine(Engine):
         self._disks: Path | None = None
         self._ray: Any = None
         self._remote: Any = None  #: the actor's class, as Ray knows it
+        self._hosts: list[str] = []  #: Ray's ids of the hosts there were at the beginning
         self._watched: Any = None
 
     # beginning and end -----------------------------------------------------------------------------------------
@@ -162,6 +163,7 @@ class RayEngine(Engine):
         try:
             self._disks = Path(tempfile.mkdtemp(prefix=f"labkit-{_safe(self.name)}-"))
             self._remote = self._ray.remote(MachineProcess)
+            self._hosts = [host["NodeID"] for host in self._ray.nodes() if host["Alive"]]
             self._begin_thread()
             self._await(self._start(machines), START_WITHIN)
         except BaseException as error:
@@ -239,13 +241,20 @@ class RayEngine(Engine):
         self.actors[name] = _Actor(options.remote(config), incarnation)
 
     def _place(self, name: str) -> Any:
-        """Spread over the hosts; a machine that starts again does so where its disk is, if that host is still there."""
+        """On which host: each in turn, since Ray's own SPREAD is a mere preference. A machine that starts again does so where its
+        disk is, if that host is still there."""
         before = self.actors.get(name)
-        if before is None or not before.ray_node:
+        if before is not None:
+            host = before.ray_node
+        elif self.cpus_per_machine or len(self._hosts) == 1:
+            host = ""  # there is no choice, or Ray knows better where CPUs are free
+        else:
+            host = self._hosts[len(self.actors) % len(self._hosts)]
+        if not host:
             return "SPREAD"
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return NodeAffinitySchedulingStrategy(before.ray_node, soft=True)
+        return NodeAffinitySchedulingStrategy(host, soft=False)
 
     async def _begin(self, name: str) -> None:
         """Wait for the process, make it and the others known to each other, and begin to poll it."""
@@ -423,7 +432,7 @@ class RayEngine(Engine):
         """Start nodes; every machine knows their names first. On a paused machine they start when it goes on."""
         names = {spec.name: machine for machine, specs in batches.items() for spec in specs}
         packed = {
-            machine: pack([tuple(spec) for spec in specs], by_value=True)
+            machine: pack([tuple(spec) for spec in specs])
             for machine, specs in batches.items()
         }
 
@@ -615,13 +624,21 @@ class RayEngine(Engine):
             raise
 
     async def _start_again(self, name: str) -> None:
-        self._create(name)
-        await asyncio.wait_for(self._begin(name), START_WITHIN)
+        try:
+            self._create(name)
+            await asyncio.wait_for(self._begin(name), START_WITHIN)
+        except Exception as error:
+            if not is_gone(error):
+                raise
+            # Its host is lost, which Ray has found out only now: anywhere else, then.
+            self.actors[name].ray_node = ""
+            self._create(name)
+            await asyncio.wait_for(self._begin(name), START_WITHIN)
         actor = self.actors[name]
         await self._tell("connect", {name: actor.handle}, but=name)
         specs = list(self.specs[name].values())
         if specs:
-            failure = await actor.handle.spawn.remote(*pack([tuple(spec) for spec in specs], by_value=True))
+            failure = await actor.handle.spawn.remote(*pack([tuple(spec) for spec in specs]))
             if failure is not None:
                 raise failure.to_exception()
 

@@ -45,6 +45,8 @@ __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack
 #: Buffers of at least this many bytes travel out of band, where Ray does not copy them into a pickle. Ray spends about 25 µs on each, so
 #: small ones go in band.
 OUT_OF_BAND_BYTES = 64 * 1024
+#: The module of a notebook's or a program's own classes; on a machine, it is another.
+MAIN = b"__main__"
 #: Callbacks between two looks at the clock.
 SLICE = 200
 #: Seconds between two deliveries of trace events to the client.
@@ -53,8 +55,8 @@ DRAIN_EVERY = 0.1
 POLL_LIMIT = 2.0
 
 
-def pack(value: Any, by_value: bool) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    """A pickle, and its large buffers apart. ``by_value`` for what may hold classes from a notebook."""
+def pack(value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """A pickle, and its large buffers apart. Classes from a notebook's cells are in it by value."""
     buffers: list[pickle.PickleBuffer] = []
 
     def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -63,11 +65,14 @@ def pack(value: Any, by_value: bool) -> tuple[bytes, list[pickle.PickleBuffer]]:
         buffers.append(buffer)
         return False
 
-    if not by_value:
-        try:
-            return pickle.dumps(value, protocol=5, buffer_callback=keep_in_band), buffers
-        except Exception:  # a class of the user's notebook, which came here by value
-            buffers.clear()
+    # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the notebook.
+    try:
+        data = pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
+        if MAIN not in data and not cloudpickle.list_registry_pickle_by_value():
+            return data, buffers
+    except Exception:  # a lambda, or a class of the notebook that came here by value
+        pass
+    buffers.clear()
     return cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band), buffers
 
 
@@ -268,7 +273,7 @@ class RayMachine(Machine):
     async def _ship_batch(self, target: str, handle: Any, batch: list[Message]) -> None:
         self.batches_sent += 1
         try:
-            await handle.deliver.remote(*pack(batch, by_value=self.name == CLIENT))
+            await handle.deliver.remote(*pack(batch))
         except Exception as error:
             if is_gone(error):
                 self._lost(batch, f"{target} is dead ({type(error).__name__})")
@@ -426,7 +431,7 @@ class MachineProcess:
         try:
             live = machine.nodes[node]
             # Copied now: Ray reads the buffers in another thread, while the node goes on.
-            return pack({name: copy_value(getattr(live, name)) for name in attributes}, by_value=False)
+            return pack({name: copy_value(getattr(live, name)) for name in attributes})
         except Exception as error:
             return Failure.of(error)
 
@@ -452,7 +457,7 @@ class MachineProcess:
             self._something.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._something.wait(), wait)
-        return pack(tuple(self._report(machine)), by_value=False)
+        return pack(tuple(self._report(machine)))
 
     def _patience(self, machine: RayMachine, until: float) -> float:
         """Seconds that a poll may still wait for a message."""

@@ -8,61 +8,87 @@ process ends, and the next cluster of the process finds it running.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from labkit.runtime.errors import EngineUnavailable
+from labkit.runtime.host import end_with_us
 
 __all__ = ["attach"]
 
 #: Where the token and the files of this process's own Ray are, once there is one.
 _directory: Path | None = None
+_attaching = threading.Lock()
+
+#: Seconds in which a running Ray takes a connection.
+KNOCK_SECONDS = 5.0
 
 USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
 
 
 def attach(address: str | None) -> Any:
     """The connected ``ray`` module. Raises ``EngineUnavailable``, which says what to do."""
-    connected = "ray" in sys.modules and sys.modules["ray"].is_initialized()
-    address = address or (None if connected else os.environ.get("RAY_ADDRESS")) or None
-    own = not connected and address in (None, "local")
-    if own:
-        _prepare_own()
+    with _attaching:
+        imported = sys.modules.get("ray")
+        connected = imported is not None and imported.is_initialized()
+        address = address or (None if connected else os.environ.get("RAY_ADDRESS")) or None
+        if connected:
+            return _joined(imported, address)
+        own = address in (None, "local")
+        if own:
+            _prepare_own()
+        else:
+            _knock(str(address))
+        ray = _import_ray()
+        try:
+            if own:
+                _start_own(ray)
+            else:
+                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+            raise EngineUnavailable(_advice(address, error)) from error
+        return ray
+
+
+def _knock(address: str) -> None:
+    """Nobody there? Ray itself would look for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):  # "auto", which Ray knows how to find
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except OSError as error:
+        raise EngineUnavailable(_advice(address, error)) from error
+
+
+def _import_ray() -> Any:
     try:
         import ray
     except Exception as error:  # not installed, or not for this platform
-        raise EngineUnavailable(
-            f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}"
-        ) from error
-    if connected:
-        here = ray.get_runtime_context().gcs_address
-        if address not in (None, "auto", "local", here):
-            raise EngineUnavailable(
-                f"this process is connected to the Ray at {here} already and cannot join {address!r} too; "
-                "restart the kernel, or leave address out"
-            )
-        return ray
-    try:
-        if own:
-            _start_own(ray)
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:
-        _forget_half_started(ray)
-        raise EngineUnavailable(_advice(address, error)) from error
+        raise EngineUnavailable(f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}") from error
     return ray
 
 
-def _forget_half_started(ray: Any) -> None:
-    try:
-        ray.shutdown()
-    except Exception:
-        return
+def _joined(ray: Any, address: str | None) -> Any:
+    """The Ray that this process is connected to, if that is the one asked for."""
+    here = ray.get_runtime_context().gcs_address
+    if address not in (None, "auto", "local", here):
+        raise EngineUnavailable(
+            f"this process is connected to the Ray at {here} already and cannot join {address!r} too; "
+            "restart the kernel, or leave address out"
+        )
+    return ray
 
 
 def _prepare_own() -> None:
@@ -70,48 +96,64 @@ def _prepare_own() -> None:
     global _directory
     if _directory is not None:
         return
-    if "ray" in sys.modules and os.environ.get("RAY_AUTH_MODE") != "token":
+    if sys.modules.get("ray") is not None and os.environ.get("RAY_AUTH_MODE") != "token":
         raise EngineUnavailable(
-            "Ray was imported in this process before labkit could give it a token, and a Ray without one obeys anybody on "
-            "the network. Make the cluster before `import ray`, or start Ray yourself with ray.init(): the cluster joins it. "
-            + USE_SIM
+            "Ray was imported in this process before labkit could give it a token, and a Ray without one obeys "
+            "anybody on the network. Make the cluster before `import ray`, or start Ray yourself with ray.init(): "
+            f"the cluster joins it. {USE_SIM}"
         )
     from labkit.lab.head import environment, write_secret
 
-    directory = Path(tempfile.mkdtemp(prefix="labkit-ray-"))
-    write_secret(directory / "token", secrets.token_hex(32))
-    os.environ.update(environment(directory))
-    _directory = directory
+    _directory = Path(tempfile.mkdtemp(prefix="labkit-ray-"))
+    write_secret(_directory / "token", secrets.token_hex(32))
+    os.environ.update(environment(_directory))
+    atexit.register(shutil.rmtree, _directory, ignore_errors=True)
 
 
 def _start_own(ray: Any) -> None:
     """A small Ray that ends with this process."""
+    import psutil
+
     from labkit.lab.head import start_ray
 
     assert _directory is not None
-    before = os.environ.get("RAY_ADDRESS")
+    own = psutil.Process()
+    before = {child.pid for child in own.children(recursive=True)}
+    address = os.environ.get("RAY_ADDRESS")
     try:
         start_ray(_directory)
     finally:
-        if before is not None:
-            os.environ["RAY_ADDRESS"] = before
-    atexit.register(_end_own, ray)
+        if address is not None:
+            os.environ["RAY_ADDRESS"] = address
+    # Ray ends its servers with us, but the agents of a killed Ray go on for ever.
+    watcher = end_with_us(child.pid for child in own.children(recursive=True) if child.pid not in before)
+    atexit.register(_end_own, ray, watcher)
 
 
-def _end_own(ray: Any) -> None:
+def _end_own(ray: Any, watcher: subprocess.Popen[bytes]) -> None:
     ray.shutdown()
-    if _directory is not None:
-        shutil.rmtree(_directory, ignore_errors=True)
+    watcher.communicate()
 
 
 def _advice(address: str | None, error: Exception) -> str:
-    text = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no reason given'}"
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    text = f"{type(error).__name__}: {lines[0]}"
     if address in (None, "local"):
         return f"Ray does not start on this machine: {text}. `labkit doctor` looks for the cause. {USE_SIM}"
-    hint = ""
-    if not (os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")):
-        hint = (
-            " If that Ray asks for a token (the one of `labkit lab` does), set RAY_AUTH_MODE=token and "
-            "RAY_AUTH_TOKEN_PATH to the file that holds it, before Python starts."
-        )
-    return f"no Ray answers at {address}: {text}.{hint} Leave address and RAY_ADDRESS out to start one here, or: {USE_SIM}"
+    return (
+        f"no Ray answers at {address}: {text}. {_token_advice(error)}"
+        f"To start one here, leave address and RAY_ADDRESS out. {USE_SIM}"
+    )
+
+
+def _token_advice(error: BaseException | None) -> str:
+    """What to set, if the Ray that was asked wants to see a token, or another one."""
+    while error is not None and "AuthenticationError" not in str(error):
+        error = error.__cause__ or error.__context__
+    if error is None:
+        return ""
+    has = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return (
+        f"It wants {'another token' if has else 'a token'}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the "
+        "file that holds it, before Python starts (`labkit lab` does so for its notebooks). "
+    )

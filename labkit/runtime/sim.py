@@ -334,27 +334,27 @@ class SimEngine(Engine):
         with self._exclusive(inside_is_fine=True):
             self._plan(self._next_moment(), callback)
 
-    def strike(self, action: Callable[[], Any]) -> Any:
+    def strike(self, action: Callable[[], Any], check: Callable[[], Any]) -> None:
         """See the module's text. Inside of the loop (a watcher, a client program) it is part of the program, and happens at once."""
-        outcome: list[Any] = []
         failed: list[Exception] = []
 
         def act() -> None:
             try:
-                outcome.append(action())
+                action()
             except Exception as error:
                 failed.append(error)
 
         with self._exclusive(inside_is_fine=True):
             if self.loop.busy:
-                return action()
+                action()
+                return
             self._catch_up()
+            check()  # before any time passes, since what is refused is not recorded
             moment = self._next_moment()
             struck = self._plan(moment, act)
         self._drive(until=moment, stop=struck)
         if failed:
             raise failed[0]
-        return outcome[0]
 
     def _next_moment(self) -> float:
         loop = self.loop
@@ -444,7 +444,10 @@ class SimEngine(Engine):
         trace = self.trace
         with self._exclusive():
             self._catch_up()
-        count = (lambda: trace.count) if trace.on else (lambda: self.loop.steps)
+
+        def count() -> int:
+            return trace.count if trace.on else self.loop.steps
+
         goal = count() + events
         self._drive(enough=lambda: count() >= goal)
 

@@ -5,6 +5,7 @@ One daemon thread per process looks at all loops a few times a second. What bloc
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ class _Watched:
     def __init__(self, loop: Loop, report: Report) -> None:
         self.loop = weakref.ref(loop)
         #: Weakly, if it is a method: being watched must not keep an engine alive that everybody else has forgotten.
-        self.report = weakref.WeakMethod(report) if hasattr(report, "__self__") else lambda: report
+        self.report = weakref.WeakMethod(report) if inspect.ismethod(report) else lambda: report
         self.thread = 0
         self.steps = -1
         self.since = 0.0
@@ -37,6 +38,7 @@ class _Watched:
 _watched: list[_Watched] = []
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
+_idle = threading.Event()  #: nothing is left to watch
 
 
 def watch(loop: Loop, report: Report) -> _Watched:
@@ -48,6 +50,7 @@ def watch(loop: Loop, report: Report) -> _Watched:
     watched = _Watched(loop, report)
     with _lock:
         _watched.append(watched)
+        _idle.clear()
         if _thread is None or not _thread.is_alive():
             _thread = threading.Thread(target=_look, name="labkit-watchdog", daemon=True)
             _thread.start()
@@ -59,29 +62,34 @@ def unwatch(watched: _Watched) -> None:
     with _lock:
         if watched in _watched:
             _watched.remove(watched)
+        if not _watched:
+            _idle.set()
 
 
 def _look() -> None:
     global _thread
     while True:
-        time.sleep(LOOK_EVERY)
+        _idle.wait(LOOK_EVERY)
         with _lock:
             if not _watched:
                 _thread = None
                 return
             watched = list(_watched)
-        now = time.monotonic()
         for one in watched:
-            loop = one.loop()
-            if loop is None:
-                unwatch(one)
-            elif not loop.busy or loop.computing or loop.steps != one.steps:
-                one.steps, one.since = loop.steps, now
-            elif now - one.since > PATIENCE and one.reported != one.steps:
-                one.reported = one.steps
-                report = one.report()
-                if report is not None:
-                    report(now - one.since, _where(one.thread))
+            _look_at(one, time.monotonic())
+
+
+def _look_at(one: _Watched, now: float) -> None:
+    loop = one.loop()
+    if loop is None:
+        unwatch(one)
+    elif not loop.busy or loop.computing or loop.steps != one.steps:
+        one.steps, one.since = loop.steps, now
+    elif now - one.since > PATIENCE and one.reported != one.steps:
+        one.reported = one.steps
+        report = one.report()
+        if report is not None:
+            report(now - one.since, _where(one.thread))
 
 
 def _where(thread: int) -> str:

@@ -1,8 +1,9 @@
 """The user's side of the ring: programs that a client runs against it, on either engine.
 
-A client is no member. It asks any member, its *gateway*, to look a key up, and then talks to the owner. When something does not
-answer it cannot know whether the request was carried out, so every request here may be repeated: a write carries its version, made
-once by the client from the version it has read, and the same write twice is one write.
+A client is no member. It asks any member, its *gateway*, to look a key up, and then talks to the owner. When
+something does not answer it cannot know whether the request was carried out, so every request here may be
+repeated: a write carries its version, made once by the client from the version it has read, and the same
+write twice is one write.
 
 Use these inside ``cluster.submit``, to have many operations under way at once::
 
@@ -25,7 +26,7 @@ from .routing import Found, LookupFailed, NotAMember
 from .store import Copy, NotResponsible, Version
 
 if TYPE_CHECKING:
-    from .model import Chord
+    from .routing import Settings
 
 __all__ = ["ClientPrograms", "Lookup", "Stored"]
 
@@ -43,8 +44,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Lookup:
-    """How one lookup went. ``path`` holds the nodes asked, from the origin to the key's predecessor; ``hops`` is
-    the paper's path length, the steps between them, *without* the last one to the owner."""
+    """How one lookup went. ``path`` holds the nodes asked, from the origin to the key's predecessor; ``hops``
+    is the paper's path length, the steps between them, *without* the last one to the owner."""
 
     key: Any
     key_id: int
@@ -69,7 +70,22 @@ class Stored:
 class ClientPrograms:
     """The async operations of a ring; mixed into ``Chord``."""
 
-    async def client_lookup(self: Chord, client: Node, key: Any, origin: str | None = None, retry: bool = True) -> Lookup:
+    settings: Settings
+    #: Seconds for which an operation is repeated before it fails.
+    give_up_after: float
+    #: Writes so far: with the client's name they make versions unique.
+    _writes: int
+
+    if TYPE_CHECKING:
+
+        @property
+        def nodes(self) -> list[Any]: ...
+
+        def key_id(self, key: Any) -> int: ...
+
+    async def client_lookup(
+        self, client: Node, key: Any, origin: str | None = None, retry: bool = True
+    ) -> Lookup:
         """Look a key up, from a given member or any. Without ``retry`` one failure is an error."""
         key_id = self.key_id(key)
         begun = client.now
@@ -82,18 +98,18 @@ class ClientPrograms:
         hops = len(found.path) - 1
         return Lookup(key, key_id, found.owner.name, found.path, hops, found.timeouts, client.now - begun)
 
-    async def client_get(self: Chord, client: Node, key: Any) -> Any:
+    async def client_get(self, client: Node, key: Any) -> Any:
         """The value of a key; raises ``KeyError``."""
         copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
             raise KeyError(key)
         return copy.value
 
-    async def client_put(self: Chord, client: Node, key: Any, value: Any) -> Stored:
+    async def client_put(self, client: Node, key: Any, value: Any) -> Stored:
         """Write a value at the key's owner."""
         return await self._write(client, key, value, deleted=False)
 
-    async def client_delete(self: Chord, client: Node, key: Any) -> Stored:
+    async def client_delete(self, client: Node, key: Any) -> Stored:
         """Write the key's tombstone; raises ``KeyError`` if there is no value."""
         copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
@@ -101,7 +117,7 @@ class ClientPrograms:
         return await self._write(client, key, None, deleted=True)
 
     async def client_many(
-        self: Chord, client: Node, operation: Callable[[Node, Any], Awaitable[Result]], items: Iterable[Any]
+        self, client: Node, operation: Callable[[Node, Any], Awaitable[Result]], items: Iterable[Any]
     ) -> list[Result]:
         """``operation(client, item)`` for every item, some at the same time; results in order."""
         todo = list(enumerate(items))[::-1]
@@ -115,27 +131,27 @@ class ClientPrograms:
         await gather(*[worker() for _ in range(min(CONCURRENCY, len(todo)))])
         return [results[index] for index in sorted(results)]
 
-    async def client_reports(self: Chord, client: Node, keys: bool = False) -> dict[str, dict[str, Any]]:
+    async def client_reports(self, client: Node, keys: bool = False) -> dict[str, dict[str, Any]]:
         """What every member that answers says about itself."""
         names = [node.name for node in self.nodes if node.alive]
         calls = [client.call(name, "report", keys, timeout=self._patience) for name in names]
         answers = await gather(*calls, return_exceptions=True)
         return {name: answer for name, answer in zip(names, answers, strict=True) if isinstance(answer, dict)}
 
-    # --- how -----------------------------------------------------------------------------------------------------------
+    # --- how --------------------------------------------------------------------------------------------
 
     @property
-    def _patience(self: Chord) -> float:
+    def _patience(self) -> float:
         return PATIENCE * self.settings.timeout
 
-    def _gateway(self: Chord, client: Node) -> str:
+    def _gateway(self, client: Node) -> str:
         """A member on a machine that is not known to be dead."""
         alive = [node.name for node in self.nodes if node.alive]
         if not alive:
             raise MachineDead('every machine of the ring is dead; restart one: cluster.restart("m1")')
-        return alive[int(client.random.random() * len(alive))]
+        return str(alive[int(client.random.random() * len(alive))])
 
-    async def _fetch(self: Chord, client: Node, key: Any) -> Copy | None:
+    async def _fetch(self, client: Node, key: Any) -> Copy | None:
         key_id = self.key_id(key)
 
         async def once() -> Copy | None:
@@ -145,12 +161,12 @@ class ClientPrograms:
 
         return await self._again(client, f"read of {key!r}", once)
 
-    async def _write(self: Chord, client: Node, key: Any, value: Any, deleted: bool) -> Stored:
+    async def _write(self, client: Node, key: Any, value: Any, deleted: bool) -> Stored:
         """Read the version, then write the next one. Repeating it repeats the same version."""
         before = await self._fetch(client, key)
         number = before.version[0] + 1 if before else 1
         self._writes += 1
-        copy = Copy(key, self.key_id(key), value, (number, f"{client.name}:{self._writes}"), deleted)
+        copy = Copy(key, self.key_id(key), value, (number, f"{client.name}:{self._writes:09}"), deleted)
 
         async def once() -> Stored:
             owner = await self._owner(client, key, copy.key_id)
@@ -159,11 +175,11 @@ class ClientPrograms:
 
         return await self._again(client, f"write of {key!r}", once)
 
-    async def _owner(self: Chord, client: Node, key: Any, key_id: int) -> Peer:
+    async def _owner(self, client: Node, key: Any, key_id: int) -> Peer:
         found = await client.call(self._gateway(client), "lookup", key, key_id, timeout=self._patience)
         return Peer(found[0], found[1])
 
-    async def _again(self: Chord, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
+    async def _again(self, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself."""
         deadline = client.now + self.give_up_after
         pause = self.settings.timeout / 2
@@ -179,6 +195,7 @@ class ClientPrograms:
 
 def _given_up(what: str, seconds: float, error: LabError) -> Timeout:
     return Timeout(
-        f"the {what} did not succeed within {seconds:g} s; the last try failed with {type(error).__name__}: {error}. "
+        f"the {what} did not succeed within {seconds:g} s; the last try failed with "
+        f"{type(error).__name__}: {error}. "
         "print(ring.health()) shows what is broken; ring.give_up_after sets the limit"
     )

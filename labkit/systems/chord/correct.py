@@ -1,16 +1,19 @@
-"""Ring maintenance that is correct: Zave's protocol ("How to make Chord correct"; Coq development verdi-chord).
+"""Ring maintenance that is correct: Zave's protocol ("How to make Chord correct"; Coq development
+verdi-chord).
 
 What differs from SIGCOMM 2001 Fig. 7, and why:
 
-* **No pointer is adopted before its node has answered.** In the published protocol `stabilize` takes its successor's predecessor unseen;
-  if that node is dead by then, the list has lost a live entry, and with a second failure the ring.
-* **Join copies a whole successor list**, from the member that will be the successor, found through the best predecessor. One pointer
-  alone would leave the new node one failure away from being lost.
-* **Stabilize is two atomic steps**: (1) ask the first successor for its predecessor and list, or drop it if it is dead; (2) if that predecessor
-  is closer, ask *it*, and adopt it if it answers. It always ends with *notify*.
+* **No pointer is adopted before its node has answered.** In the published protocol `stabilize` takes its
+  successor's predecessor unseen; if that node is dead by then, the list has lost a live entry, and with a
+  second failure the ring.
+* **Join copies a whole successor list**, from the member that will be the successor, found through the best
+  predecessor. One pointer alone would leave the new node one failure away from being lost.
+* **Stabilize is two atomic steps**: (1) ask the first successor for its predecessor and list, or drop it if
+  it is dead; (2) if that predecessor is closer, ask *it*, and adopt it if it answers. It always ends with
+  *notify*.
 * **Rectify**, on being notified, pings the old predecessor before keeping it.
-* **The busy rule** makes steps atomic: a node that waits for an answer that may change its pointers does not answer for them; it says that it
-  is busy, which also says that it lives.
+* **The busy rule** makes steps atomic: a node that waits for an answer that may change its pointers does not
+  answer for them; it says that it is busy, which also says that it lives.
 * The ring starts with at least L + 1 members.
 """
 
@@ -42,7 +45,7 @@ class CorrectChordNode(ChordNode):
     rectify_with: Peer | None = None
     _rectifying = False
 
-    # --- asking another node for its pointers ----------------------------------------------------------------------------
+    # --- asking another node for its pointers -----------------------------------------------------------
 
     @rpc
     def pointers(self) -> Reply | None:
@@ -51,7 +54,9 @@ class CorrectChordNode(ChordNode):
         return None if self.busy else Reply(self.peer, self.predecessor, self.successors)
 
     async def _ask(self, name: str) -> Reply:
-        """Another node's pointers. We are busy while we wait, not between tries: two who wait for each other would wait for ever."""
+        """Another node's pointers. We are busy while we wait, not between tries: two who wait for each other
+        would wait for ever.
+        """
         for _ in range(BUSY_RETRIES):
             self.busy = True
             try:
@@ -63,11 +68,13 @@ class CorrectChordNode(ChordNode):
             await self.sleep(self.settings.timeout * 0.1 * (1 + self.random.random()))
         raise Busy(f"{name} is in the middle of a step")
 
-    # --- join ------------------------------------------------------------------------------------------------------------
+    # --- join -------------------------------------------------------------------------------------------
 
     async def join(self, contact: str) -> None:
         """Find the best predecessor, then copy the list of its first successor."""
-        found = Found.of(await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10))
+        found = Found.of(
+            await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10)
+        )
         best = await self._ask(found.path[-1])
         for _ in range(self.settings.bits):  # "iterate until fix point"
             successor = best.successors[0] if best.successors else best.peer
@@ -81,7 +88,7 @@ class CorrectChordNode(ChordNode):
         self.become_member()
         await self.stabilize()
 
-    # --- stabilize -------------------------------------------------------------------------------------------------------
+    # --- stabilize --------------------------------------------------------------------------------------
 
     @every("maintain_every")
     async def stabilize(self) -> None:
@@ -120,7 +127,7 @@ class CorrectChordNode(ChordNode):
         return None
 
     async def consider_successor(self, peer: Peer) -> None:
-        """Stabilize's second step: "never adopt a pointer without first checking that the target is alive"."""
+        """Stabilize's second step: adopt no pointer without first checking that its node is alive."""
         try:
             reply = await self._ask(peer.name)
         except (Timeout, NotAMember):
@@ -129,7 +136,7 @@ class CorrectChordNode(ChordNode):
         if self.joined and between(self.id, peer.id, self.successors[0].id):
             self.set_successors((peer, *reply.successors))
 
-    # --- rectify ---------------------------------------------------------------------------------------------------------
+    # --- rectify ----------------------------------------------------------------------------------------
 
     @rpc
     def notify(self, id: int, name: str) -> None:
@@ -141,7 +148,7 @@ class CorrectChordNode(ChordNode):
                 self.spawn(self._rectify())
 
     async def _rectify(self) -> None:
-        """Take the notifier if there is no predecessor, the predecessor is dead, or the notifier is closer."""
+        """Take the notifier if there is no predecessor, it is dead, or the notifier is closer."""
         try:
             while self.rectify_with is not None:
                 notifier, self.rectify_with = self.rectify_with, None
@@ -149,9 +156,15 @@ class CorrectChordNode(ChordNode):
                 closer = before is not None and between(before.id, notifier.id, self.id)
                 if before is not None and not closer and await self._lives(before):
                     continue
-                if await self._lives(notifier) and await self.move_keys(notifier, "join") and self._still_better(notifier):
+                if (
+                    await self._lives(notifier)
+                    and await self.move_keys(notifier, "join")
+                    and self._still_better(notifier)
+                ):
                     self.set_predecessor(notifier)
-                    if closer and before is not None:  # a newcomer knows nobody on its other side: introduce them
+                    if (
+                        closer and before is not None
+                    ):  # a newcomer knows nobody on its other side: introduce them
                         self.send(notifier.name, "notify", before.id, before.name)
         finally:
             self._rectifying = False

@@ -1,9 +1,10 @@
 """The evaluation of the SIGCOMM 2001 paper (section 6), reproduced in the simulator.
 
-Each function runs one experiment and returns a table with the paper's numbers beside ours. Columns named ``paper`` hold what the paper states;
-columns named ``independent`` come from an independent simulation that counts the same way, from few seeds, and are a band rather
-than a fact. Path lengths, failures and churn go through the real nodes and their messages; loads through the real placement of
-keys. Defaults take seconds; ``full=True`` uses the paper's sizes and takes minutes.
+Each function runs one experiment and returns a table with the paper's numbers beside ours. Columns named
+``paper`` hold what the paper states; columns named ``independent`` come from an independent simulation that
+counts the same way, from few seeds, and are a band rather than a fact. Path lengths, failures and churn go
+through the real nodes and their messages; loads through the real placement of keys. Defaults take seconds;
+``full=True`` uses the paper's sizes and takes minutes.
 """
 
 from __future__ import annotations
@@ -44,17 +45,20 @@ BITS = 60
 CONCURRENCY = 64
 
 
-# --- how evenly keys are spread: Figures 8 and 9 ---------------------------------------------------------------------
+# --- how evenly keys are spread: Figures 8 and 9 --------------------------------------------------------
 
 
-def load(nodes: int = 1000, keys: Iterable[int] | None = None, seed: int = 0, full: bool = False) -> pd.DataFrame:
+def load(
+    nodes: int = 1000, keys: Iterable[int] | None = None, seed: int = 0, full: bool = False
+) -> pd.DataFrame:
     """Keys per node (Fig. 8): mean, 1st and 99th percentile and maximum, for growing numbers of keys.
 
-    The paper: with 10,000 nodes and 500,000 keys the maximum is 457 = 9.1 times the mean, the 99th percentile 4.6 times, and some nodes have none.
+    The paper: with 10,000 nodes and 500,000 keys the maximum is 457 = 9.1 times the mean, the 99th percentile
+    4.6 times, and some nodes have none.
     """
     nodes = 10_000 if full else nodes
     counts = list(keys) if keys is not None else [nodes * per for per in range(10, 101, 10)]
-    ring = _places((f"{seed}:node-{i}" for i in range(nodes)))
+    ring = _places(f"{seed}:node-{i}" for i in range(nodes))
     everything = _places(f"{seed}:key-{i}" for i in range(max(counts)))
     rows = [_spread(ring, np.arange(nodes), everything[:count], nodes) for count in counts]
     table = pd.DataFrame(rows, index=pd.Index(counts, name="keys"))
@@ -65,11 +69,16 @@ def load(nodes: int = 1000, keys: Iterable[int] | None = None, seed: int = 0, fu
 
 
 def virtual_nodes(
-    nodes: int = 1000, keys_per_node: int = 100, r: Sequence[int] = (1, 2, 5, 10, 20), seed: int = 0, full: bool = False
+    nodes: int = 1000,
+    keys_per_node: int = 100,
+    r: Sequence[int] = (1, 2, 5, 10, 20),
+    seed: int = 0,
+    full: bool = False,
 ) -> pd.DataFrame:
     """Keys per real node with r virtual nodes each (Fig. 9), as multiples of the mean.
 
-    The paper: from r = 1 to 20 the 99th percentile falls from 4.8 to 1.6 times the mean, the 1st rises from 0 to 0.5.
+    The paper: from r = 1 to 20 the 99th percentile falls from 4.8 to 1.6 times the mean, the 1st rises from 0
+    to 0.5.
     """
     nodes = 10_000 if full else nodes
     keys = _places(f"{seed}:key-{i}" for i in range(nodes * keys_per_node))
@@ -80,7 +89,9 @@ def virtual_nodes(
     table = pd.DataFrame(rows, index=pd.Index(list(r), name="virtual nodes"))[["p1/mean", "p99/mean"]]
     table["paper p1/mean"] = [{1: 0.0, 20: 0.5}.get(count, np.nan) for count in r]
     table["paper p99/mean"] = [{1: 4.8, 20: 1.6}.get(count, np.nan) for count in r]
-    table["independent p99/mean"] = [{1: 4.72, 2: 3.27, 5: 2.31, 10: 1.93, 20: 1.65}.get(count, np.nan) for count in r]
+    table["independent p99/mean"] = [
+        {1: 4.72, 2: 3.27, 5: 2.31, 10: 1.93, 20: 1.65}.get(count, np.nan) for count in r
+    ]
     return table
 
 
@@ -98,12 +109,18 @@ def _spread(
     mean = counts.mean()
     p1, p99 = np.percentile(counts, [1, 99])
     return {
-        "mean": mean, "p1": p1, "p99": p99, "max": float(counts.max()), "empty nodes": float((counts == 0).sum()),
-        "p1/mean": p1 / mean, "p99/mean": p99 / mean, "max/mean": counts.max() / mean,
-    }  # fmt: skip
+        "mean": mean,
+        "p1": p1,
+        "p99": p99,
+        "max": float(counts.max()),
+        "empty nodes": float((counts == 0).sum()),
+        "p1/mean": p1 / mean,
+        "p99/mean": p99 / mean,
+        "max/mean": counts.max() / mean,
+    }
 
 
-# --- how long lookups are: Figure 10 -----------------------------------------------------------------------------------
+# --- how long lookups are: Figure 10 --------------------------------------------------------------------
 
 
 def path_length(
@@ -118,14 +135,18 @@ def path_length(
         rows.append({"nodes": 2**k, "mean": hops.mean(), "p1": p1, "p99": p99, "½ log₂ N": k / 2})
     table = pd.DataFrame(rows, index=pd.Index(list(exponents), name="k"))
     table["paper mean"] = [{12: 5.9, 14: 6.9}.get(k, np.nan) for k in exponents]
-    table["independent mean"] = [{5: 2.42, 7: 3.45, 9: 4.37, 10: 4.88, 12: 5.86}.get(k, np.nan) for k in exponents]
+    table["independent mean"] = [
+        {5: 2.42, 7: 3.45, 9: 4.37, 10: 4.88, 12: 5.86}.get(k, np.nan) for k in exponents
+    ]
     return table
 
 
 def path_length_distribution(
     nodes: int = 4096, lookups: int = 5000, seed: int = 0, full: bool = False
 ) -> pd.DataFrame:
-    """The distribution of the path length (Fig. 10b). The paper, for 2**12 nodes: a peak at 6 of about 0.225."""
+    """The distribution of the path length (Fig. 10b). The paper, for 2**12 nodes: a peak at 6 of about
+    0.225.
+    """
     hops = _hops(nodes, 100 * nodes if full else lookups, seed)
     counts = np.bincount(hops) / len(hops)
     table = pd.DataFrame({"probability": counts}, index=pd.RangeIndex(len(counts), name="hops"))
@@ -169,15 +190,21 @@ def _look_up(ring: Chord, lookups: list[tuple[str, int]]) -> list[Found | None]:
     return results
 
 
-# --- nodes that fail at the same time: Figure 11 and Theorems 7 and 8 -----------------------------------------------------
+# --- nodes that fail at the same time: Figure 11 and Theorems 7 and 8 -----------------------------------
 
 
 def simultaneous_failures(
-    nodes: int = 150, keys: int = 1500, p: Sequence[float] = (0.0, 0.05, 0.1, 0.2), seed: int = 0, full: bool = False
+    nodes: int = 150,
+    keys: int = 1500,
+    p: Sequence[float] = (0.0, 0.05, 0.1, 0.2),
+    seed: int = 0,
+    full: bool = False,
 ) -> pd.DataFrame:
-    """Keys that cannot be found after a fraction p of the nodes fails at once, without replication (Fig. 11): just p.
+    """Keys that cannot be found after a fraction p of the nodes fails at once, without replication (Fig. 11):
+    just p.
 
-    "There is no significant lookup failure in the Chord network": what is lost is lost with its node, and the ring repairs itself.
+    "There is no significant lookup failure in the Chord network": what is lost is lost with its node, and the
+    ring repairs itself.
     """
     nodes, keys = (1000, 20_000) if full else (nodes, keys)
     rows = []
@@ -200,10 +227,12 @@ def half_failures(
     seed: int = 0,
     full: bool = False,
 ) -> pd.DataFrame:
-    """Lookups after a fraction p has failed and *nothing* was repaired, with successor lists of Θ(log N) entries.
+    """Lookups after a fraction p has failed and *nothing* was repaired, with successor lists of Θ(log N)
+    entries.
 
-    Theorems 7 and 8: even at one half, `find_successor` returns the closest living successor with high probability, in O(log N).
-    The paper of 2001 has no figure of this; the later journal version is said to report about five timeouts at one half.
+    Theorems 7 and 8: even at one half, `find_successor` returns the closest living successor with high
+    probability, in O(log N). The paper of 2001 has no figure of this; the later journal version is said to
+    report about five timeouts at one half.
     """
     nodes, lookups = (1000, 4000) if full else (nodes, lookups)
     rows = []
@@ -215,7 +244,11 @@ def half_failures(
             asked = _random_lookups(ring, lookups, seed)
             found = _look_up(ring, asked)
             truth = IdealRing([(node.id, node.name) for node in ring.nodes], ring.bits)
-        good = [each for each, (_, key) in zip(found, asked, strict=True) if each and each.owner == truth.successor(key)]
+        good = [
+            each
+            for each, (_, key) in zip(found, asked, strict=True)
+            if each and each.owner == truth.successor(key)
+        ]
         rows.append(
             {
                 "mean path with last hop": np.mean([len(each.path) for each in good]),
@@ -235,7 +268,7 @@ def _fail(ring: Chord, count: int, seed: int) -> None:
         ring.fail(node)
 
 
-# --- lookups while nodes come and go: Figure 12 --------------------------------------------------------------------------
+# --- lookups while nodes come and go: Figure 12 ---------------------------------------------------------
 
 
 def churn(
@@ -247,14 +280,19 @@ def churn(
     seed: int = 0,
     full: bool = False,
 ) -> pd.DataFrame:
-    """Lookups that fail while nodes join and fail as Poisson processes of the given rates, per second and 500 nodes (Fig. 12).
+    """Lookups that fail while nodes join and fail as Poisson processes of the given rates, per second and 500
+    nodes (Fig. 12).
 
-    As in the paper: one lookup per second, stabilisation every 30 s on average, which renews all fingers, no second try, and a lookup that meets
-    a failed node or ends at another than the key's current successor has failed. With fewer than 500 nodes the rates are scaled
-    down, so that the same fraction of nodes changes between two rounds.
+    As in the paper: one lookup per second, stabilisation every 30 s on average, which renews all fingers, no
+    second try, and a lookup that meets a failed node or ends at another than the key's current successor has
+    failed. With fewer than 500 nodes the rates are scaled down, so that the same fraction of nodes changes
+    between two rounds.
     """
     nodes, seconds = (500, 7200.0) if full else (nodes, seconds)
-    rows = [_one_churn(rate * nodes / 500, nodes, seconds, lookups_per_second, stabilize_every, seed) for rate in rates]
+    rows = [
+        _one_churn(rate * nodes / 500, nodes, seconds, lookups_per_second, stabilize_every, seed)
+        for rate in rates
+    ]
     table = pd.DataFrame(rows, index=pd.Index(list(rates), name="joins and failures per second"))
     table["paper"] = [{0.01: 0.003, 0.02: 0.009, 0.05: 0.024, 0.1: 0.064}.get(rate, np.nan) for rate in rates]
     return table
@@ -266,9 +304,17 @@ def _one_churn(
     network = Network(latency=Exponential(0.05))  # "packet delays exponentially distributed with mean 50 ms"
     with Cluster(machines=8, engine="sim", seed=seed, trace="off", network=network) as cluster:
         ring = Chord(
-            cluster, nodes, successors=max(8, round(2 * math.log2(nodes))), replicas=1, maintenance="sigcomm2001",
-            stabilize_every=stabilize_every, fingers_per_round=0, detours=False, attempts=1, avoid_for=0.0, timeout=0.5,
-        )  # fmt: skip
+            cluster,
+            nodes,
+            successors=max(8, round(2 * math.log2(nodes))),
+            replicas=1,
+            maintenance="sigcomm2001",
+            stabilize_every=stabilize_every,
+            fingers_per_round=0,
+            detours=False,
+            attempts=1,
+            avoid_for=0.0,
+        )
         driver = ChurnDriver(ring, rate, lookups_per_second, seed)
         driver.run(seconds)
         return {"failed": driver.failed / driver.done, "lookups": driver.done, "changes": driver.changes}

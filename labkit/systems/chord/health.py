@@ -1,4 +1,6 @@
-"""A ring's state of health: the invariants judged, what differs from the ideal, and whether every key has its copies."""
+"""A ring's state of health: the invariants judged, what differs from the ideal, and whether every key has its
+copies.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ class Health:
             for v in self.verdicts
         )
         head = escape(str(self).splitlines()[0])
-        return f"<table><caption>{head}</caption><tr><th>invariant</th><th>now</th><th>theory</th><th></th></tr>{rows}</table>"
+        columns = "<tr><th>invariant</th><th>now</th><th>theory</th><th></th></tr>"
+        return f"<table><caption>{head}</caption>{columns}{rows}</table>"
 
 
 def _promise(verdict: Verdict) -> str:
@@ -65,10 +68,20 @@ def _promise(verdict: Verdict) -> str:
 
 
 def examine(
-    reports: Reports, living: int, absent: tuple[str, ...], bits: int, length: int, replicas: int, promised: bool, fingers: bool
+    reports: Reports,
+    living: int,
+    absent: tuple[str, ...],
+    bits: int,
+    length: int,
+    replicas: int,
+    promised: bool,
+    fingers: bool,
 ) -> Health:
     """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report."""
-    members = {report["id"]: Pointers(report["predecessor"], tuple(report["successors"])) for report in reports.values()}
+    members = {
+        report["id"]: Pointers(report["predecessor"], tuple(report["successors"]))
+        for report in reports.values()
+    }
     verdicts = judge(members, min(length, max(1, living - 1)), promised) if members else []
     differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:

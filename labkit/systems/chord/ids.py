@@ -1,8 +1,8 @@
 """Identifiers: consistent hashing on a circle of 2**bits points (Stoica et al., SIGCOMM 2001, section 4.2).
 
-Nodes and keys get their place on the *identifier circle* from SHA-1, so placement needs no agreement and spreads keys
-evenly. Everything in Chord is then a question about an arc of that circle, and every arc is cyclic: 14 lies between 12
-and 3. The functions here are the only place where that arithmetic is done.
+Nodes and keys get their place on the *identifier circle* from SHA-1, so placement needs no agreement and
+spreads keys evenly. Everything in Chord is then a question about an arc of that circle, and every arc is
+cyclic: 14 lies between 12 and 3. The functions here are the only place where that arithmetic is done.
 
     >>> between(12, 14, 3), between(12, 5, 3)
     (True, False)
@@ -15,9 +15,20 @@ and 3. The functions here are the only place where that arithmetic is done.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+from sys import intern
 from typing import NamedTuple
 
-__all__ = ["MAX_BITS", "Peer", "between", "distance", "finger_start", "identifier", "in_half_open"]
+__all__ = [
+    "MAX_BITS",
+    "Peer",
+    "between",
+    "distance",
+    "finger_start",
+    "identifier",
+    "in_half_open",
+    "shared_peer",
+]
 
 #: SHA-1 yields 160 bits; an identifier is its first `bits` bits.
 MAX_BITS = 160
@@ -30,10 +41,18 @@ class Peer(NamedTuple):
     name: str
 
 
+@lru_cache(maxsize=1 << 16)
+def shared_peer(id: int, name: str) -> Peer:
+    """The peer as one object for the whole process: ten thousand simulated nodes know a hundred thousand."""
+    return Peer(id, intern(name))
+
+
 def identifier(name: str | bytes, bits: int) -> int:
     """The place of a node's or a key's name on the circle: the first `bits` bits of its SHA-1."""
     if not 1 <= bits <= MAX_BITS:
-        raise ValueError(f"bits={bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write e.g. bits=32")
+        raise ValueError(
+            f"bits={bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write e.g. bits=32"
+        )
     data = name.encode() if isinstance(name, str) else name
     return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest(), "big") >> (MAX_BITS - bits)
 

@@ -1,15 +1,16 @@
 """What must hold of a Chord ring: Zave's invariant and its consequences, as pure predicates over pointers.
 
 Source: P. Zave, "Reasoning about identifier spaces: how to make Chord correct", and the Coq development of
-verdi-chord. A *snapshot* says for every live member what its predecessor and successor list are; whoever is not in it is
-dead or has not joined. The same predicates judge the states of the model checker, the pointers of running nodes, and
-every instant of a recorded trace (``trace_checks.py``).
+verdi-chord. A *snapshot* says for every live member what its predecessor and successor list are; whoever is
+not in it is dead or has not joined. The same predicates judge the states of the model checker, the pointers
+of running nodes, and every instant of a recorded trace (``trace_checks.py``).
 
 The inductive invariant has two parts. It holds at every instant, in every ring that has not stabilised yet:
 
 * **one live successor**: every member's successor list contains a live member;
 * **enough principals**: at least L + 1 members are *principals*, members that no adjacent pair in anybody's
-  *extended* successor list (the node itself, then its list) skips. They are the members the whole ring agrees on.
+  *extended* successor list (the node itself, then its list) skips. They are the members the whole ring agrees
+  on.
 
 From it follow the five consequences below, which are what makes lookups right. The *ideal* state is what
 stabilisation reaches when nodes stop joining and failing.
@@ -69,7 +70,7 @@ class Verdict:
         return f"{mark}  {self.name}" + (f": {self.detail}" if self.detail else "")
 
 
-# --- the vocabulary ----------------------------------------------------------------------------------------------
+# --- the vocabulary -------------------------------------------------------------------------------------
 
 
 def best_successor(members: Snapshot, n: int) -> int | None:
@@ -120,7 +121,7 @@ def rings(members: Snapshot) -> list[list[int]]:
     return found
 
 
-# --- the invariant and its consequences: each returns what breaks it, "" if nothing does -------------------------------
+# --- the invariant and its consequences: each returns what breaks it, "" if nothing does ----------------
 
 
 def one_live_successor(members: Snapshot, length: int) -> str:
@@ -165,7 +166,11 @@ def one_ordered_ring(members: Snapshot, length: int) -> str:
     """Best successors form one ring, and it goes round the circle once."""
     cycles = rings(members)
     if len(cycles) != 1:
-        return f"{len(cycles)} rings: {' and '.join(_ids(cycle) for cycle in cycles[:4])}" if cycles else "no ring"
+        return (
+            f"{len(cycles)} rings: {' and '.join(_ids(cycle) for cycle in cycles[:4])}"
+            if cycles
+            else "no ring"
+        )
     ring = cycles[0]
     return "" if ring == sorted(ring) else f"the ring is out of order: {_ids(ring)}"
 
@@ -212,7 +217,7 @@ def failure_allowed(members: Snapshot, victims: Iterable[int], length: int) -> b
     return bool(after) and not one_live_successor(after, length) and not enough_principals(after, length)
 
 
-# --- the ideal state ---------------------------------------------------------------------------------------------
+# --- the ideal state ------------------------------------------------------------------------------------
 
 
 def ideal_snapshot(ids: Iterable[int], length: int) -> dict[int, Pointers]:
@@ -221,7 +226,8 @@ def ideal_snapshot(ids: Iterable[int], length: int) -> dict[int, Pointers]:
     count = min(length, len(order) - 1)
     return {
         n: Pointers(
-            order[i - 1] if count else None, tuple(order[(i + step) % len(order)] for step in range(1, count + 1))
+            order[i - 1] if count else None,
+            tuple(order[(i + step) % len(order)] for step in range(1, count + 1)),
         )
         for i, n in enumerate(order)
     }

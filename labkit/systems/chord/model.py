@@ -1,8 +1,9 @@
 """The programming model of Chord: a dictionary whose entries live on a ring of nodes.
 
-``lookup(key)`` is Chord's only operation; the dictionary is the block store on top of it (SIGCOMM 2001 Fig. 1). What the user is
-promised: a key's value survives as long as fewer than ``replicas`` neighbouring nodes fail between two repairs, every write reports how
-many replicas took it, and a lookup answers with the node that owned the key at some instant while it was under way.
+``lookup(key)`` is Chord's only operation; the dictionary is the block store on top of it (SIGCOMM 2001 Fig.
+1). What the user is promised: a key's value survives as long as fewer than ``replicas`` neighbouring nodes
+fail between two repairs, every write reports how many replicas took it, and a lookup answers with the node
+that owned the key at some instant while it was under way.
 
     ring = Chord(cluster, nodes=24, replicas=3)
     ring["lecture"] = b"P2"
@@ -23,8 +24,9 @@ from labkit.runtime.errors import LabError, UnknownNode
 from .client import ClientPrograms, Lookup, Stored
 from .correct import CorrectChordNode
 from .health import Health, examine, latest_copies
-from .ids import MAX_BITS, Peer, identifier
+from .ids import Peer, identifier
 from .nodes import ChordNode, Settled
+from .options import check_options, check_ring
 from .routing import Settings
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
@@ -90,17 +92,22 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         options.setdefault("sampling", maintenance == "correct")
         options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
         options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
-        _check_options(options)
+        check_options(options)
         self.cluster = cluster
         self.maintenance = maintenance
         self.virtual_nodes = virtual_nodes
         self.name = name
         self.settings = Settings(
-            bits=bits, successors=successors, replicas=replicas, stabilize_every=stabilize_every, routing=routing,
-            timeout=timeout, **options,
-        )  # fmt: skip
+            bits=bits,
+            successors=successors,
+            replicas=replicas,
+            stabilize_every=stabilize_every,
+            routing=routing,
+            timeout=timeout,
+            **options,
+        )
         chosen = None if ids is None else list(ids)
-        _check(self, nodes, chosen)
+        check_ring(self.settings, nodes, virtual_nodes, maintenance, chosen)
         #: Seconds for which an operation is repeated before it fails.
         self.give_up_after = 60.0
         #: Identifier of every member that was started and has not left, dead ones included.
@@ -113,17 +120,24 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         #: Members at the start.
         self.founders = len(self.ids)
         cluster.trace.meta.update(
-            system="Chord", maintenance=maintenance, routing=routing, bits=bits, successors=successors, replicas=replicas,
+            system="Chord",
+            maintenance=maintenance,
+            routing=routing,
+            bits=bits,
+            successors=successors,
+            replicas=replicas,
             founders=self.founders,
-        )  # fmt: skip
+        )
 
     @classmethod
     def stable(cls, cluster: Cluster, nodes: int = 10_000, **options: Any) -> Chord:
-        """A settled ring without maintenance, built at once: for experiments with lookups. Options as for ``Chord``."""
+        """A settled ring without maintenance, built at once: for experiments with lookups. Options as for
+        ``Chord``.
+        """
         options.setdefault("stabilize_every", None)
         return cls(cluster, nodes, **options)
 
-    # --- a dictionary ------------------------------------------------------------------------------------------------
+    # --- a dictionary -----------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Any:
         return self._run("get", key, self.client_get)
@@ -150,7 +164,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
     def _keys(self) -> list[Any]:
         """All keys in the order of the circle, as the members that answer know them."""
         latest = latest_copies(self._reports(keys=True))
-        return sorted((key for key, (_, _, deleted, _) in latest.items() if not deleted), key=lambda key: latest[key][0])
+        return sorted(
+            (key for key, (_, _, deleted, _) in latest.items() if not deleted), key=lambda key: latest[key][0]
+        )
 
     def put(self, key: Any, value: Any) -> Stored:
         """Write a value, and report how many replicas took it."""
@@ -171,7 +187,7 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         keys = list(keys)
         return dict(zip(keys, self._many("get_many", keys, self.client_get), strict=True))
 
-    # --- lookups -----------------------------------------------------------------------------------------------------
+    # --- lookups ----------------------------------------------------------------------------------------
 
     def lookup(self, key: Any, origin: str | NodeHandle | None = None) -> Lookup:
         """Find a key's owner, starting at ``origin`` (default: any member), and say how."""
@@ -190,10 +206,12 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
     def key_id(self, key: Any) -> int:
         """A key's place on the circle."""
         if not isinstance(key, (str, bytes)):
-            raise TypeError(f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]")
+            raise TypeError(
+                f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]"
+            )
         return identifier(key, self.settings.bits)
 
-    # --- members -----------------------------------------------------------------------------------------------------
+    # --- members ----------------------------------------------------------------------------------------
 
     @property
     def bits(self) -> int:
@@ -202,7 +220,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
 
     @property
     def nodes(self) -> list[NodeHandle]:
-        """Every member that has not left, in the order of the circle; those on a dead machine are not ``alive``."""
+        """Every member that has not left, in the order of the circle; those on a dead machine are not
+        ``alive``.
+        """
         homes = self.cluster.nodes
         members = sorted(self.ids.items(), key=lambda member: member[1])
         return [self._handle(name, id, homes[name]) for name, id in members if name in homes]
@@ -219,7 +239,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         name = node.name if isinstance(node, NodeHandle) else node
         if name not in self.ids:
             known = ", ".join(list(self.ids)[:6])
-            raise UnknownNode(f"{name!r} is not a member of this ring; its members are {known}, …: see ring.nodes")
+            raise UnknownNode(
+                f"{name!r} is not a member of this ring; its members are {known}, …: see ring.nodes"
+            )
         return name
 
     def join(self, machine: str | None = None, timeout: float = 60.0) -> NodeHandle:
@@ -238,7 +260,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         home = machine or self._home_for(id)
         self.ids[name] = id
         try:
-            self.cluster.spawn(PROTOCOLS[self.maintenance], id, self.settings, None, contacts, name=name, machine=home)
+            self.cluster.spawn(
+                PROTOCOLS[self.maintenance], id, self.settings, None, contacts, name=name, machine=home
+            )
         except LabError:
             del self.ids[name]
             raise
@@ -246,7 +270,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         return self.node(name)
 
     def leave(self, node: str | NodeHandle) -> int:
-        """Have a member leave in order: its keys go to its successor. Returns how many copies it handed over."""
+        """Have a member leave in order: its keys go to its successor. Returns how many copies it handed
+        over.
+        """
         name = self._member(node)
         self._need_maintenance("leave")
         self._check_leave(name)
@@ -272,12 +298,16 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
 
     def _need_maintenance(self, what: str) -> None:
         if self.settings.stabilize_every is None:
-            raise ValueError(f"{what}: this ring has no maintenance (stabilize_every=None), so it would stay broken")
+            raise ValueError(
+                f"{what}: this ring has no maintenance (stabilize_every=None), so it would stay broken"
+            )
 
-    # --- health ------------------------------------------------------------------------------------------------------
+    # --- health -----------------------------------------------------------------------------------------
 
     def health(self, fingers: bool = True) -> Health:
-        """The invariants judged on what the members say now, what differs from the ideal, and whether keys have their copies."""
+        """The invariants judged on what the members say now, what differs from the ideal, and whether keys
+        have their copies.
+        """
         reports = self._reports(keys=True)
         alive = [node.name for node in self.nodes if node.alive]
         joined = {name: report for name, report in reports.items() if report["joined"]}
@@ -285,11 +315,20 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         settings = self.settings
         promised = self.maintenance == "correct"
         return examine(
-            joined, len(alive), absent, settings.bits, settings.successors, settings.replicas, promised, fingers
+            joined,
+            len(alive),
+            absent,
+            settings.bits,
+            settings.successors,
+            settings.replicas,
+            promised,
+            fingers,
         )
 
     def settle(self, timeout: float = 300.0, fingers: bool = True) -> Health:
-        """Let time pass until the ring is ideal (and its fingers too, unless told otherwise); raises ``Timeout`` with what is wrong."""
+        """Let time pass until the ring is ideal (and its fingers too, unless told otherwise); raises
+        ``Timeout`` with what is wrong.
+        """
         self._need_maintenance("settle")
         deadline = self.cluster.now + timeout
         while True:
@@ -307,7 +346,11 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
 
     def check(self) -> Report:
         """The invariants judged at every instant of the trace so far, and every lookup's answer."""
-        own = (event for event in self.cluster.trace if event.node is None or event.node.startswith(f"{self.name}-"))
+        own = (
+            event
+            for event in self.cluster.trace
+            if event.node is None or event.node.startswith(f"{self.name}-")
+        )
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 
     def panel(self, **options: Any) -> Any:
@@ -318,9 +361,10 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
 
     def __repr__(self) -> str:
         alive = sum(node.alive for node in self.nodes)
-        return f"<Chord ring of {len(self.ids)} members ({alive} alive), {self.maintenance}, {self.settings.routing}>"
+        how = f"{self.maintenance}, {self.settings.routing}"
+        return f"<Chord ring of {len(self.ids)} members ({alive} alive), {how}>"
 
-    # --- how ---------------------------------------------------------------------------------------------------------
+    # --- how --------------------------------------------------------------------------------------------
 
     def _run(self, name: str, key: Any, program: Callable[..., Any], *args: Any) -> Any:
         """Run one client program as one span of the trace."""
@@ -340,7 +384,7 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
     def _joined(self, name: str) -> bool:
         return bool(self.cluster.state(name, "joined")["joined"])
 
-    # --- starting ----------------------------------------------------------------------------------------------------
+    # --- starting ---------------------------------------------------------------------------------------
 
     def _start(self, nodes: int, chosen: list[int] | None) -> None:
         """Start the first members as a settled ring; neighbours on the circle live on different machines."""
@@ -355,7 +399,13 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         homes = self._homes(ring, groups)
         cls = PROTOCOLS[self.maintenance]
         self.cluster.spawn_many(
-            (cls, (peer.id, self.settings, self._settled(ring, peer), self._contacts(ring, peer)), {}, peer.name, homes[peer.name])
+            (
+                cls,
+                (peer.id, self.settings, self._settled(ring, peer), self._contacts(ring, peer)),
+                {},
+                peer.name,
+                homes[peer.name],
+            )
             for peer in ring.peers
         )
         if self.cluster.engine == "sim":
@@ -365,13 +415,18 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         if len(ring) == 1:
             return Settled(None, (), (None,) * self.settings.bits)
         fingers = tuple(None if finger == peer else finger for finger in ring.fingers(peer.id))
-        return Settled(ring.predecessor(peer.id), tuple(ring.successors(peer.id, self.settings.successors)), fingers)
+        return Settled(
+            ring.predecessor(peer.id), tuple(ring.successors(peer.id, self.settings.successors)), fingers
+        )
 
     def _contacts(self, ring: IdealRing, peer: Peer) -> tuple[str, ...]:
         """Whom to ask for readmission after a crash: members spread over the circle."""
         if self.settings.stabilize_every is None or len(ring) == 1:
             return ()
-        here, step = ring.ids.index(peer.id) if len(ring) <= 64 else ring.at_or_after(peer.id), max(1, len(ring) // CONTACTS)
+        here, step = (
+            ring.ids.index(peer.id) if len(ring) <= 64 else ring.at_or_after(peer.id),
+            max(1, len(ring) // CONTACTS),
+        )
         others = [ring.peers[(here + 1 + i * step) % len(ring)].name for i in range(CONTACTS)]
         return tuple(dict.fromkeys(name for name in others if name != peer.name))
 
@@ -382,7 +437,7 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         return {name: machines[i % len(machines)] for i, group in enumerate(groups) for name in group}
 
     def _home_for(self, id: int) -> str:
-        """For a new member: the machine with the fewest of its neighbours on the circle, then the fewest nodes."""
+        """For a new member: the machine with the fewest of its neighbours, then the fewest nodes."""
         nodes = [node for node in self.nodes if node.alive]
         ring = IdealRing([(node.id, node.name) for node in nodes], self.settings.bits)
         reach = max(1, self.settings.replicas - 1)
@@ -400,57 +455,11 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
 
     def _fresh_id(self, name: str) -> int:
         """SHA-1 of the name; should two names collide on a small circle, of the name with a number."""
-        taken = set(self.ids.values()) if self.settings.bits < 24 or len(self.ids) > 5000 else self.ids.values()
+        taken = (
+            set(self.ids.values()) if self.settings.bits < 24 or len(self.ids) > 5000 else self.ids.values()
+        )
         id, salt = identifier(name, self.settings.bits), 0
         while id in taken:
             salt += 1
             id = identifier(f"{name}#{salt}", self.settings.bits)
         return id
-
-
-# --- bad input ---------------------------------------------------------------------------------------------------------
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    unknown = [option for option in options if option not in Settings._fields]
-    if unknown:
-        raise TypeError(f"Chord has no option {unknown[0]!r}; further options are {', '.join(Settings._fields)}")
-
-
-def _check(ring: Chord, nodes: Any, ids: list[int] | None) -> None:
-    """Refuse what cannot work, and say what would."""
-    settings, members = ring.settings, nodes * ring.virtual_nodes if isinstance(nodes, int) else 0
-    if not isinstance(nodes, int) or isinstance(nodes, bool) or nodes < 1:
-        raise ValueError(f"nodes={nodes!r}: a ring needs at least one node; write nodes=24")
-    if not isinstance(ring.virtual_nodes, int) or ring.virtual_nodes < 1:
-        raise ValueError(f"virtual_nodes={ring.virtual_nodes!r}: each node stands for at least one; write virtual_nodes=1")
-    if not isinstance(settings.bits, int) or not 1 <= settings.bits <= MAX_BITS:
-        raise ValueError(f"bits={settings.bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32")
-    if members > 2**settings.bits:
-        raise ValueError(f"{members} members do not fit on a circle of 2**{settings.bits} ids; write bits=32")
-    if ring.maintenance not in PROTOCOLS:
-        raise ValueError(f'maintenance={ring.maintenance!r}: write maintenance="correct" or maintenance="sigcomm2001"')
-    if settings.routing not in ("recursive", "iterative"):
-        raise ValueError(f'routing={settings.routing!r}: write routing="recursive" or routing="iterative"')
-    if not isinstance(settings.successors, int) or settings.successors < 1:
-        raise ValueError(f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8")
-    if ring.maintenance == "correct" and settings.stabilize_every is not None and members <= settings.successors:
-        raise ValueError(
-            f"{members} members with successors={settings.successors}: the correct protocol starts with at least "
-            f"successors + 1 = {settings.successors + 1}; write successors={max(1, members - 1)}, or more nodes"
-        )
-    if not isinstance(settings.replicas, int) or not 1 <= settings.replicas <= settings.successors + 1:
-        raise ValueError(
-            f"replicas={settings.replicas!r}: copies go to the owner and its successors={settings.successors}, so write "
-            f"1 to {settings.successors + 1}"
-        )
-    for field in ("stabilize_every", "timeout"):
-        value = getattr(settings, field)
-        if value is None and field == "stabilize_every":
-            continue
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
-            raise ValueError(f"{field}={value!r}: seconds must be positive; write {field}=1.0")
-    if ids is not None and (
-        len(ids) != members or len(set(ids)) != len(ids) or not all(0 <= id < 2**settings.bits for id in ids)
-    ):
-        raise ValueError(f"ids={ids!r}: give {members} different ids from 0 to 2**{settings.bits} - 1, one for each member")

@@ -1,26 +1,28 @@
 """A state-space model checker for ring maintenance: every interleaving of a small ring, breadth first.
 
-A test run takes one path through the possible orders of events; this takes them all. The two protocols are written down
-once more, as abstract as their authors did it: a state is the pointers of every node, a step reads at most one other node
-and changes one. Breadth-first search from a settled ring visits each reachable state once and checks the invariant
-in it, so the first violation found has the shortest possible history, and none found means none exists up to the bound
-(number of ids, length L of the successor lists).
+A test run takes one path through the possible orders of events; this takes them all. The two protocols are
+written down once more, as abstract as their authors did it: a state is the pointers of every node, a step
+reads at most one other node and changes one. Breadth-first search from a settled ring visits each reachable
+state once and checks the invariant in it, so the first violation found has the shortest possible history, and
+none found means none exists up to the bound (number of ids, length L of the successor lists).
 
-* ``Correct`` is Zave's: join by copying the list of the best predecessor's successor, stabilize in two atomic steps, rectify, and no
-  pointer adopted without a check that its node lives.
-* ``Published`` is SIGCOMM 2001 Fig. 7 with the successor lists of section 5.2 and ``check_predecessor``: stabilize adopts
+* ``Correct`` is Zave's: join by copying the list of the best predecessor's successor, stabilize in two atomic
+  steps, rectify, and no pointer adopted without a check that its node lives.
+* ``Published`` is SIGCOMM 2001 Fig. 7 with the successor lists of section 5.2 and ``check_predecessor``:
+  stabilize adopts
   ``successor.predecessor`` unchecked, and join sets one successor.
 
-Both live under the same operating assumption: a node may fail only if that leaves every member a live successor and
-at least L + 1 principals (``failure_allowed``). A failed node does not come back under its old id.
+Both live under the same operating assumption: a node may fail only if that leaves every member a live
+successor and at least L + 1 principals (``failure_allowed``). A failed node does not come back under its old
+id.
 
     >>> print(explore(Published(), ids=5, members=3).violated)
     OneLiveSuccessor
     >>> explore(Correct(), ids=4, members=3)
     Exploration(Correct, ids=4, length=2: 524 states, complete, no violation)
 
-Left out: fingers (they never matter for correctness), message loss, and the busy rule, which is what makes the steps of
-the running nodes atomic as they are here.
+Left out: fingers (they never matter for correctness), message loss, and the busy rule, which is what makes
+the steps of the running nodes atomic as they are here.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .ids import between
-from .invariants import INVARIANTS, Pointers, enough_principals, failure_allowed, one_live_successor
+from .invariants import INVARIANTS, Pointers, failure_allowed
 
 __all__ = ["Correct", "Exploration", "Published", "Step", "explore"]
 
@@ -43,7 +45,8 @@ class Member(NamedTuple):
 
     predecessor: int | None
     successors: tuple[int, ...]
-    #: Stabilize has read this node from its successor's predecessor pointer, and will ask it in its second step.
+    #: Stabilize has read this node from its successor's predecessor pointer, and will ask it in its second
+    #: step.
     candidate: int | None = None
     #: A notification that has arrived and not been acted on: rectify has to look at it.
     rectify_with: int | None = None
@@ -114,9 +117,14 @@ class Correct(Protocol):
     def join(self, state: State, n: int, members: dict[int, Pointers]) -> Iterator[Step]:
         for p, pointers in members.items():
             s = pointers.successors[0]
-            if between(p, n, s) and _live(state, s):  # p is the best predecessor of n, and its successor answers
+            if between(p, n, s) and _live(
+                state, s
+            ):  # p is the best predecessor of n, and its successor answers
                 successors = self.listed(s, members[s].successors)
-                yield Step(f"{n} joins between {p} and {s}: list {successors}", _put(state, n, Member(None, successors)))
+                yield Step(
+                    f"{n} joins between {p} and {s}: list {successors}",
+                    _put(state, n, Member(None, successors)),
+                )
 
     def member_steps(self, state: State, n: int, member: Member) -> Iterator[Step]:
         if member.rectify_with is not None:
@@ -132,7 +140,9 @@ class Correct(Protocol):
         other = state[s]
         if not isinstance(other, Member):
             rest = member.successors[1:]
-            return Step(f"{n} stabilizes: {s} is dead, list {rest}", _put(state, n, member._replace(successors=rest)))
+            return Step(
+                f"{n} stabilizes: {s} is dead, list {rest}", _put(state, n, member._replace(successors=rest))
+            )
         successors = self.listed(s, other.successors)
         x = other.predecessor
         if x is not None and between(n, x, s):
@@ -185,7 +195,9 @@ class Published(Protocol):
             yield self.stabilize(state, n, member)
 
     def stabilize(self, state: State, n: int, member: Member) -> Step:
-        """``x = successor.predecessor``; the first live entry of the list serves as successor (section 5.2)."""
+        """``x = successor.predecessor``; the first live entry of the list serves as successor (section
+        5.2).
+        """
         s = next((entry for entry in member.successors if _live(state, entry)), None)
         if s is None:
             return Step(f"{n} stabilizes: nobody it knows is alive", state)
@@ -218,7 +230,9 @@ class Published(Protocol):
 
 @dataclass
 class Exploration:
-    """The outcome of a search: how far it went, and the shortest history that breaks an invariant, if one does."""
+    """The outcome of a search: how far it went, and the shortest history that breaks an invariant, if one
+    does.
+    """
 
     protocol: str
     ids: int
@@ -232,9 +246,12 @@ class Exploration:
     history: list[Step] = field(default_factory=list)
 
     def __repr__(self) -> str:
-        found = f"{self.violated} violated in {len(self.history) - 1} steps" if self.violated else "no violation"
+        found = (
+            f"{self.violated} violated in {len(self.history) - 1} steps" if self.violated else "no violation"
+        )
         extent = "" if self.violated else "complete, " if self.complete else "stopped at the limit, "
-        return f"Exploration({self.protocol}, ids={self.ids}, length={self.length}: {self.states} states, {extent}{found})"
+        scope = f"{self.protocol}, ids={self.ids}, length={self.length}"
+        return f"Exploration({scope}: {self.states} states, {extent}{found})"
 
     def __str__(self) -> str:
         if not self.violated:
@@ -260,9 +277,11 @@ def explore(
     limit: int = 200_000,
     broken: Callable[[dict[int, Pointers], int], tuple[str, str]] | None = None,
 ) -> Exploration:
-    """Search every state reachable from the settled ring of ``members`` (a count, or their ids) on a circle of ``ids``.
+    """Search every state reachable from the settled ring of ``members`` (a count, or their ids) on a circle
+    of ``ids``.
 
-    The other ids may join. ``broken`` names the violated invariant and why (default: all of them, the cheap ones first).
+    The other ids may join. ``broken`` names the violated invariant and why (default: all of them, the cheap
+    ones first).
     """
     start = _start(protocol, ids, members)
     broken = broken or first_broken
@@ -300,11 +319,14 @@ def _start(protocol: Protocol, ids: int, members: int | tuple[int, ...]) -> Stat
         raise ValueError(f"ids={ids}: the checker explores circles of 2 to {MAX_IDS} ids; write ids=5")
     chosen = tuple(range(members)) if isinstance(members, int) else tuple(sorted(members))
     if not chosen or chosen[-1] >= ids or chosen[0] < 0:
-        raise ValueError(f"members={members!r} do not fit on a circle of {ids} ids; write members=3 or members=(0, 2, 4)")
+        raise ValueError(
+            f"members={members!r} do not fit on a circle of {ids} ids; write members=3 or members=(0, 2, 4)"
+        )
     if len(chosen) <= protocol.length:
         raise ValueError(
-            f"{len(chosen)} members with successor lists of {protocol.length}: the initial ring must contain at least "
-            f"L + 1 = {protocol.length + 1} nodes; add members or shorten the lists"
+            f"{len(chosen)} members with successor lists of {protocol.length}: "
+            f"the initial ring must contain at least L + 1 = {protocol.length + 1} nodes; "
+            "add members or shorten the lists"
         )
     count = min(protocol.length, len(chosen) - 1)
     settled: list[Member | str | None] = [None] * ids

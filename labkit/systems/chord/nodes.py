@@ -1,23 +1,25 @@
-"""The system architecture of Chord: one role, every node is equal (SIGCOMM 2001; checklist 1-12 of the lab's specification).
+"""The system architecture of Chord: one role, every node is equal (SIGCOMM 2001; checklist 1-12 of the lab's
+specification).
 
-``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs fingers, notices a dead
-predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and ``sigcomm2001.py`` the paper's Fig. 7. Beneath are
+``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs
+fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and
+``sigcomm2001.py`` the paper's Fig. 7. Beneath are
 ``store.py`` (keys and copies) and ``routing.py`` (lookups).
 
-A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do (Zave: the initial
-ring must have L + 1 members), or by *joining* through a contact. A node that restarts after a crash has lost its pointers;
-it joins again as a new member, and offers the copies it finds on its disk.
+A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
+(Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
+after a crash has lost its pointers; it joins again as a new member, and offers the copies it finds on its
+disk.
 """
 
 from __future__ import annotations
 
-from sys import intern
 from typing import Any, NamedTuple
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
-from .ids import Peer, between, finger_start, in_half_open
+from .ids import Peer, between, finger_start, in_half_open, shared_peer
 from .routing import Found, NotAMember, Settings
 from .store import Storage
 
@@ -50,6 +52,8 @@ ACQUAINTANCES = 64
 class ChordNode(Storage):
     """A member of the ring; see the module's text."""
 
+    __slots__ = ("_met", "_sample_in", "_settled", "contacts", "maintain_every")
+
     def __init__(
         self, id: int, settings: Settings, settled: Settled | None = None, contacts: tuple[str, ...] = ()
     ) -> None:
@@ -64,7 +68,7 @@ class ChordNode(Storage):
         self._met: dict[str, None] = {}
         self._sample_in = SAMPLE_EVERY
 
-    # --- starting, joining, leaving ------------------------------------------------------------------------------------
+    # --- starting, joining, leaving ---------------------------------------------------------------------
 
     async def start(self) -> None:
         """Take the given pointers, or join; after a restart always join."""
@@ -83,18 +87,18 @@ class ChordNode(Storage):
             self.become_member()  # the first node of a ring
 
     def _settle(self, settled: Settled) -> None:
-        # one string for each name in the process: less memory, and dictionaries find it by identity
-        own = {peer: Peer(peer.id, intern(peer.name)) for peer in (*settled.successors, *settled.fingers) if peer}
         self.predecessor = settled.predecessor
-        self.successors = tuple([own[peer] for peer in settled.successors])
-        self.fingers = [peer and own[peer] for peer in settled.fingers]
-        self._arc_start = settled.predecessor.id if settled.predecessor else None
+        self.successors = tuple([shared_peer(*peer) for peer in settled.successors])
+        self.fingers = [peer and shared_peer(*peer) for peer in settled.fingers]
+        self._arc_start = self._sure = settled.predecessor.id if settled.predecessor else None
         self._settled = None
         self.become_member()
 
     def become_member(self) -> None:
         """The node is part of the ring from now on."""
         self.joined = True
+        if not self.successors:
+            self._sure = self.id  # alone: every key is its own
         self.emit("joined", id=self.id, successor=self.successor().name)
         if self.settings.announce:
             self._announce_successors()
@@ -123,10 +127,14 @@ class ChordNode(Storage):
 
     @rpc
     async def leave(self) -> int:
-        """Leave in order: keys go to the successor, the neighbours are told; how many keys were moved."""
-        count = len(self.copies)
+        """Leave in order: copies go to the next members, the neighbours are told; how many copies there were.
+
+        To as many as there are replicas, so that no key has fewer copies than before.
+        """
+        count, heirs = len(self.copies), 0
         for heir in self.successors:
-            if await self.move_keys(heir, "leave"):
+            heirs += await self.move_keys(heir, "leave")
+            if heirs == self.settings.replicas:
                 break
         self.joined = False
         for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
@@ -142,7 +150,7 @@ class ChordNode(Storage):
                 self.silent(peer)
         await self.stabilize()
 
-    # --- pointers ------------------------------------------------------------------------------------------------------
+    # --- pointers ---------------------------------------------------------------------------------------
 
     @rpc
     def ping(self) -> int:
@@ -168,20 +176,23 @@ class ChordNode(Storage):
             raise NotAMember(f"{self.name} is not a member of the ring")
 
     def set_successors(self, peers: tuple[Peer, ...]) -> None:
-        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies beyond it."""
+        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies
+        beyond it.
+        """
         kept: dict[Peer, None] = {}
         for peer in peers:
             if peer.name == self.name or len(kept) == self.settings.successors:
                 break
-            kept[Peer(*peer)] = None
+            kept[shared_peer(*peer)] = None
         after = tuple(kept)
         if after == self.successors:
             return
         replicas = self.settings.replicas - 1
-        if after[:replicas] != self.successors[:replicas]:
-            self.neighbours_changed()
+        changed = after[:replicas] != self.successors[:replicas]
         self.successors = after
         self._distances = None
+        if changed:
+            self.neighbours_changed()
         for peer in after:
             self._meet(peer)
         self._announce_successors()
@@ -205,7 +216,9 @@ class ChordNode(Storage):
 
     @every("maintain_every")
     async def check_predecessor(self) -> None:
-        """If the predecessor has failed, forget it, so that a live one can take its place (ToN version, Fig. 6)."""
+        """If the predecessor has failed, forget it, so that a live one can take its place (ToN version, Fig.
+        6).
+        """
         if self.joined and self.predecessor is not None:
             await self._lives(self.predecessor)
 
@@ -222,7 +235,7 @@ class ChordNode(Storage):
         """One round of the protocol's ring maintenance."""
         raise NotImplementedError
 
-    # --- fingers -------------------------------------------------------------------------------------------------------
+    # --- fingers ----------------------------------------------------------------------------------------
 
     def _near(self) -> int:
         """How many fingers start between the node and its successor: all these are the successor."""
@@ -231,7 +244,7 @@ class ChordNode(Storage):
     def _fill_near_fingers(self) -> None:
         successor = self.successors[0] if self.successors else None
         if successor is not None:
-            self.set_fingers({k: successor for k in range(1, self._near() + 1)})
+            self.set_fingers(dict.fromkeys(range(1, self._near() + 1), successor))
 
     def set_fingers(self, fingers: dict[int, Peer]) -> None:
         """Change some fingers, and say which."""
@@ -259,7 +272,9 @@ class ChordNode(Storage):
             start = finger_start(self.id, k, self.settings.bits)
             before = self.fingers[k - 2] if count == 0 and k > 1 else None
             if before is not None and in_half_open(self.id, start, before.id):
-                self.set_fingers({k: before})  # the previous finger, fresh from this round, is beyond this start too
+                self.set_fingers(
+                    {k: before}
+                )  # the previous finger, fresh from this round, is beyond this start too
                 continue
             try:
                 found = Found.of(await self.find_successor(start))
@@ -268,14 +283,15 @@ class ChordNode(Storage):
             if found.owner.name != self.name:
                 self.set_fingers({k: found.owner})
 
-    # --- sampling: the way back from two rings -------------------------------------------------------------------------
+    # --- sampling: the way back from two rings ----------------------------------------------------------
 
     @every("maintain_every")
     async def sample(self) -> None:
         """Ask an old acquaintance for one's own successor; a closer one means that there are two rings.
 
-        Stabilize alone cannot join rings that a partition has split: nobody in one knows anybody in the other. The papers ask for
-        "periodic sampling of the ring topology"; a live member closer than the successor is adopted just as stabilize's second step does.
+        Stabilize alone cannot join rings that a partition has split: nobody in one knows anybody in the
+        other. The papers ask for "periodic sampling of the ring topology"; a live member closer than the
+        successor is adopted just as stabilize's second step does.
         """
         self._sample_in -= 1
         if self._sample_in > 0 or not (self.settings.sampling and self.joined and self._met):
@@ -284,7 +300,9 @@ class ChordNode(Storage):
         acquaintance = self.random.choice(list(self._met))
         after = finger_start(self.id, 1, self.settings.bits)
         try:
-            found = Found.of(await self.call(acquaintance, "find_successor", after, timeout=self.settings.timeout * 10))
+            found = Found.of(
+                await self.call(acquaintance, "find_successor", after, timeout=self.settings.timeout * 10)
+            )
             owner = found.owner
             if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
                 await self.consider_successor(owner)

@@ -1,12 +1,13 @@
-"""Finding a key's successor: fingers, hops, and what to do when a hop does not answer (SIGCOMM 2001, sections 4.3-4.4 and 5.2).
+"""Finding a key's successor: fingers, hops, and what to do when a hop does not answer (SIGCOMM 2001, sections
+4.3-4.4 and 5.2).
 
-A lookup is a walk along the circle to the key's *predecessor*, each hop to the known node that comes closest before the key, and
-then one final step to that node's successor, which is asked too, so that the answer is never a node known only from
-hearsay. In both styles only a node that answers is on the path.
+A lookup is a walk along the circle to the key's *predecessor*, each hop to the known node that comes closest
+before the key, and then one final step to that node's successor, which is asked too, so that the answer is
+never a node known only from hearsay. In both styles only a node that answers is on the path.
 
-* **recursive**: each node passes the request on, and waits only for the next node's acknowledgement. The owner answers the origin
-  directly. A node whose next hop stays silent takes another route: an earlier finger or a further entry of its successor
-  list.
+* **recursive**: each node passes the request on, and waits only for the next node's acknowledgement. The
+  owner answers the origin directly. A node whose next hop stays silent takes another route: an earlier finger
+  or a further entry of its successor list.
 * **iterative**: the origin asks one node after the other for its best next hop, and does the waiting itself.
 
 The path length counts the hops of `find_predecessor` and not the final step (``Lookup.hops``).
@@ -47,7 +48,8 @@ class Settings(NamedTuple):
     successors: int = 8
     #: Copies of each value, the owner's included.
     replicas: int = 3
-    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for experiments).
+    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
+    #: experiments).
     stabilize_every: float | None = 1.0
     routing: str = "recursive"
     #: Seconds without an answer after which a node takes another for dead.
@@ -60,14 +62,17 @@ class Settings(NamedTuple):
     avoid_for: float = 10.0
     #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
     fingers_per_round: int = 1
-    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings again.
+    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
+    #: again.
     sampling: bool = True
     #: Whether nodes emit their pointers as events; off for rings too large to watch.
     announce: bool = True
 
 
 class Found(NamedTuple):
-    """The answer to a lookup: the owner, who was asked on the way to its predecessor, and how many did not answer."""
+    """The answer to a lookup: the owner, who was asked on the way to its predecessor, and how many did not
+    answer.
+    """
 
     owner: Peer
     path: tuple[str, ...]
@@ -80,8 +85,8 @@ class Found(NamedTuple):
         return cls(Peer(id, owner), tuple(path.split(" ")), timeouts)
 
 
-#: A lookup's answer as it travels: the owner's id and name, timeouts, and the path as in `find_predecessor`. Plain values travel
-#: without being copied.
+#: A lookup's answer as it travels: the owner's id and name, timeouts, and the path as in `find_predecessor`.
+#: Plain values travel without being copied.
 Answer = tuple[int, str, int, str]
 
 
@@ -90,8 +95,16 @@ class Search(Future):
 
     __slots__ = ("attempt", "key_id", "number", "traced")
 
+    key_id: int
+    #: The origin's number of it in the present attempt, counted from 1.
+    number: int
+    attempt: int
+    #: Whether it tells its story in the trace.
+    traced: bool
 
-#: What stays the same on the way of a recursive lookup: key_id, origin, the origin's number for it, and whether it is traced.
+
+#: What stays the same on the way of a recursive lookup: key_id, origin, the origin's number for it, and
+#: whether it is traced.
 Request = tuple[int, str, int, bool]
 
 #: Times `Settings.timeout` that a recursive lookup may take before its origin starts it anew.
@@ -100,6 +113,27 @@ PATIENCE = 60
 
 class Routing(Node):
     """A node's pointers, and the lookups that use them."""
+
+    # Slots lie side by side in memory: with ten thousand nodes, reaching a node's state costs more than
+    # using it.
+    __slots__ = (
+        "_distances",
+        "_first",
+        "_lookups",
+        "_mask",
+        "_near_names",
+        "_reach",
+        "_routes",
+        "_timeout",
+        "_waiting",
+        "avoided",
+        "fingers",
+        "id",
+        "joined",
+        "predecessor",
+        "settings",
+        "successors",
+    )
 
     def __init__(self, id: int, settings: Settings) -> None:
         self.settings = settings
@@ -118,7 +152,8 @@ class Routing(Node):
         #: Recursive lookups this node waits for, by number.
         self._waiting: dict[int, Search] = {}
         self._lookups = 0
-        #: All known peers by their distance clockwise, and what follows from them; None when a pointer has changed.
+        #: All known peers by their distance clockwise, and what follows from them; None when a pointer has
+        #: changed.
         self._distances: Sequence[int] | None = None
         self._routes: list[Peer] = []
         self._first: Peer = Peer(id, "")  # successors[0], or the node itself
@@ -132,7 +167,7 @@ class Routing(Node):
         """How others know this node."""
         return Peer(self.id, self.name)
 
-    # --- the local decision ------------------------------------------------------------------------------------------
+    # --- the local decision -----------------------------------------------------------------------------
 
     def successor(self, avoid: tuple[str, ...] = ()) -> Peer:
         """The first entry of the successor list that is not known to be silent; the node itself if alone."""
@@ -146,7 +181,9 @@ class Routing(Node):
         return Peer(self.id, self.name)
 
     def closest_preceding_finger(self, key_id: int, avoid: tuple[str, ...] = ()) -> Peer:
-        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list of 5.2)."""
+        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
+        of 5.2).
+        """
         distances = self._distances
         if distances is None:
             distances = self._sort_routes()
@@ -160,7 +197,9 @@ class Routing(Node):
         return Peer(self.id, self.name)
 
     def next_hop(self, key_id: int, avoid: tuple[str, ...] = ()) -> tuple[Peer, bool]:
-        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the owner."""
+        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the
+        owner.
+        """
         if self.avoided:
             self._forgive()
         distances = self._distances
@@ -179,7 +218,9 @@ class Routing(Node):
 
     def _sort_routes(self) -> Sequence[int]:
         here, mask = self.id, self._mask
-        known = {(peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None}
+        known = {
+            (peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None
+        }
         known.pop(0, None)
         distances = sorted(known)
         self._routes = [known[distance] for distance in distances]
@@ -202,7 +243,7 @@ class Routing(Node):
         for name in [name for name, until in self.avoided.items() if until <= now]:
             del self.avoided[name]
 
-    # --- lookups -------------------------------------------------------------------------------------------------------
+    # --- lookups ----------------------------------------------------------------------------------------
 
     @rpc
     def lookup(self, key: Any, key_id: int) -> Future:
@@ -212,7 +253,9 @@ class Routing(Node):
 
     @rpc
     def find_successor(self, key_id: int) -> Future:
-        """The live node that owns an identifier, as an ``Answer``. Raises ``LookupFailed`` when every attempt ended at dead nodes."""
+        """The live node that owns an identifier, as an ``Answer``. Raises ``LookupFailed`` when every attempt
+        ended at dead nodes.
+        """
         return self._seek(key_id, False)
 
     def _seek(self, key_id: int, traced: bool) -> Future:
@@ -234,7 +277,9 @@ class Routing(Node):
 
     def _got_lost(self, search: Search) -> None:
         self._waiting.pop(search.number, None)
-        search.set_error(Timeout(f"a lookup by {self.name} got no answer within {PATIENCE * self._timeout} s"))
+        search.set_error(
+            Timeout(f"a lookup by {self.name} got no answer within {PATIENCE * self._timeout} s")
+        )
 
     def _found(self, search: Search, answer: Answer) -> None:
         """The end of a lookup, back at its origin."""
@@ -242,7 +287,12 @@ class Routing(Node):
             _, owner, timeouts, path = answer
             names = tuple(path.split(" "))
             self.emit(
-                "lookup_finished", key_id=search.key_id, owner=owner, hops=len(names) - 1, timeouts=timeouts, path=names
+                "lookup_finished",
+                key_id=search.key_id,
+                owner=owner,
+                hops=len(names) - 1,
+                timeouts=timeouts,
+                path=names,
             )
         search.set_result(answer)
 
@@ -255,7 +305,9 @@ class Routing(Node):
         if search.traced:
             self.emit("lookup_failed", key_id=search.key_id, error=reason)
         search.set_error(
-            LookupFailed(f"{self.name} found no live way to {search.key_id} in {search.attempt} attempt(s): {reason}")
+            LookupFailed(
+                f"{self.name} found no live way to {search.key_id} in {search.attempt} attempt(s): {reason}"
+            )
         )
 
     async def _once_more(self, search: Search) -> None:
@@ -269,7 +321,8 @@ class Routing(Node):
     def find_predecessor(
         self, key_id: int, origin: str, number: int, traced: bool, timeouts: int, path: str, final: bool
     ) -> None:
-        """One hop of a recursive lookup; returning is the acknowledgement. ``final``: the sender takes us for the owner.
+        """One hop of a recursive lookup; returning is the acknowledgement. ``final``: the sender takes us for
+        the owner.
 
         ``path`` holds the names so far, separated by spaces: a string travels without being copied.
         """
@@ -282,7 +335,7 @@ class Routing(Node):
         distances = self._distances
         if distances is None or self.avoided:
             peer, final = self.next_hop(key_id)
-        else:  # next_hop, written out for the case that nearly always holds: this is the hottest line of the system
+        else:  # next_hop, written out for the case that nearly always holds
             span = (key_id - self.id) & self._mask or self._mask + 1
             final = span <= self._reach
             peer = self._first if final else self._routes[bisect_left(distances, span) - 1]
@@ -291,19 +344,44 @@ class Routing(Node):
             self._emit_hop(name, key_id, path, final)
         loop = running_loop()
         call = self.call(
-            name, "find_predecessor", key_id, origin, number, traced, timeouts, path, final, timeout=self._timeout
+            name,
+            "find_predecessor",
+            key_id,
+            origin,
+            number,
+            traced,
+            timeouts,
+            path,
+            final,
+            timeout=self._timeout,
         )
-        # A task that awaits the acknowledgement would cost as much as the hop itself: one is started only if there is none.
-        call.add_done(partial(self._acknowledged, loop, loop.span, peer, (key_id, origin, number, traced), timeouts, path))
+        # A task that awaits the acknowledgement would cost as much as the hop itself: one is started only if
+        # there is none.
+        call.add_done(
+            partial(self._acknowledged, loop, loop.span, peer, key_id, origin, number, traced, timeouts, path)
+        )
 
     def _acknowledged(
-        self, loop: Loop, span: int | None, peer: Peer, request: Request, timeouts: int, path: str, call: Future
+        self,
+        loop: Loop,
+        span: int | None,
+        peer: Peer,
+        key_id: int,
+        origin: str,
+        number: int,
+        traced: bool,
+        timeouts: int,
+        path: str,
+        call: Future,
     ) -> None:
         if call.error is not None:
             loop.span, loop.cause = span, call.cause
+            request = (key_id, origin, number, traced)
             self.spawn(self._detour(call.error, peer, request, timeouts, path))
 
-    async def _detour(self, error: BaseException, peer: Peer, request: Request, timeouts: int, path: str) -> None:
+    async def _detour(
+        self, error: BaseException, peer: Peer, request: Request, timeouts: int, path: str
+    ) -> None:
         """The best next node is silent: try the others, an earlier finger or a further successor."""
         key_id, origin, number, traced = request
         tried: tuple[str, ...] = ()
@@ -397,8 +475,11 @@ class Routing(Node):
     # iterative: the origin asks, node after node
 
     @rpc
-    def best_hop(self, key_id: int, avoid: tuple[str, ...], final: bool) -> tuple[int | None, str | None, bool]:
-        """One question of an iterative lookup: (id, name, final) of the node to ask next, or (None, None, False).
+    def best_hop(
+        self, key_id: int, avoid: tuple[str, ...], final: bool
+    ) -> tuple[int | None, str | None, bool]:
+        """One question of an iterative lookup: (id, name, final) of the node to ask next, or (None, None,
+        False).
 
         ``final``: the origin takes us for the owner; an owner names itself.
         """
@@ -434,7 +515,9 @@ class Routing(Node):
                     raise LookupFailed(f"{here} knew no live node to ask next")
                 path.pop()
                 here = path[-1]
-                id, name, final = await self.call(here, "best_hop", key_id, silent, False, timeout=self._timeout)
+                id, name, final = await self.call(
+                    here, "best_hop", key_id, silent, False, timeout=self._timeout
+                )
                 continue
             if final and name == here:
                 return id, name, len(silent), " ".join(path)

@@ -1,8 +1,9 @@
-"""A small ring under a schedule of failures: the program that a fault search runs (``labkit.explore.search``).
+"""A small ring under a schedule of failures: the program that a fault search runs
+(``labkit.explore.search``).
 
-The promise that is put to the test: *fewer failures than a successor list has entries can never break the ring*. It holds for the correct
-protocol, whose members have whole lists from the moment they join and never adopt a dead entry. It does not for the published one:
-one failure right after a join is enough.
+The promise that is put to the test: *fewer failures than a successor list has entries can never break the
+ring*. It holds for the correct protocol, whose members have whole lists from the moment they join and never
+adopt a dead entry. It does not for the published one: one failure right after a join is enough.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .trace_checks import Report, check_trace
 
 __all__ = ["broken", "failures", "small_ring"]
 
-#: The ring that is put under stress: members at the start, members that join, and the length of successor lists.
+#: The ring that is put under stress: members at the start, members that join, and the length of successor
+#: lists.
 MEMBERS, JOINS, LENGTH = 8, 4, 3
 
 #: Seconds at which members join, one after the other, and for which the run lasts.
@@ -32,7 +34,9 @@ def small_ring(seed: int, schedule: Schedule, maintenance: str = "correct") -> R
     """
     with Cluster(machines=MEMBERS + JOINS, engine="sim", seed=seed) as cluster:
         first = [f"m{i}" for i in range(1, MEMBERS + 1)]
-        ring = Chord(cluster, MEMBERS, bits=16, successors=LENGTH, replicas=1, maintenance=maintenance, machines=first)
+        ring = Chord(
+            cluster, MEMBERS, bits=16, successors=LENGTH, replicas=1, maintenance=maintenance, machines=first
+        )
         cluster.play(schedule)
         for number in range(JOINS):
             cluster.run(JOIN_EVERY)

@@ -1,8 +1,9 @@
 """Ring maintenance as published: SIGCOMM 2001 Fig. 7, with the successor lists of section 5.2.
 
-It is kept as printed, because it is not correct: Zave showed that no published version of Chord is, and that none of the seven
-invariants claimed for it is one. Three lines are at fault, each marked below. `model_check.py` finds the shortest history that breaks
-it, and a schedule search over running nodes finds one as well.
+It is kept as printed, because it is not correct: Zave showed that no published version of Chord is, and that
+none of the seven invariants claimed for it is one. Three lines are at fault, each marked below.
+`model_check.py` finds the shortest history that breaks it, and a schedule search over running nodes finds one
+as well.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Sigcomm2001ChordNode(ChordNode):
     async def join(self, contact: str) -> None:
         """``predecessor = nil; successor = n'.find_successor(n)``."""
         self.predecessor = None
-        found = Found.of(await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10))
+        found = Found.of(
+            await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10)
+        )
         self.set_successors((found.owner,))  # fault 1: one successor, and nobody asked whether it lives
         self.become_member()
 
@@ -46,17 +49,21 @@ class Sigcomm2001ChordNode(ChordNode):
             self._replace(successor)
             return
         self.avoided.pop(successor.name, None)
-        # "node n reconciles its list with its successor s by copying s's successor list, removing its last entry, and
-        # prepending s to it" (section 5.2)
+        # "node n reconciles its list with its successor s by copying s's successor list, removing its last
+        # entry, and prepending s to it" (section 5.2)
         self.set_successors((reply.peer, *reply.successors))
         x = reply.predecessor
         if x is not None and between(self.id, x[0], successor.id):
-            self.set_successors((Peer(*x), *self.successors))  # fault 2: x may be dead by now, and pushes a live entry out
+            self.set_successors(
+                (Peer(*x), *self.successors)
+            )  # fault 2: x may be dead by now, and pushes a live entry out
         if self.successors:
             self.send(self.successors[0].name, "notify", self.id, self.name)
 
     def _replace(self, successor: Peer) -> None:
-        """"If node n notices that its successor has failed, it replaces it with the first live entry in its successor list"."""
+        """ "If node n notices that its successor has failed, it replaces it with the first live entry in its
+        successor list".
+        """
         if len(self.successors) > 1 and self.successors[0] == successor:
             self.set_successors(self.successors[1:])
 
@@ -67,7 +74,9 @@ class Sigcomm2001ChordNode(ChordNode):
         if not self.joined or notifier == self.predecessor or notifier == self.peer:
             return
         if self._closer(notifier) and await self.move_keys(notifier, "join") and self._closer(notifier):
-            self.set_predecessor(notifier)  # fault 3: a closer predecessor that has died in the meantime is kept
+            self.set_predecessor(
+                notifier
+            )  # fault 3: a closer predecessor that has died in the meantime is kept
 
     def _closer(self, notifier: Peer) -> bool:
         return self.predecessor is None or between(self.predecessor.id, notifier.id, self.id)

@@ -1,12 +1,12 @@
 """Chord on one thread: the ring as it *should* be, computed from the list of its members.
 
-With every member known, `successor(key)` is one bisection of a sorted list. This is what the distributed nodes must
-agree with once they have stabilised, so it is the oracle of the tests, the builder of settled rings, and what a
-reader compares the distributed version's cost with.
+With every member known, `successor(key)` is one bisection of a sorted list. This is what the distributed
+nodes must agree with once they have stabilised, so it is the oracle of the tests, the builder of settled
+rings, and what a reader compares the distributed version's cost with.
 
-Path length follows one fixed definition: the hops of `find_predecessor`, *without* the last step from the predecessor
-to the key's successor. Counted this way ideal fingers give the distribution of SIGCOMM Fig. 10(b), with its peak at 6
-for 2**12 nodes.
+Path length follows one fixed definition: the hops of `find_predecessor`, *without* the last step from the
+predecessor to the key's successor. Counted this way ideal fingers give the distribution of SIGCOMM Fig.
+10(b), with its peak at 6 for 2**12 nodes.
 
     >>> ring = IdealRing([(0, "a"), (1, "b"), (3, "c")], bits=3)       # the ring of SIGCOMM Fig. 3
     >>> [ring.successor(key).id for key in (1, 2, 6)]

@@ -1,18 +1,22 @@
-"""The block store on top of lookups: k copies on the successor list, moved when the ring changes (SIGCOMM 2001, sections 2 and 4; CFS).
+"""The block store on top of lookups: k copies on the successor list, moved when the ring changes (SIGCOMM
+2001, sections 2 and 4; CFS).
 
-Chord itself only maps keys to nodes, and tells the layer above when "the set of keys that the node is responsible
-for" changes. This is that layer. A key belongs to its successor, the *owner*, and to the next k - 1 members:
+Chord itself only maps keys to nodes, and tells the layer above when "the set of keys that the node is
+responsible for" changes. This is that layer. A key belongs to its successor, the *owner*, and to the next k -
+1 members:
 
 * a **write** is acknowledged by the owner with the number of copies that exist;
-* a new predecessor gets the keys it will own **before** the node accepts it as predecessor, hence before anybody is sent there;
-* a node whose neighbours changed brings the copies of its keys up to date (`repair`), comparing versions and sending what
-  is missing;
-* a copy nobody has asked for in a while is offered to the key's owner and then dropped (`hand_back`), which also brings home
-  what a restarted node finds on its disk.
+* a new predecessor gets the keys it will own **before** the node accepts it as predecessor, hence before
+  anybody is sent there;
+* a node whose neighbours changed brings the copies of its keys up to date (`repair`), comparing versions and
+  sending what is missing;
+* a copy nobody has asked for in a while is offered to the key's owner and then dropped (`hand_back`), which
+  also brings home what a restarted node finds on its disk.
 
-Every copy carries a version, (number, writer). Merging keeps the larger one, so a repeated message, a late repair or a returning
-disk can never bring back an old value, and a deletion is a version like any other (a *tombstone*). Versions are made by the client
-that writes (``model.py``), so that a repeated request is the same write.
+Every copy carries a version, (number, writer). Merging keeps the larger one, so a repeated message, a late
+repair or a returning disk can never bring back an old value, and a deletion is a version like any other (a
+*tombstone*). Versions are made by the client that writes (``model.py``), so that a repeated request is the
+same write.
 
 Left out: tombstones are kept for ever; one value is one message.
 """
@@ -26,7 +30,7 @@ from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.node import every, rpc
 from labkit.runtime.sync import gather
 
-from .ids import Peer, in_half_open
+from .ids import Peer, between, in_half_open
 from .routing import Found, NotAMember, Routing, Settings
 
 __all__ = ["Copy", "NotResponsible", "Storage", "Version"]
@@ -39,6 +43,9 @@ BATCH = 200
 
 #: Rounds of maintenance between two comparisons with the replicas when nothing seemed to change.
 SWEEP = 10
+
+#: How often a member is asked for what it holds before it is taken for dead.
+RECOVERY_ATTEMPTS = 3
 
 #: Rounds a copy may go unasked for before it is offered to its owner.
 STALE = 3 * SWEEP
@@ -61,6 +68,8 @@ class Copy(NamedTuple):
 class Storage(Routing):
     """The keys of a node, its own and its copies of others'."""
 
+    __slots__ = ("_arc_start", "_recovering", "_refreshed", "_repair_due", "_round", "_sure", "copies")
+
     def __init__(self, id: int, settings: Settings) -> None:
         super().__init__(id, settings)
         #: Copies by key. Everything here is also on the disk, under ("copy", key).
@@ -70,18 +79,21 @@ class Storage(Routing):
         self._round = 0
         #: Neighbours or keys changed: compare with the replicas in the next round.
         self._repair_due = False
+        #: The node has every key of the arc from here to itself; its own id means the whole circle, None
+        #: means nothing yet.
+        self._sure: int | None = None
+        self._recovering = False
         #: Where the node's own arc began when last said; its copies' roles in the trace are right for that.
         self._arc_start: int | None = None
 
-    # --- what the node is responsible for ----------------------------------------------------------------------------
+    # --- what the node is responsible for ---------------------------------------------------------------
 
     def owns(self, key_id: int) -> bool:
-        """Whether the node answers for a key now.
-
-        A new member does so for none until it has had a predecessor: another newcomer may stand between, with keys of its own.
-        """
-        newcomer = self._arc_start is None and bool(self.successors)
-        return self.joined and not newcomer and self._is_mine(key_id)
+        """Whether the node answers for a key now."""
+        sure = self._sure
+        return (
+            self.joined and sure is not None and in_half_open(sure, key_id, self.id) and self._is_mine(key_id)
+        )
 
     def own_copies(self) -> list[Copy]:
         """The copies of the keys the node owns."""
@@ -91,7 +103,7 @@ class Storage(Routing):
         if not self.owns(key_id):
             raise NotResponsible(f"{self.name} does not own {key!r} now; look it up again")
 
-    # --- reading and writing -----------------------------------------------------------------------------------------
+    # --- reading and writing ----------------------------------------------------------------------------
 
     @rpc
     def fetch(self, key: Any, key_id: int) -> Copy | None:
@@ -99,12 +111,16 @@ class Storage(Routing):
         self._require(key, key_id)
         copy = self.copies.get(key)
         if copy is None and self.predecessor is None and self.successors:
-            raise NotResponsible(f"{self.name} does not know where its arc begins now, so {key!r} may be elsewhere; ask again")
+            raise NotResponsible(
+                f"{self.name} does not know where its arc begins now, so {key!r} may be elsewhere; ask again"
+            )
         return copy
 
     @rpc
     async def store(self, copies: list[Copy]) -> list[int]:
-        """Write, at the owner; the number of copies of each. Raises ``NotResponsible`` and then has written nothing."""
+        """Write, at the owner; the number of copies of each. Raises ``NotResponsible`` and then has written
+        nothing.
+        """
         for copy in copies:
             self._require(copy.key, copy.key_id)
         self._merge(copies, replica=False)
@@ -119,7 +135,9 @@ class Storage(Routing):
         candidates = [peer for peer in self.successors if peer.name not in self.avoided]
         while held < wanted and candidates:
             asked, candidates = candidates[: wanted - held], candidates[wanted - held :]
-            calls = [self.call(peer.name, "take", copies, True, timeout=self.settings.timeout) for peer in asked]
+            calls = [
+                self.call(peer.name, "take", copies, True, timeout=self.settings.timeout) for peer in asked
+            ]
             answers = await gather(*calls, return_exceptions=True)
             for peer, answer in zip(asked, answers, strict=True):
                 if not isinstance(answer, LabError):
@@ -164,7 +182,9 @@ class Storage(Routing):
         self.disk.sync()
 
     def load(self) -> None:
-        """After a restart: the copies on the disk. They may be old; `hand_back` offers them to their owners."""
+        """After a restart: the copies on the disk. They may be old; `hand_back` offers them to their
+        owners.
+        """
         for kind, _key in [entry for entry in self.disk if entry[0] == "copy"]:
             copy = Copy(*self.disk[kind, _key])
             self.copies[copy.key] = copy
@@ -172,14 +192,16 @@ class Storage(Routing):
             if not copy.deleted:
                 self.emit("stored", key=copy.key, key_id=copy.key_id, replica=True)
 
-    # --- when the ring changes -----------------------------------------------------------------------------------------
+    # --- when the ring changes --------------------------------------------------------------------------
 
     async def move_keys(self, to: Peer, why: str) -> bool:
         """Give another node the keys it is about to own; whether it has them all. Writes meanwhile go along.
 
-        ``why`` is "join" (a new predecessor) or "leave" (to the successor).
+        ``why`` is "join" (a new predecessor) or "leave" (to those that follow). The event counts what was
+        news.
         """
         sent: dict[Any, Version] = {}
+        news = 0
         while True:
             moving = [copy for copy in self._moving(to, why) if sent.get(copy.key) != copy.version]
             if not moving:
@@ -187,13 +209,13 @@ class Storage(Routing):
             for start in range(0, len(moving), BATCH):
                 batch = moving[start : start + BATCH]
                 try:
-                    await self.call(to.name, "take", batch, False, timeout=self.settings.timeout * 2)
+                    news += await self.call(to.name, "take", batch, False, timeout=self.settings.timeout * 2)
                 except (Timeout, NotAMember):
                     self.avoid(to)
                     return False
                 sent.update((copy.key, copy.version) for copy in batch)
-        if sent:
-            self.emit("moved", count=len(sent), to=to.name, why=why)
+        if news:
+            self.emit("moved", count=news, to=to.name, why=why)
         return True
 
     def _moving(self, to: Peer, why: str) -> list[Copy]:
@@ -207,18 +229,91 @@ class Storage(Routing):
     def neighbours_changed(self) -> None:
         """The upcall of section 2: the set of keys, or where their copies belong, has changed."""
         self._repair_due = True
-        before, after = self._arc_start, self.predecessor.id if self.predecessor else None
-        if after is None or after == before:
+        if self.predecessor is not None:
+            self._say_roles(self.predecessor.id)
+        elif self._arc_start is None and self.successors:
+            return  # a newcomer answers for nothing until it knows a predecessor: another may stand between
+        if not self._narrow() and not self._recovering:
+            self._recovering = True
+            self.spawn(self._recover())
+
+    def _say_roles(self, start: int) -> None:
+        """Tell the trace which copies have become the owner's, or replicas, with an arc that begins here."""
+        before, self._arc_start = self._arc_start, start
+        if before is None or before == start:
             return
-        self._arc_start = after
-        for copy in self.copies.values() if before is not None else ():
-            mine = in_half_open(after, copy.key_id, self.id)
+        for copy in self.copies.values():
+            mine = in_half_open(start, copy.key_id, self.id)
             if mine != in_half_open(before, copy.key_id, self.id) and not copy.deleted:
                 self.emit("stored", key=copy.key, key_id=copy.key_id, replica=not mine)
 
+    # An arc grows when a predecessor fails or leaves. The node that inherits it usually holds replicas of its
+    # keys, but a member that joined just before does not: the failed one did not know it yet. So whoever
+    # inherits first asks the members behind it, where the replicas are, and answers for the new part only
+    # then. Otherwise it would call keys absent that are not, and a write would begin anew with version 1.
+
+    def _narrow(self) -> bool:
+        """Take over the arc as it is now if that is no larger than what the node is sure of; whether it was
+        so.
+        """
+        before = self.predecessor
+        start = self.id if before is None else before.id  # without a predecessor: the whole circle
+        if not self.successors:
+            self._sure = self.id
+            return True
+        if self._sure is None or not (
+            self._sure == self.id or self._sure == start or between(self._sure, start, self.id)
+        ):
+            return False
+        self._sure = start
+        return True
+
+    async def _recover(self) -> None:
+        """Get the newest copies of whatever the node may have inherited, from the members that should have
+        replicas.
+        """
+        try:
+            for peer in self.successors[: max(1, self.settings.replicas)]:
+                await self._recover_from(peer)
+            self._sure = self.id  # of all that could be asked …
+            self._narrow()  # … and the arc is what it is by now
+        finally:
+            self._recovering = False
+
+    async def _recover_from(self, peer: Peer) -> None:
+        end = self.id if self._sure is None else self._sure
+        mine = {c.key: c.version for c in self.copies.values() if in_half_open(peer.id, c.key_id, end)}
+        for _ in range(RECOVERY_ATTEMPTS):
+            try:
+                self._merge(
+                    await self.call(peer.name, "behind", end, mine, timeout=self.settings.timeout * 2), False
+                )
+                return
+            except NotAMember:
+                return
+            except Timeout:
+                continue
+        self.avoid(peer)
+
+    @rpc
+    def behind(self, end: int, versions: dict[Any, Version]) -> list[Copy]:
+        """Our copies of keys in the arc from here round to ``end``, where they are newer than the versions
+        given.
+        """
+        if not self.joined:
+            raise NotAMember(f"{self.name} is not a member of the ring")
+        return [
+            copy
+            for copy in self.copies.values()
+            if in_half_open(self.id, copy.key_id, end)
+            and (copy.key not in versions or versions[copy.key] < copy.version)
+        ]
+
     @every("maintain_every")
     async def maintain_copies(self) -> None:
-        """Each round: bring replicas up to date if something changed; now and then compare anyway, and hand back strays."""
+        """Each round: bring replicas up to date if something changed; now and then compare anyway, and hand
+        back strays.
+        """
         self._round += 1
         if not self.joined or not self.copies:
             self._repair_due = False
@@ -230,13 +325,17 @@ class Storage(Routing):
             await self.hand_back()
 
     async def repair(self) -> None:
-        """Compare versions with the members that should hold copies of the node's keys, and exchange what differs."""
+        """Compare versions with the members that should hold copies of the node's keys, and exchange what
+        differs.
+        """
         for peer in self.successors[: self.settings.replicas - 1]:
             mine = {copy.key: copy.version for copy in self.own_copies()}
             if not mine:
                 return
             try:
-                missing, newer = await self.call(peer.name, "compare", mine, timeout=self.settings.timeout * 2)
+                missing, newer = await self.call(
+                    peer.name, "compare", mine, timeout=self.settings.timeout * 2
+                )
                 self._merge(newer, replica=False)
                 copies = [self.copies[key] for key in missing if key in self.copies]
                 for start in range(0, len(copies), BATCH):
@@ -251,7 +350,9 @@ class Storage(Routing):
 
     @rpc
     def compare(self, versions: dict[Any, Version]) -> tuple[list[Any], list[Copy]]:
-        """The owner's versions against ours: the keys whose copy here is older or missing, and our newer copies."""
+        """The owner's versions against ours: the keys whose copy here is older or missing, and our newer
+        copies.
+        """
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         missing, newer = [], []
@@ -265,7 +366,9 @@ class Storage(Routing):
         return missing, newer
 
     async def hand_back(self) -> None:
-        """Offer copies that no owner has asked for lately to their owners, and drop those that are not wanted here."""
+        """Offer copies that no owner has asked for lately to their owners, and drop those that are not wanted
+        here.
+        """
         strays = [
             copy
             for copy in self.copies.values()
@@ -280,14 +383,22 @@ class Storage(Routing):
                     strays = strays[1:]
                     continue
                 batch = await self._belonging_to(found.owner, strays)
-                keep = await self.call(found.owner.name, "offer", batch, self.name, timeout=self.settings.timeout * 2)
+                keep = await self.call(
+                    found.owner.name, "offer", batch, self.name, timeout=self.settings.timeout * 2
+                )
             except LabError:  # no way there now: they stay until the next time
                 return
             offered = [copy.key for copy in batch]
             for key in keep:
                 self._refreshed[key] = self._round
             unwanted = {key: None for key in offered if key not in set(keep)}
-            self._drop([c.key for c in batch if c.key in unwanted and self.copies.get(c.key) == c and not self.owns(c.key_id)])
+            self._drop(
+                [
+                    c.key
+                    for c in batch
+                    if c.key in unwanted and self.copies.get(c.key) == c and not self.owns(c.key_id)
+                ]
+            )
             done = set(offered)
             strays = [copy for copy in strays if copy.key not in done]
 

@@ -2,14 +2,17 @@
 
 Three questions, each asked of every instant rather than of the end:
 
-* Did Zave's invariant and its consequences hold after every change of a pointer, every join and every failure?
-* Was the answer of each lookup a live node that owned the key at some instant between its start and its end? The owner is the first
-  member *on the ring* at or after the key, or a newcomer between the key and it, which has joined but to which the ring does not lead yet.
-* Did a key lose its last copy, without having been deleted and without ``replicas`` of its holders having failed?
+* Did Zave's invariant and its consequences hold after every change of a pointer, every join and every
+  failure?
+* Was the answer of each lookup a live node that owned the key at some instant between its start and its end?
+  The owner is the first member *on the ring* at or after the key, or a newcomer between the key and it, which
+  has joined but to which the ring does not lead yet.
+* Did a key lose its last copy, without having been deleted and without ``replicas`` of its holders having
+  failed?
 
-The theory assumes fail-stop nodes, perfect failure detection, and failures that leave every member a live successor and
-L + 1 principals. From the first event that breaks an assumption on (a partition, a pause, a loss of messages, a failure too many) the
-pointers promise nothing, and the report says so instead of judging.
+The theory assumes fail-stop nodes, perfect failure detection, and failures that leave every member a live
+successor and L + 1 principals. From the first event that breaks an assumption on (a partition, a pause, a
+loss of messages, a failure too many) the pointers promise nothing, and the report says so instead of judging.
 """
 
 from __future__ import annotations
@@ -88,12 +91,13 @@ class _Replay:
         self.holders: dict[Any, dict[str, None]] = {}
         self.failures: dict[Any, int] = {}
 
-    # --- state -------------------------------------------------------------------------------------------------------
+    # --- state ------------------------------------------------------------------------------------------
 
     def members(self) -> dict[int, Pointers]:
         """The live members' pointers at this instant."""
         return {
-            self.ids[name]: Pointers(self.predecessors.get(name), self.successors.get(name, ())) for name in self.joined
+            self.ids[name]: Pointers(self.predecessors.get(name), self.successors.get(name, ()))
+            for name in self.joined
         }
 
     def apply(self, event: Any) -> None:
@@ -102,7 +106,9 @@ class _Replay:
         if handler is not None:
             handler(event, event.data)
         elif event.kind in IMPERFECT and not self.report.suspended:
-            self.report.suspended = f"{event.kind} at {event.time:.3f} s: a silent node need not be dead any more"
+            self.report.suspended = (
+                f"{event.kind} at {event.time:.3f} s: a silent node need not be dead any more"
+            )
 
     def judge(self, event: Any) -> None:
         """Judge the state after a change, and add who owns the keys that are being looked up."""
@@ -130,7 +136,7 @@ class _Replay:
             if n in on_ring:
                 return
 
-    # --- members -----------------------------------------------------------------------------------------------------
+    # --- members ----------------------------------------------------------------------------------------
 
     def on_node_started(self, event: Any, data: dict[str, Any]) -> None:
         self.machines[event.node] = event.machine
@@ -175,7 +181,9 @@ class _Replay:
             lost = [name for name in gone if holders.pop(name, 0) is None]
             self.failures[key] = self.failures.get(key, 0) + len(lost)
             if lost and not holders and self.failures[key] < self.replicas:
-                self.report.violations.append(Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}"))
+                self.report.violations.append(
+                    Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
+                )
         self.judge(event)
 
     def forget(self, names: Iterable[str]) -> None:
@@ -185,7 +193,7 @@ class _Replay:
             self.successors.pop(name, None)
             self.predecessors.pop(name, None)
 
-    # --- keys --------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------------
 
     def on_stored(self, event: Any, data: dict[str, Any]) -> None:
         holders = self.holders.setdefault(data["key"], {})
@@ -199,9 +207,11 @@ class _Replay:
         if data["why"] == "deleted":
             self.holders.pop(data["key"], None)  # the other copies follow
         elif not holders and data["key"] in self.holders:
-            self.report.violations.append(Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}"))
+            self.report.violations.append(
+                Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
+            )
 
-    # --- lookups -----------------------------------------------------------------------------------------------------
+    # --- lookups ----------------------------------------------------------------------------------------
 
     def on_lookup_started(self, event: Any, data: dict[str, Any]) -> None:
         lookup = _Open(data["key_id"])
@@ -218,7 +228,8 @@ class _Replay:
             return
         self.report.lookups += 1
         if data["owner"] not in lookup.owners:
-            detail = f"{data['key_id']} was owned by {', '.join(sorted(lookup.owners))}, the answer was {data['owner']}"
+            owners = ", ".join(sorted(lookup.owners))
+            detail = f"{data['key_id']} was owned by {owners}, the answer was {data['owner']}"
             self.report.violations.append(Violation(event.time, "WrongOwner", detail))
 
     def on_lookup_failed(self, event: Any, data: dict[str, Any]) -> None:
@@ -232,8 +243,9 @@ def check_trace(
 ) -> Report:
     """Replay a trace of level "domain" or "messages".
 
-    ``length``: of successor lists; ``replicas``: copies of each key; ``founders``: members that the ring started with, since the
-    trace tells of them one after the other; ``whatever``: judge on even after a failure that the theory does not allow.
+    ``length``: of successor lists; ``replicas``: copies of each key; ``founders``: members that the ring
+    started with, since the trace tells of them one after the other; ``whatever``: judge on even after a
+    failure that the theory does not allow.
     """
     replay = _Replay(length, replicas, founders, whatever)
     for event in trace:

@@ -18,7 +18,9 @@ SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200"))
 
 
 def judge(ring: Chord) -> None:
-    """The invariants at every instant of a run on the correct protocol; the simulator's traces are in causal order."""
+    """The invariants at every instant of a run on the correct protocol; the simulator's traces are in causal
+    order.
+    """
     if ring.cluster.engine == "sim" and ring.maintenance == "correct" and ring.settings.announce:
         report = ring.check()
         assert report.ok, f"seed={ring.cluster.seed}\n{report}\n{ring.cluster.schedule}"
@@ -48,7 +50,9 @@ def sim_ring() -> Iterator[MakeRing]:
     """`sim_ring(nodes=12, machines=4, seed=0, **options)` on the simulator only; judged after the test."""
     rings: list[Chord] = []
 
-    def make(nodes: int = 12, machines: Any = 4, seed: int = 0, trace: str = "domain", **options: Any) -> Chord:
+    def make(
+        nodes: int = 12, machines: Any = 4, seed: int = 0, trace: str = "domain", **options: Any
+    ) -> Chord:
         cluster = Cluster(machines=machines, engine="sim", seed=seed, trace=trace)
         options.setdefault("successors", 4)
         ring = Chord(cluster, nodes, **options)

@@ -41,7 +41,11 @@ def test_another_seed_is_another_run() -> None:
 @pytest.mark.parametrize("hash_seed", ["0", "1", "4242"])
 def test_whatever_the_hash_seed(hash_seed: str) -> None:
     program = "from tests.systems.chord.test_determinism import digest; print(digest())"
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }
     printed = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     ).stdout

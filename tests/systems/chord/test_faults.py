@@ -52,7 +52,7 @@ def test_as_many_consecutive_failures_as_a_list_has_entries_break_the_ring(sim_r
     stop_neighbours(ring, 4, 3)
     health = ring.health()
     assert not health.ok
-    assert [verdict.name for verdict in health.verdicts if not verdict.holds][0] == "OneLiveSuccessor"
+    assert next(verdict.name for verdict in health.verdicts if not verdict.holds) == "OneLiveSuccessor"
     assert "one too many" in ring.check().suspended
     ring.cluster.run(60.0)
     assert not ring.health().ok  # stabilize alone never finds the way back

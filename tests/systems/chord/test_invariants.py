@@ -54,7 +54,12 @@ def test_a_snapshot_that_breaks_it(changes: dict[int, tuple[int, ...]], expected
 
 
 def test_a_principal_outside_the_ring() -> None:
-    members = {0: Pointers(20, (10,)), 10: Pointers(0, (20,)), 20: Pointers(10, (0,)), 25: Pointers(20, (99,))}
+    members = {
+        0: Pointers(20, (10,)),
+        10: Pointers(0, (20,)),
+        20: Pointers(10, (0,)),
+        25: Pointers(20, (99,)),
+    }
     verdicts = {verdict.name: verdict for verdict in judge(members, 1)}
     assert not verdicts["ConnectedAppendages"].holds
     assert "25 cannot reach the ring" in str(verdicts["ConnectedAppendages"])

@@ -15,7 +15,9 @@ def test_members_in_the_order_of_the_circle(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=12, machines=4)
     assert [node.id for node in ring.nodes] == sorted(ring.ids.values())
     machines = [node.machine for node in ring.nodes]
-    assert all(len(set(machines[i : i + 3])) == 3 for i in range(10))  # so that one machine never holds all copies
+    assert all(
+        len(set(machines[i : i + 3])) == 3 for i in range(10)
+    )  # so that one machine never holds all copies
     assert ring.node("chord-3").name == "chord-3"
     assert ring.owner("lecture") in ring.nodes
 
@@ -68,7 +70,9 @@ def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=8)
     ring["lecture"] = 1
     health = ring.health()
-    assert str(health).startswith("8 members, ideal; 1 keys, 0 with too few copies\n  holds   OneLiveSuccessor")
+    assert str(health).startswith(
+        "8 members, ideal; 1 keys, 0 with too few copies\n  holds   OneLiveSuccessor"
+    )
     assert "<td>OneOrderedRing</td><td>✓ holds</td><td>must hold</td>" in health._repr_html_()
     ring.cluster.kill("m1")
     assert "6 members, stabilising" in str(ring.health())
@@ -104,7 +108,10 @@ def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None
 
 
 def test_an_option_that_does_not_exist() -> None:
-    with Cluster(machines=2, engine="sim") as cluster, pytest.raises(TypeError, match="Chord has no option 'replica'"):
+    with (
+        Cluster(machines=2, engine="sim") as cluster,
+        pytest.raises(TypeError, match="Chord has no option 'replica'"),
+    ):
         Chord(cluster, replica=3)
 
 
@@ -127,7 +134,9 @@ def test_members_that_do_not_exist(sim_ring: MakeRing) -> None:
 
 def test_a_ring_too_small_to_leave(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=5, successors=4)
-    with pytest.raises(ValueError, match="chord-0 cannot leave: 4 members would remain, .* needs 5; join others first"):
+    with pytest.raises(
+        ValueError, match=r"chord-0 cannot leave: 4 members would remain, .* needs 5; join others first"
+    ):
         ring.leave("chord-0")
 
 
@@ -143,7 +152,9 @@ def test_a_ring_that_cannot_answer_says_so(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=8, machines=2)
     ring.give_up_after = 5.0
     ring.cluster.partition(["client"], ["m1", "m2"])
-    with pytest.raises(Timeout, match=r"the read of 'lecture' did not succeed within 5 s; the last try failed with Timeout"):
+    with pytest.raises(
+        Timeout, match=r"the read of 'lecture' did not succeed within 5 s; the last try failed with Timeout"
+    ):
         ring["lecture"]
 
 

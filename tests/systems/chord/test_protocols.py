@@ -60,7 +60,9 @@ def test_the_published_join_sets_one_successor(sim_ring: MakeRing) -> None:
 
 
 def test_a_dead_candidate_is_not_adopted(sim_ring: MakeRing) -> None:
-    """The successor's predecessor is dead, and nobody but us asks it: the published protocol adopts it, Zave's does not."""
+    """The successor's predecessor is dead, and nobody but us asks it: the published protocol adopts it,
+    Zave's does not.
+    """
     lists = {}
     for maintenance in ("correct", "sigcomm2001"):
         ring = sim_ring(nodes=8, machines=8, maintenance=maintenance, stabilize_every=1000.0)

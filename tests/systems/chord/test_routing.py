@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.systems.chord.conftest import MakeRing
 
 from labkit.systems.chord import Chord, IdealRing, LookupFailed
 from labkit.systems.chord.routing import Found
+from tests.systems.chord.conftest import MakeRing
 
 KEYS = [f"key-{i}" for i in range(40)]
 
@@ -86,7 +86,9 @@ def test_a_lookup_is_one_span_with_its_hops_in_order(sim_ring: MakeRing) -> None
     key = next(key for key in KEYS if ring.lookup(key, origin=ring.nodes[3]).hops >= 2)
     start = ring.cluster.trace.count
     found = ring.lookup(key, origin=ring.nodes[3])
-    events = [event for event in ring.cluster.trace.since(start) if event.node and event.node.startswith("chord")]
+    events = [
+        event for event in ring.cluster.trace.since(start) if event.node and event.node.startswith("chord")
+    ]
     assert len({event.span for event in events}) == 1
     kinds = [event.kind for event in events]
     assert kinds == ["lookup_started", *["hop"] * (found.hops + 1), "lookup_finished"]

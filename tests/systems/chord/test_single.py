@@ -33,7 +33,9 @@ def test_successor_is_the_first_member_met_walking(ids: set[int], key: int) -> N
 
 
 @given(member_ids, st.integers(0, 2**BITS - 1), st.data())
-def test_a_path_ends_at_the_predecessor_and_never_turns_back(ids: set[int], key: int, data: st.DataObject) -> None:
+def test_a_path_ends_at_the_predecessor_and_never_turns_back(
+    ids: set[int], key: int, data: st.DataObject
+) -> None:
     ring = ring_of(ids)
     origin = data.draw(st.sampled_from(sorted(ids)))
     path = [peer.id for peer in ring.path(origin, key)]

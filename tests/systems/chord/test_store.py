@@ -102,7 +102,9 @@ def test_a_joining_node_has_its_keys_before_anybody_is_sent_to_it(sim_ring: Make
     for _ in range(60):
         assert ring.get_many(values) == values
         ring.cluster.run(0.1)
-    moved = [event for event in ring.cluster.trace.filter(kind="moved", why="join") if event.data["to"] in joined]
+    moved = [
+        event for event in ring.cluster.trace.filter(kind="moved", why="join") if event.data["to"] in joined
+    ]
     assert sum(event.data["count"] for event in moved) > 0
     assert ring.settle().keys == 60
 

@@ -1,0 +1,334 @@
+"""Faults are real: a killed machine's process is gone, a paused one is stopped by the kernel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from labkit import (
+    BadFault,
+    Cluster,
+    Constant,
+    Kill,
+    Loss,
+    MachineDead,
+    MachineDied,
+    MachinePartitioned,
+    MachinePaused,
+    Node,
+    Restart,
+    Timeout,
+    every,
+    rpc,
+    when,
+)
+from labkit.runtime.host import HostProcess
+from tests.engines import MakeCluster, wait_until
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+class Keeper(Node):
+    """Keeps what it is told, on disk if asked to."""
+
+    async def start(self) -> None:
+        self.found = dict(self.disk)
+        self.count = 0
+
+    @rpc
+    def write(self, key: str, value: Any, sync: bool) -> None:
+        self.disk[key] = value
+        if sync:
+            self.disk.sync()
+
+    @rpc
+    def read(self) -> dict[str, Any]:
+        return self.found
+
+    @rpc
+    def add(self) -> int:
+        self.count += 1
+        return self.count
+
+    @rpc
+    async def wait(self, seconds: float) -> str:
+        await self.sleep(seconds)
+        return "awake"
+
+    @rpc
+    async def ask(self, other: str, timeout: float = 0.5) -> int:
+        return await self.call(other, "add", timeout=timeout)
+
+    @rpc
+    def exit(self, how: str) -> None:
+        if how == "sys.exit":
+            sys.exit(3)
+        os._exit(3)
+
+    @rpc
+    async def emit_and_die(self) -> None:
+        self.emit("last_words")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Ticker(Node):
+    """Emits `tick` with a number."""
+
+    async def start(self) -> None:
+        self.number = 0
+
+    @every(seconds=0.05, jitter=0.0)
+    def tick(self) -> None:
+        self.number += 1
+        self.emit("tick", number=self.number)
+
+
+def process_of(cluster: Cluster, machine: str) -> HostProcess:
+    pid = cluster.machine(machine).pid
+    assert pid is not None
+    return HostProcess.of(pid)
+
+
+# ── killed and restarted ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_killed_means_gone(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    process = process_of(cluster, "m2")
+    before = cluster.now
+    cluster.kill("m2")
+    assert not process.exists(zombie=True)
+    assert cluster.machine("m2").state == "dead"
+    assert cluster.machine("m2").pid is None
+    killed, died = cluster.trace.filter(machine="m2", kind=("killed", "machine_died"))[-2:]
+    assert (killed.kind, died.kind) == ("killed", "machine_died")
+    assert before <= killed.time <= died.time <= cluster.now
+    assert died.data == {"pid": process.pid, "reason": "killed"}
+    with pytest.raises(MachineDead, match="m2 is dead; restart it"):
+        cluster.call(node, "add")
+    with pytest.raises(MachineDead, match="m2 is dead"):
+        cluster.spawn(Keeper, machine="m2")
+    with pytest.raises(MachineDead, match="m2 is dead"):
+        cluster.state(node, "count")
+    with pytest.raises(BadFault, match="m2 is dead"):
+        cluster.kill("m2")
+
+
+def test_a_call_under_way_when_its_machine_dies(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    asker = cluster.spawn(Keeper, machine="m1")
+    outcome: list[BaseException] = []
+
+    async def wait(client: Node) -> None:
+        try:
+            await client.call(node, "wait", 30.0, timeout=1.0)
+        except Timeout as error:
+            outcome.append(error)
+
+    waiting = cluster.submit(wait)
+    cluster.play([(cluster.now + 0.3, Kill("m2"))])
+    with pytest.raises(MachineDied, match="m2 died while the call was under way"):
+        cluster.call(node, "wait", 30.0, timeout=1.0)
+    waiting.result()
+    assert len(outcome) == 1
+    with pytest.raises(Timeout, match="m2 did not answer add"):  # a node knows nothing of m2's death
+        cluster.call(asker, "ask", node)
+    # The client cannot have heard of all events yet that m1 will report.
+    wait_until(lambda: cluster.trace.filter(kind="timed_out", node=asker), what="m1's report")
+    why = str(cluster.trace.why(cluster.trace.filter(kind="timed_out", node=asker)[-1]))
+    assert "killed" in why
+
+
+def test_a_restarted_machine_finds_its_disk_and_nothing_else(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    cluster.call(node, "write", "kept", {"a": [1]}, True)
+    cluster.call(node, "write", "lost", 2, False)
+    cluster.call(node, "add")
+    process = process_of(cluster, "m2")
+    cluster.kill("m2")
+    cluster.restart("m2")
+    assert cluster.machine("m2").pid not in (None, process.pid)
+    assert cluster.machine("m2").incarnation > 1
+    assert cluster.call(node, "read") == {"kept": {"a": [1]}}
+    assert cluster.call(node, "add") == 1
+    assert cluster.call(cluster.spawn(Keeper, machine="m1"), "ask", node) == 2, "its peers know the new process"
+
+
+def test_a_restarted_machine_knows_the_nodes_that_began_meanwhile(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    cluster.kill("m2")
+    later = cluster.spawn(Keeper, machine="m3")
+    cluster.restart("m2")
+    assert cluster.call(node, "ask", later) == 1
+
+
+def test_a_lost_disk(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m3")
+    cluster.call(node, "write", "kept", 1, True)
+    cluster.kill("m3")
+    cluster.disk_loss("m3")
+    cluster.restart("m3")
+    assert cluster.call(node, "read") == {}
+
+
+@pytest.mark.parametrize("how", ["os._exit", "sys.exit"])
+def test_a_machine_that_ends_by_itself(cluster: Cluster, how: str) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    process = process_of(cluster, "m2")
+    with pytest.raises(MachineDied):
+        cluster.call(node, "exit", how, timeout=2.0)
+    wait_until(lambda: cluster.machine("m2").state == "dead", what="m2 dead")
+    wait_until(lambda: cluster.trace.filter(kind="machine_died", machine="m2"), what="the event")
+    died = cluster.trace.filter(kind="machine_died", machine="m2")[-1]
+    assert died.data["pid"] == process.pid
+    assert died.data["reason"] != "killed"
+    cluster.restart("m2")
+    assert cluster.call(node, "add") == 1
+
+
+def test_a_machine_killed_from_outside_loses_the_events_it_had_not_told(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m3")
+    cluster.run(0.3)
+    with pytest.raises(MachineDied):
+        cluster.call(node, "emit_and_die", timeout=2.0)
+    wait_until(lambda: cluster.machine("m3").state == "dead", what="m3 dead")
+    assert cluster.trace.filter(kind="last_words", node=node) == []
+    with pytest.raises(MachineDead, match="m3 is dead"):
+        cluster.call(node, "add")
+
+
+# ── paused and slow ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_paused_means_stopped_by_the_kernel(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    asker = cluster.spawn(Keeper, machine="m1")
+    process = process_of(cluster, "m2")
+    cluster.pause("m2")
+    wait_until(lambda: process.stopped, what="SIGSTOP")
+    with pytest.raises(MachinePaused, match="will carry it out after cluster.resume"):
+        cluster.call(node, "add", timeout=0.3)
+    with pytest.raises(Timeout, match="did not answer"):
+        cluster.call(asker, "ask", node)
+    with pytest.raises(MachinePaused, match="nothing can be read"):
+        cluster.state(node, "count")
+    late = cluster.spawn(Keeper, name="late", machine="m2")
+    cluster.loss(0)  # a change that every machine is told; nobody waits for the paused one
+    cluster.resume("m2")
+    assert not process.stopped
+    assert cluster.call(node, "add") == 3, "it has carried out what it was asked meanwhile"
+    assert cluster.call(late, "add") == 1
+    assert [e.kind for e in cluster.trace.filter(machine="m2", kind=("paused", "resumed"))][-2:] == [
+        "paused",
+        "resumed",
+    ]
+
+
+def test_a_paused_machine_can_be_killed(cluster: Cluster) -> None:
+    process = process_of(cluster, "m2")
+    cluster.pause("m2")
+    cluster.kill("m2")
+    assert not process.exists(zombie=True)
+
+
+def test_a_slow_machine_takes_longer(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+    cluster.slow("m2", 200)
+    begun = time.monotonic()
+    cluster.call(node, "add")
+    assert time.monotonic() - begun > 0.19  # a factor of 200 on a millisecond
+    assert cluster.machine("m2").state == "slow"
+    cluster.pause("m2")
+    cluster.resume("m2")
+    assert cluster.machine("m2").state == "slow"
+    cluster.slow("m2", 1)
+    assert cluster.machine("m2").state == "alive"
+
+
+# ── the network ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_partitions(cluster: Cluster) -> None:
+    a, b, c = (cluster.spawn(Keeper, machine=machine) for machine in ("m1", "m2", "m3"))
+    cluster.partition(["m1"], ["m2"])
+    for one, other in ((a, b), (b, a)):
+        with pytest.raises(Timeout):
+            cluster.call(one, "ask", other, 0.2)
+    assert cluster.call(a, "ask", c) == 1
+    cluster.heal()
+    assert cluster.call(a, "ask", b) == 1
+
+    cluster.partition("m1", "m2", oneway=True)
+    with pytest.raises(Timeout):
+        cluster.call(a, "ask", b, 0.2)  # the question is lost
+    assert cluster.state(b, "count") == {"count": 1}
+    with pytest.raises(Timeout):
+        cluster.call(b, "ask", a, 0.2)  # the answer is lost, and it was done
+    assert cluster.state(a, "count") == {"count": 1}
+    cluster.heal()
+
+    cluster.partition("client", "m1")
+    with pytest.raises(MachinePartitioned, match="a partition separates you from m1"):
+        cluster.call(a, "add", timeout=0.2)
+    assert cluster.call(b, "ask", a) == 2
+
+
+def test_loss_latency_and_duplicates(cluster: Cluster) -> None:
+    a, b = (cluster.spawn(Keeper, machine=machine) for machine in ("m1", "m2"))
+    cluster.loss(1.0)
+    with pytest.raises(Timeout):
+        cluster.call(a, "add", timeout=0.2)
+    cluster.loss(0.0)
+    cluster.latency(Constant(0.1))
+    begun = time.monotonic()
+    cluster.call(a, "add")
+    assert time.monotonic() - begun >= 0.2
+    cluster.latency(Constant(0.0))
+    cluster.duplicate(1.0)
+    cluster.call(b, "add")
+    wait_until(lambda: cluster.state(b, "count")["count"] == 2, what="it arrived twice")
+    dropped = cluster.trace.filter(kind="dropped", machine="client")
+    assert dropped[-1].data["reason"] == "loss"
+
+
+# ── schedules ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_schedule_with_times_and_triggers(make: MakeCluster) -> None:
+    cluster = make(
+        machines=2,
+        schedule=[
+            (0.5, Loss(0.1)),
+            (when(kind="tick", number=5), Kill("m1")),
+            (when(kind="killed", machine="m1", after=0.2), Restart("m1")),
+            (0.6, Restart("m2")),  # makes no sense: it lives
+        ],
+    )
+    node = cluster.spawn(Ticker, machine="m1")
+    wait_until(lambda: len(cluster.trace.filter(kind="node_started", node=node)) == 2, what="m1 again")
+    wait_until(lambda: cluster.trace.filter(kind="fault_skipped"), what="the skipped fault")
+    cluster.run(0)
+    ticks = [e.data["number"] for e in cluster.trace.filter(kind="tick", node=node)]
+    assert ticks[:5] == [1, 2, 3, 4, 5]
+    kinds = [type(fault).__name__ for _, fault in cluster.schedule]
+    assert sorted(kinds) == ["Kill", "Loss", "Restart"]
+    assert cluster.machine("m1").incarnation == 2
+    (skipped,) = cluster.trace.filter(kind="fault_skipped")
+    assert "m2 is alive" in skipped.data["reason"]
+
+
+def test_a_fault_during_a_fault_waits(cluster: Cluster) -> None:
+    """A widget's click while a cell strikes: both happen, one after the other."""
+    import threading
+
+    threads = [threading.Thread(target=cluster.kill, args=(name,)) for name in ("m1", "m2")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [machine.state for machine in cluster.machines] == ["dead", "dead", "alive"]
