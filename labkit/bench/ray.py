@@ -111,7 +111,12 @@ def messages() -> Iterator[Row]:
     ours, peer = _in_turn(node_calls, ray_calls, ROUNDS)
     # A node's call is two messages, the question and the answer. Without batches each would be a call of Ray's.
     yield row(
-        "4 machines, 1,000 calls in flight", "messages/s", 2 * max(ours), max(peer), "one Ray call for each", must=8.0
+        "4 machines, 1,000 calls in flight",
+        "messages/s",
+        2 * max(ours),
+        max(peer),
+        "one Ray call for each",
+        must=8.0,
     )
     yield row("the same, by calls answered", "calls/s", max(ours), max(peer), "Ray actors' own calls")
 
@@ -261,7 +266,9 @@ def _kernel(environment: dict[str, str]) -> Iterator[tuple[psutil.Process, Calla
 # ── what they share ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _in_turn(ours: Callable[[], float], peer: Callable[[], float], rounds: int) -> tuple[list[float], list[float]]:
+def _in_turn(
+    ours: Callable[[], float], peer: Callable[[], float], rounds: int
+) -> tuple[list[float], list[float]]:
     """Both measured so many times, each first as often as second; one round before does not count."""
     ours(), peer()
     found: dict[Callable[[], float], list[float]] = {ours: [], peer: []}

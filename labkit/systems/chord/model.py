@@ -19,7 +19,9 @@ from typing import Any
 
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
-from labkit.runtime.errors import LabError, UnknownNode
+from labkit.runtime.errors import LabError, Timeout, UnknownNode
+from labkit.runtime.node import Node
+from labkit.runtime.sync import gather
 
 from .client import ClientPrograms, Lookup, Stored
 from .correct import CorrectChordNode
@@ -286,6 +288,28 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         name = self._member(node)
         self.cluster.remove(name)
         del self.ids[name]
+
+    def switch(self, maintenance: str) -> None:
+        """Have every living member maintain the ring by the other protocol from now on: "correct" or
+        "sigcomm2001". Pointers and keys stay as they are; later members follow it too.
+        """
+        if maintenance not in PROTOCOLS:
+            raise ValueError(f"maintenance is one of {', '.join(map(repr, PROTOCOLS))}, not {maintenance!r}")
+        self._need_maintenance("switch")
+        sampling = maintenance == "correct"
+        alive = [node.name for node in self.nodes if node.alive]
+
+        async def program(client: Node) -> list[Any]:
+            calls = [client.call(name, "switch", PROTOCOLS[maintenance], sampling) for name in alive]
+            return list(await gather(*calls, return_exceptions=True))
+
+        self.maintenance = maintenance
+        self.settings = self.settings._replace(sampling=sampling)
+        self.cluster.trace.meta["maintenance"] = maintenance
+        outcomes = self.cluster.submit(program).result()
+        silent = [name for name, outcome in zip(alive, outcomes, strict=True) if isinstance(outcome, Exception)]
+        if silent:
+            raise Timeout(f"{', '.join(silent)} did not answer and may not have switched; call switch again")
 
     def _check_leave(self, name: str) -> None:
         remaining = sum(node.alive and node.name != name for node in self.nodes)

@@ -78,6 +78,8 @@ class ChordNode(Storage):
             self.disk.sync()
             if restarted:
                 self._settled = None
+                if "protocol" in self.disk:
+                    self.switch(*self.disk["protocol"])
                 self.load()
         if self._settled is not None:
             self._settle(self._settled)
@@ -149,6 +151,17 @@ class ChordNode(Storage):
             if peer.name == name:
                 self.silent(peer)
         await self.stabilize()
+
+    @rpc
+    def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
+        """Maintain the ring by another protocol from now on, from the pointers as they are; also after a
+        restart. Both protocols keep the same state, so only the rules change.
+        """
+        self.__class__ = protocol  # type: ignore[assignment]
+        self.settings = self.settings._replace(sampling=sampling)
+        self.disk["protocol"] = (protocol, sampling)
+        self.disk.sync()
+        self.emit("protocol_changed", protocol=protocol.__name__)
 
     # --- pointers ---------------------------------------------------------------------------------------
 

@@ -1,0 +1,49 @@
+"""The maintenance protocol can be switched while the ring runs; pointers and keys stay."""
+
+import pytest
+
+from labkit.systems.chord import Chord
+
+
+def protocol(cluster, ring):
+    return {cluster.state(node.name, "__class__")["__class__"].__name__ for node in ring.nodes if node.alive}
+
+
+def test_all_members_follow_and_keep_their_keys(make_cluster):
+    cluster = make_cluster(machines=3, seed=3)
+    ring = Chord(cluster, nodes=9, successors=4)
+    ring.update({f"key {number}": number for number in range(30)})
+    assert protocol(cluster, ring) == {"CorrectChordNode"}
+    ring.switch("sigcomm2001")
+    assert ring.maintenance == "sigcomm2001"
+    assert protocol(cluster, ring) == {"Sigcomm2001ChordNode"}
+    assert all(ring[f"key {number}"] == number for number in range(30))
+    ring.switch("correct")
+    cluster.kill("m2")
+    ring.settle(fingers=False)
+    assert protocol(cluster, ring) == {"CorrectChordNode"}
+    assert all(ring[f"key {number}"] == number for number in range(30))
+
+
+@pytest.mark.parametrize("engine", ["sim"], indirect=True)
+def test_a_restarted_member_follows_the_protocol_it_was_switched_to(make_cluster):
+    cluster = make_cluster(machines=3, seed=3)
+    ring = Chord(cluster, nodes=9, successors=4)
+    ring.switch("sigcomm2001")
+    cluster.kill("m1")
+    cluster.run(5)
+    cluster.restart("m1")
+    cluster.run(20)
+    assert protocol(cluster, ring) == {"Sigcomm2001ChordNode"}
+    newcomer = ring.join()
+    assert type(cluster.peek(newcomer.name)).__name__ == "Sigcomm2001ChordNode"
+
+
+@pytest.mark.parametrize("engine", ["sim"], indirect=True)
+def test_unknown_protocol(make_cluster):
+    ring = Chord(make_cluster(machines=1), nodes=4, successors=2)
+    with pytest.raises(ValueError, match="maintenance is one of 'correct', 'sigcomm2001', not 'chord'"):
+        ring.switch("chord")
+    frozen = Chord(make_cluster(machines=1), nodes=4, successors=2, stabilize_every=None, name="frozen")
+    with pytest.raises(ValueError, match="switch: this ring has no maintenance"):
+        frozen.switch("correct")
