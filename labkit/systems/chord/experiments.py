@@ -203,8 +203,7 @@ def simultaneous_failures(
     """Keys that cannot be found after a fraction p of the nodes fails at once, without replication (Fig. 11):
     just p.
 
-    "There is no significant lookup failure in the Chord network": what is lost is lost with its node, and the
-    ring repairs itself.
+    The lookups themselves do not fail: what is lost is lost with its node, and the ring repairs itself.
     """
     nodes, keys = (1000, 20_000) if full else (nodes, keys)
     rows = []
@@ -301,7 +300,7 @@ def churn(
 def _one_churn(
     rate: float, nodes: int, seconds: float, lookups_per_second: float, stabilize_every: float, seed: int
 ) -> dict[str, float]:
-    network = Network(latency=Exponential(0.05))  # "packet delays exponentially distributed with mean 50 ms"
+    network = Network(latency=Exponential(0.05))  # a wide-area network: exponential, 50 ms on average
     with Cluster(machines=8, engine="sim", seed=seed, trace="off", network=network) as cluster:
         ring = Chord(
             cluster,

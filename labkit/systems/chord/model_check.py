@@ -112,7 +112,7 @@ class Protocol:
 
 
 class Correct(Protocol):
-    """Zave's protocol: "never adopt a pointer without first checking that the target is alive"."""
+    """Zave's protocol: no pointer is adopted before a check that its node is alive."""
 
     def join(self, state: State, n: int, members: dict[int, Pointers]) -> Iterator[Step]:
         for p, pointers in members.items():

@@ -303,7 +303,7 @@ class ChordNode(Storage):
         """Ask an old acquaintance for one's own successor; a closer one means that there are two rings.
 
         Stabilize alone cannot join rings that a partition has split: nobody in one knows anybody in the
-        other. The papers ask for "periodic sampling of the ring topology"; a live member closer than the
+        other. A look at the ring's topology from time to time repairs that: a live member closer than the
         successor is adopted just as stabilize's second step does.
         """
         self._sample_in -= 1

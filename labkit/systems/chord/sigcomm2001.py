@@ -49,8 +49,7 @@ class Sigcomm2001ChordNode(ChordNode):
             self._replace(successor)
             return
         self.avoided.pop(successor.name, None)
-        # "node n reconciles its list with its successor s by copying s's successor list, removing its last
-        # entry, and prepending s to it" (section 5.2)
+        # The successor list of section 5.2: the successor, then its own list without the last entry.
         self.set_successors((reply.peer, *reply.successors))
         x = reply.predecessor
         if x is not None and between(self.id, x[0], successor.id):
@@ -61,9 +60,7 @@ class Sigcomm2001ChordNode(ChordNode):
             self.send(self.successors[0].name, "notify", self.id, self.name)
 
     def _replace(self, successor: Peer) -> None:
-        """ "If node n notices that its successor has failed, it replaces it with the first live entry in its
-        successor list".
-        """
+        """The successor has failed: the next entry of the list takes its place (section 5.2)."""
         if len(self.successors) > 1 and self.successors[0] == successor:
             self.set_successors(self.successors[1:])
 

@@ -8,7 +8,7 @@ Path length follows one fixed definition: the hops of `find_predecessor`, *witho
 predecessor to the key's successor. Counted this way ideal fingers give the distribution of SIGCOMM Fig.
 10(b), with its peak at 6 for 2**12 nodes.
 
-    >>> ring = IdealRing([(0, "a"), (1, "b"), (3, "c")], bits=3)       # the ring of SIGCOMM Fig. 3
+    >>> ring = IdealRing([(0, "a"), (1, "b"), (3, "c")], bits=3)       # a textbook ring
     >>> [ring.successor(key).id for key in (1, 2, 6)]
     [1, 3, 0]
     >>> [finger.id for finger in ring.fingers(1)]                      # starts 2, 3, 5
