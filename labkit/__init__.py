@@ -1,4 +1,6 @@
-"""labkit: learn distributed systems by running them. ``Cluster`` is where to begin; systems are in ``labkit.systems``."""
+"""labkit: learn distributed systems by running them. ``Cluster`` is where to begin; systems are in
+``labkit.systems``.
+"""
 
 from labkit.runtime import *  # noqa: F403
 from labkit.runtime import __all__ as _runtime

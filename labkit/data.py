@@ -1,6 +1,7 @@
 """Real input that every installation has: the source text of Python's standard library.
 
-Nothing is downloaded. What a module holds depends on the Python it comes with, so compare a result with the input, not with a number.
+Nothing is downloaded. What a module holds depends on the Python it comes with, so compare a result with the
+input, not with a number.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ __all__ = ["standard_library"]
 
 
 def standard_library() -> dict[str, str]:
-    """Module name to source text, sorted by name: all top-level modules and packages that are written in Python.
+    """Module name to source text, sorted by name: all top-level modules and packages that are written in
+    Python.
 
     A package stands for its ``__init__.py``. About 200 entries and 5 MB.
     """

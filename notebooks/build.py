@@ -1,8 +1,9 @@
 """Makes the notebooks from their sources: ``python notebooks/build.py [NAME …]``, or ``make notebooks``.
 
-Each notebook has one source, ``lectures/NAME.py`` in jupytext's percent format. This runs it from top to bottom in a fresh kernel and writes
-``lectures/NAME.ipynb`` with its outputs, which ``make test`` compares with those of another run. Saved widget state is left out: it would
-make the exported page blank, and each panel brings a static picture of itself.
+Each notebook has one source, ``lectures/NAME.py`` in jupytext's percent format. This runs it from top to
+bottom in a fresh kernel and writes ``lectures/NAME.ipynb`` with its outputs, which ``make test`` compares
+with those of another run. Saved widget state is left out: it would make the exported page blank, and each
+panel brings a static picture of itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def build(source: Path) -> Path:
         cell["id"] = f"cell-{number}"  # the same in every build, so that a difference is a real one
         cell.metadata.pop("lines_to_next_cell", None)
     NotebookClient(
-        notebook, timeout=CELL_TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(source.parent)}}
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(source.parent)}},
     ).execute()
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}

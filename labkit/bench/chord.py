@@ -1,8 +1,10 @@
-"""How quickly a ring of 10,000 Chord nodes looks keys up in the simulator, beside the bare messages of the bench ``loop``.
+"""How quickly a ring of 10,000 Chord nodes looks keys up in the simulator, beside the bare messages of the
+bench ``loop``.
 
-A lookup is the user's call to a member, about six hops, each with its acknowledgement, and the owner's answer. How many messages that is on
-average is counted on a sample with the message trace on; the rate is then measured with the domain trace, which records every hop. The
-peer is the ``loop`` bench's own rate in the same run: what the simulator carries when handlers do nothing.
+A lookup is the user's call to a member, about six hops, each with its acknowledgement, and the owner's
+answer. How many messages that is on average is counted on a sample with the message trace on; the rate is
+then measured with the domain trace, which records every hop. The peer is the ``loop`` bench's own rate in the
+same run: what the simulator carries when handlers do nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From a click on *Kill* to the changed stage, in a real browser, while a cell keeps the CPU busy.
 
-What a student waits for. The way: browser → Jupyter server → the kernel's subshell thread → a worker thread kills the machine → the poller draws
-the trace → Jupyter server → browser. Beside it the least that any widget can do: a bare ipywidgets button whose callback changes a
-label, under the same busy cell.
+What a student waits for. The way: browser → Jupyter server → the kernel's subshell thread → a worker thread
+kills the machine → the poller draws the trace → Jupyter server → browser. Beside it the least that any widget
+can do: a bare ipywidgets button whose callback changes a label, under the same busy cell.
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ CLICKS = 40
 #: Milliseconds that a click may take at the 95th percentile.
 PROMISED = 500.0
 #: What Chromium needs to run headless as root in a container.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 
 NOTEBOOK = """
 # %%
@@ -57,7 +63,11 @@ MEASURE = """
   const target = document.querySelector(selector);
   const value = () => attribute ? target.getAttribute(attribute) : target.textContent;
   const start = performance.now();
-  const seen = () => { if (value() === wanted) { observer.disconnect(); resolve(performance.now() - start); } };
+  const seen = () => {
+    if (value() !== wanted) return;
+    observer.disconnect();
+    resolve(performance.now() - start);
+  };
   const observer = new MutationObserver(seen);
   observer.observe(target, {attributes: true, childList: true, characterData: true, subtree: true});
   document.querySelector(button).click();
@@ -81,7 +91,9 @@ def click() -> Iterator[Row]:
         import nbformat
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise LabError(f"the bench click needs a browser's driver ({error}): pip install 'labkit[test,bench]'") from error
+        raise LabError(
+            f"the bench click needs a browser's driver ({error}): pip install 'labkit[test,bench]'"
+        ) from error
     folder = Path(tempfile.mkdtemp(prefix="labkit-bench-"))
     notebook = jupytext.reads(NOTEBOOK.strip(), fmt="py:percent")
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -89,7 +101,9 @@ def click() -> Iterator[Row]:
     server = _Lab(folder)
     try:
         with sync_playwright() as playwright:
-            path = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+            path = next(
+                (p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None
+            )
             browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
             page = browser.new_page(viewport={"width": 1200, "height": 1600})
             page.goto(server.page("click.ipynb"))
@@ -100,11 +114,21 @@ def click() -> Iterator[Row]:
         shutil.rmtree(folder, ignore_errors=True)
     for share, name in ((50, "median"), (95, "95th percentile")):
         yield row(
-            f"{name} of {len(ours)} clicks", "ms", float(np.percentile(ours, share)), float(np.percentile(peer, share)),
-            "a bare ipywidgets button", less_is_better=True,
-        )  # fmt: skip
+            f"{name} of {len(ours)} clicks",
+            "ms",
+            float(np.percentile(ours, share)),
+            float(np.percentile(peer, share)),
+            "a bare ipywidgets button",
+            less_is_better=True,
+        )
     yield row(
-        "95th percentile, promised", "ms", float(np.percentile(ours, 95)), PROMISED, "the promise", must=1.0, less_is_better=True
+        "95th percentile, promised",
+        "ms",
+        float(np.percentile(ours, 95)),
+        PROMISED,
+        "the promise",
+        must=1.0,
+        less_is_better=True,
     )
 
 
@@ -125,7 +149,9 @@ def _measure(page: Any) -> tuple[list[float], list[float]]:
         machine = f"m{number + 1}"
         button = f".labkit-panel button[aria-label='Kill {machine}']"
         node = page.evaluate(STAGE_NODE, machine)
-        ours.append(page.evaluate(MEASURE, [button, f".labkit-stage [data-node='{node}']", "data-state", "dead"]))
+        ours.append(
+            page.evaluate(MEASURE, [button, f".labkit-stage [data-node='{node}']", "data-state", "dead"])
+        )
         page.wait_for_timeout(250)
         peer.append(page.evaluate(MEASURE, ["#bare-button", "#bare-label", None, str(number + 1)]))
         page.wait_for_timeout(250)
@@ -139,9 +165,19 @@ class _Lab:
         log = folder / "lab.log"
         with log.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "labkit", "lab", "--no-browser", "--no-ray", "--notebook-dir", str(folder)],
-                stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "labkit",
+                    "lab",
+                    "--no-browser",
+                    "--no-ray",
+                    "--notebook-dir",
+                    str(folder),
+                ],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         end = time.monotonic() + 120
         while not (found := re.search(r"(http://[^/\s]+)/\S*\?token=(\w+)", log.read_text())):
             if time.monotonic() > end or self.process.poll() is not None:

@@ -1,11 +1,15 @@
 """How quickly the simulator carries calls, beside SimPy processing bare timeouts.
 
-Ours: 1,000 nodes on 10 machines and 20,000 calls of six hops. Each hop is a real call of one node by another, with a timeout of
-5 s and a random latency each way, so a call is twelve messages. SimPy: as many processes, each of twelve timeouts as long as our
+Ours: 1,000 nodes on 10 machines and 20,000 calls of six hops. Each hop is a real call of one node by another,
+    with a timeout of
+5 s and a random latency each way, so a call is twelve messages. SimPy: as many processes, each of twelve
+timeouts as long as our
 latencies, and nothing else: no message, no copy, no answer, no trace.
 
-How many are under way at the same time matters as much as anything: a heap of 20,000 entries and what they refer to do not
-fit a processor's cache, and both become slower. The promise is about 20,000; with 100 the comparison is printed as well.
+How many are under way at the same time matters as much as anything: a heap of 20,000 entries and what they
+    refer to do not
+fit a processor's cache, and both become slower. The promise is about 20,000; with 100 the comparison is
+printed as well.
 """
 
 from __future__ import annotations
@@ -25,7 +29,8 @@ MACHINES = 10
 CALLS = 20_000
 HOPS = 6
 MESSAGES = CALLS * HOPS * 2
-#: Each measurement is repeated in turn with the others, and the best of each counts: the one that was disturbed least.
+#: Each measurement is repeated in turn with the others, and the best of each counts: the one that was
+#: disturbed least.
 ROUNDS = 5
 PEER = "SimPy, bare timeouts"
 
@@ -121,7 +126,13 @@ def loop() -> Iterator[Row]:
         for trace in ("domain", "messages"):
             case = f"{at_once:,} at once, {trace}, async"
             yield row(case, "messages/s", measured[f"{trace}, async"], peer, PEER)
-        yield row(f"{at_once:,} at once, domain trace", "messages/s", measured["domain"], rarely, "SimPy, collecting rarely")
+        yield row(
+            f"{at_once:,} at once, domain trace",
+            "messages/s",
+            measured["domain"],
+            rarely,
+            "SimPy, collecting rarely",
+        )
 
 
 def _in_turn(measurements: dict[str, Callable[[], float]]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What real processes cost: messages between them, their start, their memory.
 
-Beside each figure stands what a program would get that uses Ray without labkit, measured in the same Ray, in turn with ours. The Ray is the one of RAY_ADDRESS, or one of our own.
+Beside each figure stands what a program would get that uses Ray without labkit, measured in the same Ray, in
+turn with ours. The Ray is the one of RAY_ADDRESS, or one of our own.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ import psutil
 
 from labkit.bench import Row, bench, row
 from labkit.lab.head import read_environment
-from labkit.runtime import Cluster, Node, gather, rpc
-from labkit.runtime import ray_start
+from labkit.runtime import Cluster, Node, gather, ray_start, rpc
 
 MACHINES = 4
 
@@ -109,7 +109,8 @@ def ray_calls() -> float:
 def messages() -> Iterator[Row]:
     """Messages a second between Ray machines under load, beside one Ray call per message."""
     ours, peer = _in_turn(node_calls, ray_calls, ROUNDS)
-    # A node's call is two messages, the question and the answer. Without batches each would be a call of Ray's.
+    # A node's call is two messages, the question and the answer. Without batches each would be a call of
+    # Ray's.
     yield row(
         "4 machines, 1,000 calls in flight",
         "messages/s",
@@ -171,7 +172,8 @@ def startup() -> Iterator[Row]:
 # ── memory ───────────────────────────────────────────────────────────────────────────────────────────────
 
 MB = 1e6
-#: A pod of Binder has 2 GB, of which JupyterLab, the browser's connection and the student's own data need their part.
+#: A pod of Binder has 2 GB, of which JupyterLab, the browser's connection and the student's own data need
+#: their part.
 LIMIT = 1_100.0
 NODES, KEYS = 24, 2_000
 HEAD_STARTS_WITHIN = 180.0
@@ -280,7 +282,8 @@ def _in_turn(
 
 @contextlib.contextmanager
 def _actors(cls: type) -> Iterator[list[Any]]:
-    """Four of them, which are gone afterwards: what is measured next must not share the processor with their end."""
+    """Four of them, which are gone afterwards: what is measured next must not share the processor with their
+    end."""
     ray = ray_start.attach(None)
     remote = ray.remote(cls)
     actors = [remote.options(num_cpus=0, max_concurrency=1000).remote() for _ in range(MACHINES)]

@@ -72,7 +72,12 @@ newcomer = ring.join()
 ring.settle()
 moved = {name for name in names if ring.owner(name).name != before[name]}
 print(f"{newcomer} joined; {len(moved)} of {len(names)} keys have a new owner")
-print("they came from", sorted({before[name] for name in moved}), "and went to", sorted({ring.owner(n).name for n in moved}))
+print(
+    "they came from",
+    sorted({before[name] for name in moved}),
+    "and went to",
+    sorted({ring.owner(n).name for n in moved}),
+)
 
 # %% [markdown]
 # ## 3. Lookup: fingers
@@ -106,11 +111,12 @@ print(lengths.round(2).to_string(na_rep=""))
 # %% tags=["nbval-ignore-output"]
 import matplotlib.pyplot as plt
 
-axes = lengths.plot(y=["mean", "½ log₂ N", "paper mean"], style=["o-", "--", "x"], figsize=(7, 3.5), markersize=8)
+axes = lengths.plot(
+    y=["mean", "½ log₂ N", "paper mean"], style=["o-", "--", "x"], figsize=(7, 3.5), markersize=8
+)
 axes.fill_between(lengths.index, lengths["p1"], lengths["p99"], alpha=0.15, label="1st to 99th percentile")
 axes.set(xlabel="log₂ of the number of nodes", ylabel="hops", title="Fig. 10(a): path length")
-axes.legend();
-
+axes.legend()
 # %%
 distribution = experiments.path_length_distribution()
 print(distribution.round(3).to_string(na_rep=""))
@@ -119,8 +125,7 @@ print(distribution.round(3).to_string(na_rep=""))
 axes = distribution["probability"].plot.bar(figsize=(7, 3.5), color="#0072b2", label="ours", rot=0)
 axes.plot(distribution["paper"].to_numpy(), "x", color="black", markersize=10, label="paper (peak)")
 axes.set(xlabel="hops", ylabel="probability", title="Fig. 10(b): path lengths with 2¹² nodes")
-axes.legend();
-
+axes.legend()
 # %% [markdown]
 # ### Experiment: load (Figs. 8 and 9)
 # Is the circle a fair judge? With ten thousand nodes and half a million keys, the paper finds that the 99th percentile has 4.6 times the mean, and the fullest
@@ -136,8 +141,7 @@ fig8 = experiments.load(nodes=10_000, keys=range(100_000, 1_000_001, 150_000))
 axes = fig8.plot(y=["mean", "p1", "p99"], style=["k-", "v-", "^-"], figsize=(7, 3.5))
 axes.plot([500_000], [4.6 * 50], "x", color="black", markersize=10, label="paper's p99")
 axes.set(xlabel="keys", ylabel="keys per node", title="Fig. 8(a): keys per node, 10,000 nodes")
-axes.legend();
-
+axes.legend()
 # %% [markdown]
 # **Why so uneven?** The gaps between random points on a circle are exponentially distributed. If each node stands at several places (**virtual nodes**), it owns a
 # sum of gaps, and sums are fairer.
@@ -147,9 +151,12 @@ virtual = experiments.virtual_nodes(nodes=2000)
 print(virtual.round(2).to_string(na_rep=""))
 
 # %% tags=["nbval-ignore-output"]
-axes = virtual.plot(y=["p1/mean", "p99/mean", "paper p1/mean", "paper p99/mean"], style=["v-", "^-", "x", "x"], figsize=(7, 3.5))
-axes.set(xlabel="virtual nodes per node", ylabel="times the mean", title="Fig. 9: virtual nodes");
-
+axes = virtual.plot(
+    y=["p1/mean", "p99/mean", "paper p1/mean", "paper p99/mean"],
+    style=["v-", "^-", "x", "x"],
+    figsize=(7, 3.5),
+)
+axes.set(xlabel="virtual nodes per node", ylabel="times the mean", title="Fig. 9: virtual nodes")
 # %% [markdown]
 # ## 4. Failure
 # A machine dies without a word. Its neighbours find out when a call **times out**; they do not know whether it is dead or slow. Then the next
@@ -207,8 +214,7 @@ print(churn.round(3).to_string())
 
 # %% tags=["nbval-ignore-output"]
 axes = churn.plot(y=["failed", "paper"], style=["o-", "x--"], figsize=(7, 3.5), markersize=8)
-axes.set(ylabel="fraction of lookups that fail", title="Fig. 12: lookups under churn");
-
+axes.set(ylabel="fraction of lookups that fail", title="Fig. 12: lookups under churn")
 # %% [markdown]
 # ## 5. The published protocol, and the correct one
 # Each node keeps its pointers right by **stabilizing**: it asks its successor for *its* predecessor, and takes that one as its successor if it lies between. This is Fig. 7 of the paper:

@@ -1,7 +1,8 @@
 """A real JupyterLab, started as a student starts it, and a headless Chromium that looks at it.
 
-`lab` is the one `labkit lab` of the whole run, with a Ray beside it. `open_notebook` gives a page with a notebook in it; when the test is over
-the kernel is ended, and the test fails if the page's console has shown an error.
+`lab` is the one `labkit lab` of the whole run, with a Ray beside it. `open_notebook` gives a page with a
+notebook in it; when the test is over the kernel is ended, and the test fails if the page's console has shown
+an error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import jupytext
 import nbformat
 import pytest
 
-playwright_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright: make test")
+playwright_api = pytest.importorskip(
+    "playwright.sync_api", reason="the browser tests need playwright: make test"
+)
 
 ROOT = Path(__file__).parents[2]
 SHOTS = ROOT / "test-results" / "screenshots"
@@ -73,9 +76,22 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         environment.pop(name, None)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "labkit", "lab", "--no-browser", "--port", "8950", "--notebook-dir", str(folder)],
-            stdout=output, stderr=subprocess.STDOUT, env=environment, text=True,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "labkit",
+                "lab",
+                "--no-browser",
+                "--port",
+                "8950",
+                "--notebook-dir",
+                str(folder),
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            text=True,
+        )
     try:
         url = _wait_for(lambda: re.search(r"http://\S+?token=\w+", log.read_text()), 180, process, log)
         yield Lab(folder, url.group(0), process)
@@ -154,7 +170,7 @@ class Notebook:
 
 @pytest.fixture
 def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
-    """`open_notebook("notebooks/lectures/00-start.ipynb")`, or `open_notebook(source="# %%\\n...")` for one made here."""
+    """`open_notebook("notebooks/lectures/00-start.ipynb")`, or `open_notebook(source="# %%\\n...")`."""
     opened: list[Notebook] = []
     contexts: list[Any] = []
 
@@ -162,7 +178,11 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
         if source:
             path = f"scratch-{len(list(lab.folder.glob('scratch-*')))}.ipynb"
             made = jupytext.reads(source.strip(), fmt="py:percent")
-            made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+            made.metadata["kernelspec"] = {
+                "name": "python3",
+                "display_name": "Python 3",
+                "language": "python",
+            }
             nbformat.write(made, lab.folder / path)
         context = browser.new_context(
             viewport={"width": width, "height": 1300}, color_scheme="dark" if dark else "light"

@@ -1,4 +1,6 @@
-"""Panels in a real JupyterLab, on the simulator: keyboard, themes, narrow pages, and what stays of them on paper."""
+"""Panels in a real JupyterLab, on the simulator: keyboard, themes, narrow pages, and what stays of them on
+paper.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) ->
     panel.get_by_role("button", name="Kill m1").focus()
     for _ in range(40):
         names.append(
-            notebook.page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.textContent")
+            notebook.page.evaluate(
+                "document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
+            )
         )
         notebook.page.keyboard.press("Tab")
     for wanted in ("Kill m1", "Kill m4", "Position in time"):

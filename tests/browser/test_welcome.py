@@ -1,4 +1,6 @@
-"""The welcome notebook, as its reader goes through it: run it, kill a machine while a cell is busy, look back."""
+"""The welcome notebook, as its reader goes through it: run it, kill a machine while a cell is busy, look
+back.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,7 @@ panel
 # %%
 import threading, ipywidgets
 print("pids", *(machine.pid for machine in cluster.machines))
-print("widgets", len(ipywidgets.Widget.widgets if hasattr(ipywidgets.Widget, "widgets") else ipywidgets.widgets.widget._instances))
+print("widgets", len(ipywidgets.widgets.widget._instances))
 print("threads", sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("labkit")))
 """
     )
@@ -97,7 +99,9 @@ print("threads", sorted(thread.name for thread in threading.enumerate() if threa
         notebook.done(0)
         notebook.panel()
         notebook.run(1)
-        playwright_api.expect(notebook.cell(1).locator(".jp-InputPrompt")).to_have_text(f"[{2 * len(seen) + 2}]:")
+        playwright_api.expect(notebook.cell(1).locator(".jp-InputPrompt")).to_have_text(
+            f"[{2 * len(seen) + 2}]:"
+        )
         text = notebook.text(1)
         found = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
         seen.append((found["pids"].split(), found["widgets"], found["threads"]))
@@ -106,4 +110,3 @@ print("threads", sorted(thread.name for thread in threading.enumerate() if threa
     assert not [pid for pid in (*first, *second) if psutil.pid_exists(int(pid))], "older machines are gone"
     assert seen[0][1] == seen[1][1] == seen[2][1], "the number of widgets stays"
     assert seen[0][2] == seen[1][2] == seen[2][2], "and so do the threads"
-

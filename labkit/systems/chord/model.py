@@ -307,7 +307,9 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         self.settings = self.settings._replace(sampling=sampling)
         self.cluster.trace.meta["maintenance"] = maintenance
         outcomes = self.cluster.submit(program).result()
-        silent = [name for name, outcome in zip(alive, outcomes, strict=True) if isinstance(outcome, Exception)]
+        silent = [
+            name for name, outcome in zip(alive, outcomes, strict=True) if isinstance(outcome, Exception)
+        ]
         if silent:
             raise Timeout(f"{', '.join(silent)} did not answer and may not have switched; call switch again")
 
