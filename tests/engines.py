@@ -4,8 +4,8 @@
         cluster = make_cluster(machines=2, seed=7)
         ...
 
-All clusters are closed after the test, and nothing of them may be left: no process, no thread, no file. The Ray is
-one that `labkit lab` would start; it starts with the first test that needs it and serves all.
+All clusters are closed after the test, and nothing of them may be left: no process, no thread, no file. The
+Ray is one that `labkit lab` would start; it starts with the first test that needs it and serves all.
 """
 
 from __future__ import annotations
@@ -123,7 +123,8 @@ def ray_head() -> Iterator[Head]:
     import_ray()
     head = Head()
     try:
-        # Only while Ray is imported and connects: a test that starts programs gives them what they need itself.
+        # Only while Ray is imported and connects: a test that starts programs gives them what they need
+        # itself.
         with variables(head.environment):
             ray = ray_start.attach(head.address)
         yield head

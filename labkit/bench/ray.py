@@ -194,14 +194,15 @@ print([machine.pid for machine in cluster.machines])
 @bench("memory")
 def memory() -> Iterator[Row]:
     """Private memory of Ray, four machines and a notebook's kernel with a ring of 24 nodes and 2,000 keys."""
-    with tempfile.TemporaryDirectory(prefix="labkit-bench-") as directory:
-        with _head(Path(directory)) as (head, environment):
-            alone = _private(head)
-            with _kernel(environment) as (kernel, run):
-                machines = [psutil.Process(int(pid)) for pid in run(CELL).strip("[]\n").split(",")]
-                at_machines = sum(each.memory_full_info().uss for each in machines) / MB
-                at_ray = _private(head) - at_machines
-                at_kernel = _private(kernel)
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="labkit-bench-"))
+        head, environment = stack.enter_context(_head(Path(directory)))
+        alone = _private(head)
+        kernel, run = stack.enter_context(_kernel(environment))
+        machines = [psutil.Process(int(pid)) for pid in run(CELL).strip("[]\n").split(",")]
+        at_machines = sum(each.memory_full_info().uss for each in machines) / MB
+        at_ray = _private(head) - at_machines
+        at_kernel = _private(kernel)
     total = at_ray + at_machines + at_kernel
     yield row("all together", "MB", total, LIMIT, "the limit", must=1.0, less_is_better=True)
     yield row("Ray before there is a cluster", "MB", alone)

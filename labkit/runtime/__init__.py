@@ -1,4 +1,5 @@
-"""The runtime: nodes, machines, network, disks, faults, trace; and two engines to run them on. Start reading at ``node.py``."""
+"""The runtime: nodes, machines, network, disks, faults, trace; and two engines to run them on. Start
+reading at ``node.py``."""
 
 from labkit.runtime.cluster import Cluster, MachineHandle, Operation
 from labkit.runtime.errors import *  # noqa: F403

@@ -1,4 +1,5 @@
-"""The cluster: the one object a user holds. Machines to run nodes on, calls into them, faults, time, and the trace.
+"""The cluster: the one object a user holds. Machines to run nodes on, calls into them, faults, time, and the
+trace.
 
 ::
 
@@ -7,8 +8,8 @@
         cluster.call(name, "greet", "Ada")
         cluster.kill("m1")
 
-Every method may be called from any thread, in particular from a widget's callback while a cell is busy. Ctrl-C, or the notebook's stop
-button, cancels the call that is under way and leaves the cluster usable.
+Every method may be called from any thread, in particular from a widget's callback while a cell is busy.
+Ctrl-C, or the notebook's stop button, cancels the call that is under way and leaves the cluster usable.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ from labkit.runtime.trace import DEFAULT_LIMIT, LEVELS, MESSAGE_KEYS, Event, Tra
 
 __all__ = ["Cluster", "MachineHandle", "Operation"]
 
-#: What may be done to a machine in each state, and the state it is in afterwards. ``Slow`` with factor 1 makes it alive.
+#: What may be done to a machine in each state, and the state it is in afterwards. ``Slow`` with factor 1
+#: makes it alive.
 LIFECYCLE: dict[str, dict[type[Fault], str]] = {
     "alive": {Kill: "dead", Pause: "paused", Slow: "slow"},
     "slow": {Kill: "dead", Pause: "paused", Slow: "slow"},
@@ -96,7 +98,11 @@ class MachineHandle:
     def nodes(self) -> list[str]:
         """The names of its nodes, running or to be started again with it."""
         cluster = self._cluster()
-        return [] if cluster is None else [node for node, machine in cluster.nodes.items() if machine == self.name]
+        return (
+            []
+            if cluster is None
+            else [node for node, machine in cluster.nodes.items() if machine == self.name]
+        )
 
     @property
     def pid(self) -> int | None:
@@ -151,10 +157,12 @@ class Cluster:
     engine: ``"ray"``: a process each, real time. ``"sim"``: one process, virtual time, deterministic.
     seed: of every random stream in it.
     network: latency, bandwidth, loss; see ``Network``.
-    trace: ``"off"``, ``"domain"`` (what nodes emit, faults, timeouts) or ``"messages"`` (each message too); ``trace_limit`` events are kept.
+    trace: ``"off"``, ``"domain"`` (what nodes emit, faults, timeouts) or ``"messages"`` (each message too);
+        ``trace_limit`` events are kept.
     schedule: faults to come.
     name: a cluster of the same name is closed first. On Ray every cluster has a name, ``"lab"`` unless given.
-    address: of a running Ray; by default ``RAY_ADDRESS``, else the Ray this process is connected to, else a new small one.
+    address: of a running Ray; by default ``RAY_ADDRESS``, else the Ray this process is connected to, else a
+        new small one.
     pace: simulator only: play virtual time at this many seconds per real second.
     """
 
@@ -199,7 +207,9 @@ class Cluster:
         if engine == "ray" or name is not None:
             _named[self.name] = self
         _open.add(self)
-        self._finalizer = weakref.finalize(self, self._engine.close)  # for a cluster that is forgotten, not closed
+        self._finalizer = weakref.finalize(
+            self, self._engine.close
+        )  # for a cluster that is forgotten, not closed
         try:
             if planned:
                 self.play(planned)
@@ -209,7 +219,7 @@ class Cluster:
             self.close()
             raise
 
-    # what there is ---------------------------------------------------------------------------------------------
+    # what there is ------------------------------------------------------------
 
     @property
     def engine(self) -> str:
@@ -225,13 +235,19 @@ class Cluster:
         """The machine of this name; raises ``UnknownMachine``."""
         name = name.name if isinstance(name, MachineHandle) else name
         if name not in self._handles:
-            raise UnknownMachine(f"there is no machine {name!r}; the machines are: {', '.join(self._handles)}")
+            raise UnknownMachine(
+                f"there is no machine {name!r}; the machines are: {', '.join(self._handles)}"
+            )
         return self._handles[name]
 
     @property
     def nodes(self) -> dict[str, str]:
         """Every node that was started and not removed, and its machine."""
-        return {name: m for name, m in list(self._engine.directory.items()) if name != CLIENT and name in self._names}
+        return {
+            name: m
+            for name, m in list(self._engine.directory.items())
+            if name != CLIENT and name in self._names
+        }
 
     @property
     def trace(self) -> Trace:
@@ -252,19 +268,26 @@ class Cluster:
             f"{len(self.nodes)} nodes, {self.now:.2f} s>"
         )
 
-    # nodes -----------------------------------------------------------------------------------------------------
+    # nodes ------------------------------------------------------------
 
     def spawn(
-        self, cls: type[Node], *args: Any, name: str | None = None, machine: str | MachineHandle | None = None, **kwargs: Any
+        self,
+        cls: type[Node],
+        *args: Any,
+        name: str | None = None,
+        machine: str | MachineHandle | None = None,
+        **kwargs: Any,
     ) -> str:
         """Start a node of this class and return its name, by which others call it.
 
-        ``machine`` defaults to the living machine with the fewest nodes. Raises ``NameTaken``, ``MachineDead``, ``UnknownMachine``.
+        ``machine`` defaults to the living machine with the fewest nodes. Raises ``NameTaken``,
+        ``MachineDead``, ``UnknownMachine``.
         """
         return self.spawn_many([(cls, args, kwargs, name, machine)])[0]
 
     def spawn_many(self, nodes: Iterable[tuple[Any, ...]]) -> list[str]:
-        """Start many nodes at once: (class, args, kwargs, name or None, machine or None) each; returns their names."""
+        """Start many nodes at once: (class, args, kwargs, name or None, machine or None) each; returns
+        their names."""
         self._check_open()
         self._engine.turn(waits=True)
         batches: dict[str, list[NodeSpec]] = {}
@@ -315,7 +338,8 @@ class Cluster:
         return f"{base}-{number}"
 
     def remove(self, node: str) -> None:
-        """Stop one node for good, at once, telling nobody: to its peers it has crashed. No other gets its name unless you give it."""
+        """Stop one node for good, at once, telling nobody: to its peers it has crashed. No other gets its
+        name unless you give it."""
         self._check_open()
         self._engine.turn(waits=True)
         home = self._home(node)
@@ -326,7 +350,8 @@ class Cluster:
         self._names.pop(node)
 
     def state(self, node: str, *attributes: str) -> dict[str, Any]:
-        """Copies of a node's attributes, for looking and checking; nodes themselves only exchange messages."""
+        """Copies of a node's attributes, for looking and checking; nodes themselves only exchange
+        messages."""
         self._check_open()
         self._engine.turn(waits=True)
         home = self._home(node)
@@ -336,7 +361,9 @@ class Cluster:
     def peek(self, node: str) -> Any:
         """The live node object. Simulator only; look, do not touch."""
         if self.engine != "sim":
-            raise LabError(f"the node {node} lives in another process; read its attributes: cluster.state({node!r}, ...)")
+            raise LabError(
+                f"the node {node} lives in another process; read its attributes: cluster.state({node!r}, ...)"
+            )
         home = self._home(node)
         self._check_alive(home)
         return self._engine.peek(home, node)  # type: ignore[attr-defined]
@@ -350,13 +377,14 @@ class Cluster:
             )
         return self._engine.directory[node]
 
-    # calls -----------------------------------------------------------------------------------------------------
+    # calls ------------------------------------------------------------
 
     def call(self, node: str, method: str, *args: Any, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
         """Call a node from here and wait for the answer.
 
-        Raises ``UnknownNode``, ``NotAnRpc``, ``UnknownMethod``, ``Unpicklable``, ``MachineDead`` (definite: it did not happen); ``Timeout`` and its
-        kinds (it may have happened); and whatever the handler raised, with the remote traceback as its cause.
+        Raises ``UnknownNode``, ``NotAnRpc``, ``UnknownMethod``, ``Unpicklable``, ``MachineDead`` (definite:
+        it did not happen); ``Timeout`` and its kinds (it may have happened); and whatever the handler raised,
+        with the remote traceback as its cause.
         """
         self._check_open()
         self._engine.turn(waits=True)
@@ -389,7 +417,8 @@ class Cluster:
                 self._close_span(own, method, failed)
 
     def submit(self, program: Callable[..., Awaitable[Any]], *args: Any) -> Operation:
-        """Run ``async def program(client, *args)`` at the client, beside everything else; ``client`` is a node, with its ``call``, ``sleep``, ``now`` …"""
+        """Run ``async def program(client, *args)`` at the client, beside everything else; ``client`` is a
+        node, with its ``call``, ``sleep``, ``now`` …"""
         self._check_open()
         engine = self._engine
         span = self._current_span()
@@ -401,7 +430,8 @@ class Cluster:
                 begun = program(engine.client, *args)
                 if not isinstance(begun, (Coroutine, Future)):
                     raise TypeError(
-                        f"submit takes a program, async def program(client, ...), but {program!r} returned {begun!r}"
+                        "submit takes a program, async def program(client, ...), but "
+                        f"{program!r} returned {begun!r}"
                     )
                 future = begun if isinstance(begun, Future) else Task(loop, begun, engine.client).start()
             finally:
@@ -432,9 +462,13 @@ class Cluster:
         if handle.state == "dead" or handle.incarnation != incarnation:
             return MachineDied(f"{error}: {home} died while the call was under way")
         if handle.state == "paused":
-            return MachinePaused(f"{error}: {home} is paused and will carry it out after cluster.resume({home!r})")
+            return MachinePaused(
+                f"{error}: {home} is paused and will carry it out after cluster.resume({home!r})"
+            )
         if network.blocks(CLIENT, home) or network.blocks(home, CLIENT):
-            return MachinePartitioned(f"{error}: a partition separates you from {home}; end it with cluster.heal()")
+            return MachinePartitioned(
+                f"{error}: a partition separates you from {home}; end it with cluster.heal()"
+            )
         return error
 
     @contextmanager
@@ -469,14 +503,18 @@ class Cluster:
         return number
 
     def _close_span(self, number: int, name: str, failed: BaseException | None) -> None:
-        data = {"name": name} if failed is None else {"name": name, "error": f"{type(failed).__name__}: {failed}"}
+        data = (
+            {"name": name}
+            if failed is None
+            else {"name": name, "error": f"{type(failed).__name__}: {failed}"}
+        )
         self._record("span_finished", number, data)
 
     def _record(self, kind: str, span: int | None, data: dict[str, Any], machine: str = CLIENT) -> None:
         node = CLIENT if machine == CLIENT and span is not None else None
         self._engine.record(machine, node, kind, span, data)
 
-    # time ------------------------------------------------------------------------------------------------------
+    # time ------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
         """Let this much time pass: virtual in the simulator, real on Ray."""
@@ -487,11 +525,14 @@ class Cluster:
         self._raise_crash()
 
     def run_until(self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05) -> None:
-        """Let time pass until ``predicate()``, looked at ``every`` seconds; raises ``Timeout`` after ``timeout`` seconds."""
+        """Let time pass until ``predicate()``, looked at ``every`` seconds; raises ``Timeout`` after
+        ``timeout`` seconds."""
         deadline = self.now + timeout
         while not predicate():
             if self.now >= deadline:
-                raise Timeout(f"after {timeout} s {getattr(predicate, '__name__', 'the predicate')} is still false")
+                raise Timeout(
+                    f"after {timeout} s {getattr(predicate, '__name__', 'the predicate')} is still false"
+                )
             self.run(min(every, max(deadline - self.now, 1e-9)))
 
     def step(self, events: int = 1) -> None:
@@ -502,7 +543,8 @@ class Cluster:
 
     @property
     def pace(self) -> float | None:
-        """Simulator: virtual seconds per real second while it plays by itself; None: time passes only on demand."""
+        """Simulator: virtual seconds per real second while it plays by itself; None: time passes only on
+        demand."""
         return getattr(self._engine, "pace", None)
 
     @pace.setter
@@ -523,9 +565,12 @@ class Cluster:
 
     def _need_sim(self, what: str) -> None:
         if self.engine != "sim":
-            raise LabError(f'{what} is for virtual time: real processes run at their own speed; use Cluster(engine="sim")')
+            raise LabError(
+                f"{what} is for virtual time: real processes run at their own speed; use "
+                'Cluster(engine="sim")'
+            )
 
-    # faults ----------------------------------------------------------------------------------------------------
+    # faults ------------------------------------------------------------
 
     def kill(self, machine: str | MachineHandle) -> None:
         """The machine dies: its process is gone when this returns."""
@@ -548,7 +593,9 @@ class Cluster:
         self.inject(Slow(_name(machine), factor))
 
     def partition(
-        self, a: Iterable[str | MachineHandle] | str | MachineHandle, b: Iterable[str | MachineHandle] | str | MachineHandle,
+        self,
+        a: Iterable[str | MachineHandle] | str | MachineHandle,
+        b: Iterable[str | MachineHandle] | str | MachineHandle,
         oneway: bool = False,
     ) -> None:
         """No message passes from machines ``a`` to machines ``b``, nor back unless ``oneway``."""
@@ -582,7 +629,10 @@ class Cluster:
         self._engine.strike(lambda: self._strike(fault), check=lambda: self._check_fault(fault))
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
-        """Have these faults strike when they are due. One that makes no sense by then is skipped, and the trace says so."""
+        """Have these faults strike when they are due.
+
+        One that makes no sense by then is skipped, and the trace says so.
+        """
         self._check_open()
         schedule = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule))
         self._check_schedule(schedule)
@@ -598,7 +648,8 @@ class Cluster:
                 level = "messages" if moment.kind in MESSAGE_KEYS else "domain"
                 if LEVELS.index(self.trace.level) < LEVELS.index(level):
                     raise BadSchedule(
-                        f'{moment!r} waits for events that this trace does not hold: make the cluster with trace="{level}", '
+                        f"{moment!r} waits for events that this trace does not hold: make the "
+                        f'cluster with trace="{level}", '
                         f"not {self.trace.level!r}"
                     )
             for machine in fault.machines:
@@ -606,7 +657,10 @@ class Cluster:
                     self.machine(machine)
 
     def _strike_later(self, fault: Fault) -> Callable[[], None]:
-        """What the engine calls when the fault is due. It does not keep a cluster alive that its user has forgotten."""
+        """What the engine calls when the fault is due.
+
+        It does not keep a cluster alive that its user has forgotten.
+        """
         reference = weakref.ref(self)
 
         def strike() -> None:
@@ -641,7 +695,8 @@ class Cluster:
             self._record("fault_skipped", None, {"fault": repr(fault), "reason": str(error)})
 
     def _strike(self, fault: Fault) -> None:
-        """Check, make it real, record it; in this order, so that the trace never tells of what did not happen."""
+        """Check, make it real, record it; in this order, so that the trace never tells of what did not
+        happen."""
         after = self._check_fault(fault)
         where = fault.machines[0] if after is not None else CLIENT
         data = _fault_data(fault)
@@ -699,7 +754,7 @@ class Cluster:
         if not self._handles[name].alive:
             raise MachineDead(f"{name} is dead; restart it: cluster.restart({name!r})")
 
-    # crashes, closing ------------------------------------------------------------------------------------------
+    # crashes, closing ------------------------------------------------------------
 
     def _raise_crash(self) -> None:
         """An exception that nobody awaited reaches the user here."""
@@ -718,7 +773,8 @@ class Cluster:
     def _check_open(self) -> None:
         if self.closed:
             raise ClusterClosed(
-                f"the cluster {self.name!r} is closed ({self._closed_because}); make a new one with Cluster(...), and what runs on it"
+                f"the cluster {self.name!r} is closed ({self._closed_because}); make a new "
+                "one with Cluster(...), and what runs on it"
             )
 
     _closed_because = "close() was called"
@@ -738,7 +794,9 @@ class Cluster:
         if _named.get(self.name) is self:
             del _named[self.name]
         for node, error in self._engine.take_crashes():
-            warnings.warn(f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}", stacklevel=3)
+            warnings.warn(
+                f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}", stacklevel=3
+            )
 
     def __enter__(self) -> Cluster:
         return self
@@ -746,7 +804,7 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # a person watching -----------------------------------------------------------------------------------------
+    # a person watching ------------------------------------------------------------
 
     def panel(self, **options: Any) -> Any:
         """Machines, messages and faults to look at and click (needs a notebook)."""
@@ -782,15 +840,20 @@ def _fault_data(fault: Fault) -> dict[str, Any]:
 
 
 def _machine_names(machines: int | Iterable[str]) -> list[str]:
-    if isinstance(machines, bool) or isinstance(machines, str):
+    if isinstance(machines, (bool, str)):
         raise ValueError(f"machines is a number >= 1 or a list of names, not {machines!r}")
     if isinstance(machines, int):
         if machines < 1:
             raise ValueError(f"a cluster needs at least one machine, not {machines}")
         return [f"m{number}" for number in range(1, machines + 1)]
     names = list(machines)
-    if not names or len(set(names)) != len(names) or CLIENT in names or not all(isinstance(n, str) and n for n in names):
-        raise ValueError(f'machine names are different, not empty, and not {CLIENT!r}; got {names!r}')
+    if (
+        not names
+        or len(set(names)) != len(names)
+        or CLIENT in names
+        or not all(isinstance(n, str) and n for n in names)
+    ):
+        raise ValueError(f"machine names are different, not empty, and not {CLIENT!r}; got {names!r}")
     return names
 
 

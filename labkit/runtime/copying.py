@@ -1,4 +1,5 @@
-"""Messages are copied when they are sent, so that no node ever sees another's memory; and hashes that are the same everywhere."""
+"""Messages are copied when they are sent, so that no node ever sees another's memory; and hashes that are
+the same everywhere."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def dumps(value: Any) -> bytes:
 def loads_keeping_classes(data: bytes, buffers: Any = None) -> Any:
     """As ``pickle.loads``, but a class that this process knows stays as it is.
 
-    cloudpickle sends a class from a notebook's cell with all its attributes, and the receiver sets them, even on the very
+    cloudpickle sends a class from a notebook's cell with all its attributes, and the receiver sets them, even
+    on the very
     class that the notebook defined: its methods would from then on see a copy of the notebook's variables.
     """
     if FILLS not in data:

@@ -1,8 +1,9 @@
 """A machine's disk: what a crash keeps, and what it takes.
 
-A node sees a mapping. Writes go to memory until ``sync()``; a crash loses every write since. On the simulator the durable part is a
-dictionary of pickled values. On Ray it is a file of the machine, an append-only log of pickled records that ``sync()`` forces to the
-medium and a restarted process reads back; a torn record at its end (a crash in the middle of a write) is ignored.
+A node sees a mapping. Writes go to memory until ``sync()``; a crash loses every write since. On the simulator
+the durable part is a dictionary of pickled values. On Ray it is a file of the machine, an append-only log of
+pickled records that ``sync()`` forces to the medium and a restarted process reads back; a torn record at its
+end (a crash in the middle of a write) is ignored.
 """
 
 from __future__ import annotations
@@ -132,9 +133,7 @@ class Disk(MutableMapping[Any, Any]):
     def sync(self) -> None:
         """Make every write so far survive a crash."""
         values = self._all()
-        records = [
-            (key, dumps(values[key]) if key in values else DELETED) for key in self._unsynced
-        ]
+        records = [(key, dumps(values[key]) if key in values else DELETED) for key in self._unsynced]
         if records:
             self._store.append(records)
             self._unsynced.clear()

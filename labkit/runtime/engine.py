@@ -1,7 +1,8 @@
-"""What an engine is: the one interface that ``Cluster`` uses, and nothing above ``Cluster`` knows which engine it has.
+"""What an engine is: the one interface that ``Cluster`` uses, and nothing above ``Cluster`` knows which
+engine it has.
 
-Both engines share ``Machine`` (dispatch, timeouts, copies), ``Network``, ``Disk`` and ``Trace``. An engine adds where machines live, how messages travel
-between them, what time is, and how a fault becomes real.
+Both engines share ``Machine`` (dispatch, timeouts, copies), ``Network``, ``Disk`` and ``Trace``. An engine
+adds where machines live, how messages travel between them, what time is, and how a fault becomes real.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Engine(ABC):
 
     @abstractmethod
     def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
-        """Start these nodes on these machines; every machine knows all their names before the first one starts."""
+        """Start these nodes on these machines; every machine knows all their names before the first one
+        starts."""
 
     @abstractmethod
     def remove(self, machine: str, node: str) -> None:
@@ -85,29 +87,37 @@ class Engine(ABC):
 
     @abstractmethod
     def do(self, action: Callable[[], Any]) -> Any:
-        """Run ``action`` where the client's loop runs, between two of its callbacks, and return what it returns."""
+        """Run ``action`` where the client's loop runs, between two of its callbacks, and return what it
+        returns."""
 
     @abstractmethod
     def exclusively(self, action: Callable[[], Any]) -> Any:
         """Run ``action``, which applies a fault, while no other fault is being applied."""
 
     @abstractmethod
-    def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
+    def record(
+        self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]
+    ) -> int:
         """Record an event of the client's; returns its ``seq``."""
 
     def strike(self, action: Callable[[], Any], check: Callable[[], Any]) -> None:
-        """Run ``action``, which applies a fault that the user asks for now; ``check`` raises if it makes no sense."""
+        """Run ``action``, which applies a fault that the user asks for now; ``check`` raises if it makes
+        no sense."""
         self.exclusively(action)
 
-    def turn(self, waits: bool = False) -> None:
-        """The user is about to act; ``waits``: and will wait for the outcome, which nobody can do inside of the loop."""
+    def turn(self, waits: bool = False) -> None:  # noqa: B027 - nothing to do unless time is virtual
+        """The user is about to act; ``waits``: and will wait for the outcome, which nobody can do inside
+        of the loop."""
 
-    def struck(self, fault: Fault) -> None:
+    def struck(self, fault: Fault) -> None:  # noqa: B027 - nothing to do for most
         """Called after a fault was applied and recorded."""
 
     @abstractmethod
     def wait(self, future: Future) -> None:
-        """Return once the future is resolved. Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole."""
+        """Return once the future is resolved.
+
+        Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole.
+        """
 
     @abstractmethod
     def run(self, seconds: float) -> None:
@@ -128,7 +138,8 @@ class Engine(ABC):
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """While inside, Ctrl-C only sets a flag, which the yielded function reads; a second Ctrl-C strikes at once.
+    """While inside, Ctrl-C only sets a flag, which the yielded function reads; a second Ctrl-C strikes at
+    once.
 
     A ``KeyboardInterrupt`` in the middle of a handler would leave that node half way through a change.
     """

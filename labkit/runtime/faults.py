@@ -1,7 +1,8 @@
 """Faults are data: frozen dataclasses; a ``Schedule`` says when each strikes.
 
-A click in a panel, a call such as ``cluster.kill("m2")`` and a schedule given to a cluster all end in the same place, ``Cluster.inject``,
-and are all recorded in ``cluster.schedule``, which prints as code: a run explored by hand becomes a script.
+A click in a panel, a call such as ``cluster.kill("m2")`` and a schedule given to a cluster all end in the
+same place, ``Cluster.inject``, and are all recorded in ``cluster.schedule``, which prints as code: a run
+explored by hand becomes a script.
 
 ``when`` is a time in seconds since the cluster began, or a trigger on the trace::
 
@@ -50,7 +51,8 @@ class Fault:
         for machine in self.machines:
             if not isinstance(machine, str):
                 raise ValueError(
-                    f'a fault names its machine, as in {type(self).__name__}("m2"), not {machine!r}; a machine\'s name is machine.name'
+                    f'a fault names its machine, as in {type(self).__name__}("m2"), not '
+                    f"{machine!r}; a machine's name is machine.name"
                 )
 
     @property
@@ -102,7 +104,9 @@ class Slow(Fault):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not (isinstance(self.factor, (int, float)) and self.factor >= 1):
-            raise ValueError(f"factor says how many times slower, a number >= 1 (1 is normal), not {self.factor!r}")
+            raise ValueError(
+                f"factor says how many times slower, a number >= 1 (1 is normal), not {self.factor!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,9 @@ class Schedule:
         entries, self.entries = list(self.entries), []
         for entry in entries:
             if not (isinstance(entry, tuple) and len(entry) == 2):
-                raise BadSchedule(f'a schedule is a list of (when, fault), not {entry!r}; write (2.0, Kill("m2"))')
+                raise BadSchedule(
+                    f'a schedule is a list of (when, fault), not {entry!r}; write (2.0, Kill("m2"))'
+                )
             self.add(*entry)
 
     def add(self, moment: Moment, fault: Fault) -> None:

@@ -1,10 +1,11 @@
-"""Processes of this host: which one it is, whether it is still there, signals to it, and an end for what would stay behind.
+"""Processes of this host: which one it is, whether it is still there, signals to it, and an end for what
+would stay behind.
 
-A process's number is used again after its end. Whoever sends a signal some time later must not hit the next owner, so a process is known by its number *and* the moment it
-was started.
+A process's number is used again after its end. Whoever sends a signal some time later must not hit the next
+owner, so a process is known by its number *and* the moment it was started.
 
-Run as a program, with the numbers of some processes, this waits until its standard input ends, and then kills them. Whoever holds the
-other end of that pipe can die in whatever way: the kernel closes it.
+Run as a program, with the numbers of some processes, this waits until its standard input ends, and then kills
+them. Whoever holds the other end of that pipe can die in whatever way: the kernel closes it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import NamedTuple
 
 __all__ = ["HostProcess", "end_with_us", "host_identity"]
 
-#: Fields of /proc/PID/stat behind the name in parentheses (proc(5) counts them from 3): the state, and the start in clock ticks.
+#: Fields of /proc/PID/stat behind the name in parentheses (proc(5) counts them from 3): the state, and the
+#: start in clock ticks.
 STATE, STARTED = 0, 19
 #: States of a process that has ended, and waits for its parent to take note.
 ENDED = ("Z", "X")
@@ -41,7 +43,8 @@ class HostProcess(NamedTuple):
         return cls(pid, fields[STARTED] if fields else None)
 
     def exists(self, zombie: bool = False) -> bool:
-        """Whether it runs, or is stopped. If ``zombie``, one that has ended counts until its parent has taken note."""
+        """Whether it runs, or is stopped. If ``zombie``, one that has ended counts until its parent has taken
+        note."""
         if not os.path.isdir("/proc/self"):
             return _answers(self.pid)
         fields = _stat(self.pid)
@@ -92,7 +95,11 @@ def end_with_us(processes: Iterable[int]) -> subprocess.Popen[bytes]:
     """A small process that kills these when this one ends, or closes the returned one's ``stdin``."""
     command = [sys.executable, "-I", "-S", __file__, *map(str, processes)]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 

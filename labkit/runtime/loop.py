@@ -1,15 +1,17 @@
 """The event loop: a heap of (time, sequence, callback, argument) and a queue of what is ready now.
 
-One loop serves both engines. The simulator runs it on virtual time: ``now`` jumps to the next entry of the heap. On Ray
-every machine drives the same loop with the wall clock (``RealLoop`` in ``ray_engine.py`` overrides where time comes
-from, and nothing else). Names follow asyncio, so a reader who knows one knows the other; asyncio itself with a virtual clock was four
-times slower.
+One loop serves both engines. The simulator runs it on virtual time: ``now`` jumps to the next entry of the
+heap. On Ray every machine drives the same loop with the wall clock (``RealLoop`` in ``ray_engine.py``
+overrides where time comes from, and nothing else). Names follow asyncio, so a reader who knows one knows the
+other; asyncio itself with a virtual clock was four times slower.
 
 Three rules keep it deterministic and flat:
 
 * Ties in time are broken by a sequence number that belongs to the loop.
-* Resolving a future never runs its waiter; it appends to the ready queue. A chain of a million futures uses no stack.
-* The context of a step (which span, which event led here) is part of the task and is restored before each step.
+* Resolving a future never runs its waiter; it appends to the ready queue. A chain of a million futures uses
+  no stack.
+* The context of a step (which span, which event led here) is part of the task and is restored before each
+  step.
 """
 
 from __future__ import annotations
@@ -31,9 +33,13 @@ _running = threading.local()  # which loop this *thread* is running, as asyncio 
 
 
 class Cancelled(BaseException):
-    """Thrown into a task that is cancelled. Not an ``Exception``, so that ``except Exception`` lets it pass."""
+    """Thrown into a task that is cancelled.
 
-    #: Of two that are due in the same step the lower one is thrown: the outermost of nested ``timeout`` blocks.
+    Not an ``Exception``, so that ``except Exception`` lets it pass.
+    """
+
+    #: Of two that are due in the same step the lower one is thrown: the outermost of nested ``timeout``
+    #: blocks.
     order = 0
 
 
@@ -42,7 +48,8 @@ def running_loop() -> Loop:
     loop: Loop | None = getattr(_running, "loop", None)
     if loop is None:
         raise LabError(
-            "gather, timeout and the other waiting primitives work inside a node's handler or a client program; "
+            "gather, timeout and the other waiting primitives work inside a node's handler "
+            "or a client program; "
             "here no loop is running. Write: cluster.submit(program), where program is an async function."
         )
     return loop
@@ -59,7 +66,9 @@ class Future:
         self._value: Any = None
         self._error: BaseException | None = None
         self._waiters: Any = None  #: None, one callable, or a list of them
-        self.cause: int | None = None  #: the trace event that resolved it, for the causal chain of whoever waits
+        self.cause: int | None = (
+            None  #: the trace event that resolved it, for the causal chain of whoever waits
+        )
 
     @property
     def done(self) -> bool:
@@ -112,7 +121,8 @@ class Future:
         return self._waiters is not None
 
     def abandon(self) -> None:
-        """Its only waiter was cancelled, so nobody wants it any more: a queue or a lock must not hand it anything."""
+        """Its only waiter was cancelled, so nobody wants it any more: a queue or a lock must not hand it
+        anything."""
         self.set_error(Cancelled())
 
     def _wake(self) -> None:
@@ -303,7 +313,7 @@ class Timer:
     def _done(self) -> bool:
         return self.future._done
 
-    def expire(self) -> None:
+    def expire(self, after: float) -> None:
         """The time is over."""
         self.callback(self.future)
 
@@ -311,9 +321,9 @@ class Timer:
 class Lane:
     """Timers that all have the same delay, oldest first; only the first stands in the heap.
 
-    Nearly every RPC timeout is cancelled by its answer, and nearly all have one of a few delays. In a queue by delay they
-    are sorted already, and those whose call is over are dropped from its head for nothing. An entry has ``since``,
-    ``_done`` and ``expire()``: a ``Timer``, or a call itself.
+    Nearly every RPC timeout is cancelled by its answer, and nearly all have one of a few delays. In a queue
+    by delay they are sorted already, and those whose call is over are dropped from its head for nothing. An
+    entry has ``since``, ``_done`` and ``expire(delay)``: a ``Timer``, or a call itself.
     """
 
     __slots__ = ("armed", "delay", "entries", "loop")
@@ -325,7 +335,7 @@ class Lane:
         self.armed = delay == INFINITY  # then it is never due
 
     def add(self, timer: Any) -> None:
-        """Have ``timer.expire()`` called after the delay unless it is done by then."""
+        """Have ``timer.expire(delay)`` called after the delay unless it is done by then."""
         entries = self.entries
         while entries and entries[0]._done:
             entries.popleft()
@@ -341,7 +351,7 @@ class Lane:
         while entries and (entries[0]._done or entries[0].since + self.delay <= loop.now):
             timer = entries.popleft()
             if not timer._done:
-                timer.expire()
+                timer.expire(self.delay)
         if entries:
             loop.call_at(entries[0].since + self.delay, self.fire)
         else:  # programs that compute their timeouts would leave one lane for each
@@ -376,7 +386,8 @@ class Loop:
         heappush(self._heap, (when, sequence, callback, argument))
 
     def call_first(self, when: float, callback: Callable[[Any], None], argument: Any = None) -> None:
-        """As ``call_at``, before everything else that is due at that time: so that it makes no difference when it was planned."""
+        """As ``call_at``, before everything else that is due at that time: so that it makes no difference
+        when it was planned."""
         self._first = sequence = self._first + 1
         heappush(self._heap, (when, sequence, callback, argument))
 
@@ -423,9 +434,11 @@ class Loop:
         return Task(self, coro, owner).start()
 
     def run(self, until: float = INFINITY, stop: Future | None = None, budget: int = 1 << 62) -> int:
-        """Run callbacks up to time ``until``, until ``stop`` is resolved, or ``budget`` of them; returns the budget left.
+        """Run callbacks up to time ``until``, until ``stop`` is resolved, or ``budget`` of them; returns the
+        budget left.
 
-        With budget left, nothing more is due: ``now`` has moved to ``until`` if that is finite and ``stop`` is not done.
+        With budget left, nothing more is due: ``now`` has moved to ``until`` if that is finite and ``stop``
+        is not done.
         """
         heap, ready = self._heap, self._ready
         outer = getattr(_running, "loop", None)
@@ -441,7 +454,9 @@ class Loop:
                     callback, argument = ready.popleft()
                 elif heap and heap[0][0] <= until:
                     when, _, callback, argument = heappop(heap)
-                    if when > self.now:  # on the wall clock a callback may be late, and time never runs backwards
+                    if (
+                        when > self.now
+                    ):  # on the wall clock a callback may be late, and time never runs backwards
                         self.now = when
                 else:
                     if until != INFINITY and until > self.now:

@@ -1,11 +1,13 @@
 """A machine: it hosts nodes, carries their messages, and is what dies.
 
-The engines differ in two things only: how a message travels to another machine (``route``) and what drives the loop. All the rest
+The engines differ in two things only: how a message travels to another machine (``route``) and what drives
+    the loop. All the rest
 (dispatch, timeouts, copies, the causal context, crashes, being paused or slow) is here, once.
 
 A message goes this way::
 
-    node.call ─ copy arguments ─ route ─┄ network ┄─ deliver ─ handler ─ copy result ─ route ─┄ network ┄─ deliver ─ the caller's future
+    node.call ─ copy arguments ─ route ─┄ network ┄─ deliver ─ handler ─ copy result ─ route ─┄ network ┄─
+    deliver ─ the caller's future
 
 """
 
@@ -36,11 +38,12 @@ from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.trace import Trace
 
-__all__ = ["REQUEST", "REPLY", "ERROR", "ONEWAY", "Failure", "Machine", "Message", "NodeSpec"]
+__all__ = ["ERROR", "ONEWAY", "REPLY", "REQUEST", "Failure", "Machine", "Message", "NodeSpec"]
 
 REQUEST, REPLY, ERROR, ONEWAY = "request", "reply", "error", "oneway"
 
-#: Seconds a normal machine is taken to need for looking at one message; a slow one needs ``factor`` times that.
+#: Seconds a normal machine is taken to need for looking at one message; a slow one needs ``factor`` times
+#: that.
 SERVICE_TIME = 0.001
 
 
@@ -109,36 +112,33 @@ class NodeSpec(NamedTuple):
 
 
 class Call(Future):
-    """The answer to a request, on the caller's machine; and the request itself, for it has the fields of a ``Message``.
+    """The answer to a request, on the caller's machine; and the request itself, for it has the fields of a
+    ``Message``.
 
-    There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too, and within one
-    process it carries the answer back. Where a message leaves the process it is pickled, and becomes a ``Message``.
+    There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too,
+    and within one process it carries the answer back. Where a message leaves the process it is pickled, and
+    becomes a ``Message``.
     """
 
     __slots__ = (
-        "after", "answer", "answer_sent", "id", "machine", "method", "payload", "sent", "since", "source", "span", "target",
-        "target_machine",
+        "answer_sent", "asked", "id", "machine", "method", "payload", "sent", "since", "source",
+        "source_machine", "span", "target", "target_machine",
     )  # fmt: skip
 
     what = REQUEST
     machine: Machine  #: the caller's
-    after: float  #: its timeout
-    answer: Any
     answer_sent: int | None  #: the event that led to the answer
+    asked: Envelope  #: the request that its answer will answer, if a plain handler has returned it
     id: int
     method: str
-    payload: Any
+    payload: Any  #: the arguments, and on the way back the answer
     sent: int | None
     since: float
     source: str
+    source_machine: str
     span: int | None
     target: str
     target_machine: str
-
-    @property
-    def source_machine(self) -> str:
-        """The caller's machine."""
-        return self.machine.name
 
     @property
     def copied(self) -> Message:
@@ -149,7 +149,10 @@ class Call(Future):
         return Message, _fields(self)
 
     def resolve(self, value: Any) -> None:
-        """The answer is here. The loop is at rest between two callbacks, so a single waiter can run at once."""
+        """The answer is here.
+
+        The loop is at rest between two callbacks, so a single waiter can run at once.
+        """
         waiters = self._waiters
         if waiters is None or type(waiters) is list or self._done:
             self.set_result(value)
@@ -159,9 +162,9 @@ class Call(Future):
             self._waiters = None
             waiters(self)
 
-    def expire(self) -> None:
+    def expire(self, after: float) -> None:
         """Its time is over."""
-        self.machine.expired(self)
+        self.machine.expired(self, after)
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""
@@ -174,32 +177,6 @@ _new_call = Call.__new__
 _fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*Message._fields)
 
 
-class Forwarding:
-    """Sends on to the caller what the node that was asked in turn has answered."""
-
-    __slots__ = ("machine", "message", "node")
-
-    def __init__(self, machine: Machine, node: Node, message: Envelope) -> None:
-        self.machine = machine
-        self.node = node
-        self.message = message
-
-    def __call__(self, future: Future) -> None:
-        if not self.node._alive:
-            return
-        machine, message = self.machine, self.message
-        if machine.held is not None:
-            machine.held.append((self, future))
-            return
-        loop = machine.loop
-        loop.span = message.span
-        loop.cause = future.cause if future.cause is not None else message.sent
-        if future._error is not None:
-            machine._failed(self.node, message, future._error)
-        elif message.what == REQUEST:
-            machine.answer(message, future._value)
-
-
 #: A message on its way: within one process a request is the ``Call`` itself.
 Envelope = Message | Call
 
@@ -207,7 +184,8 @@ Envelope = Message | Call
 class Machine:
     """Hosts nodes. ``route`` is the engine's."""
 
-    #: Whether an answer finds its call by itself, since both are in this process; else by its number in ``pending``.
+    #: Whether an answer finds its call by itself, since both are in this process; else by its number in
+    #: ``pending``.
     direct = False
 
     def __init__(
@@ -217,22 +195,28 @@ class Machine:
         self.loop = loop
         self.network = network
         self.trace = trace
+        self.tracing = trace.messages
         self.directory = directory  #: every node ever started in the cluster, and its machine
         self.seed = seed
         self.nodes: dict[str, Node] = {}
-        self.coming: dict[str, list[Envelope]] = {}  #: nodes about to start here, and messages that came before them
+        self.coming: dict[
+            str, list[Envelope]
+        ] = {}  #: nodes about to start here, and messages that came before them
         self.alive = True
-        self.held: deque[tuple[Callable[[Any], None], Any]] | None = None  #: while paused: what would have run
+        self.held: deque[tuple[Callable[[Any], None], Any]] | None = (
+            None  #: while paused: what would have run
+        )
         self._factor = 1.0
         self.normal = True  #: alive, neither paused nor slow
         self.pending: dict[int, Call] = {}  #: calls of this machine's nodes that wait for an answer
         self.network_random = stream(seed, "network", name)
+        self.hand_on_ = self.hand_on  #: bound once: it is wanted for every message that is handed on
         self.crashes: list[tuple[str, BaseException]] = []  #: exceptions nobody awaited, for the client
         self._next_id = 0
         self._randoms: dict[str, Random] = {}
         self._disks: dict[str, Disk] = {}
 
-    # what an engine provides -----------------------------------------------------------------------------------
+    # what an engine provides ------------------------------------------------------------
 
     def route(self, message: Envelope) -> None:
         """Bring a message to its target machine."""
@@ -242,7 +226,7 @@ class Machine:
         """Where this node's disk is kept."""
         raise NotImplementedError
 
-    # nodes -----------------------------------------------------------------------------------------------------
+    # nodes ------------------------------------------------------------
 
     @property
     def factor(self) -> float:
@@ -260,7 +244,10 @@ class Machine:
             node._held = self.held
 
     def start_node(self, spec: NodeSpec, cause: int | None = None) -> Node:
-        """Make the node and begin its ``start``, then its periodic methods. ``cause``: the event that led to it."""
+        """Make the node and begin its ``start``, then its periodic methods.
+
+        ``cause``: the event that led to it.
+        """
         self.loop.span, self.loop.cause = None, cause
         node = spec.cls.__new__(spec.cls)
         node.name = spec.name
@@ -291,7 +278,9 @@ class Machine:
         random = node.random
         await node.sleep(periodic.seconds(node) * random.random())
         while True:
-            self.loop.span = self.loop.cause = None  # a new chain of causes, not the one that started the node
+            self.loop.span = self.loop.cause = (
+                None  # a new chain of causes, not the one that started the node
+            )
             working = getattr(node, name)()
             if working is not None:
                 await working
@@ -352,7 +341,7 @@ class Machine:
         """See ``Node.compute``."""
         return self.loop.compute(partial(work, *args), cost * self.factor)
 
-    # events ----------------------------------------------------------------------------------------------------
+    # events ------------------------------------------------------------
 
     def record(self, node: str | None, kind: str, data: dict[str, Any]) -> int:
         """One event, caused by what is being run now, and the cause of what comes next."""
@@ -375,7 +364,7 @@ class Machine:
             self.record(node.name, "crash", {"error": text, "traceback": traceback_text(error)})
         self.crashes.append((node.name, error))
 
-    # sending ---------------------------------------------------------------------------------------------------
+    # sending ------------------------------------------------------------
 
     def call(self, node: Node, ref: str, method: str, args: tuple[Any, ...], timeout: float | None) -> Call:
         """A request; the future of its answer."""
@@ -397,19 +386,19 @@ class Machine:
                 args = copy_value(args)
                 break
         call.source = name = node.name
+        call.source_machine = self.name
         call.target = ref
         call.target_machine = target_machine
         call.method = method
         call.payload = args
         call.span = span = loop.span
         cause = loop.cause
-        if self.trace.messages:
+        if self.tracing:
             cause = self._record_sent(REQUEST, number, name, ref, target_machine, method, span, cause)
         call.sent = cause
         if not self.direct:
             self.pending[number] = call
         if timeout is not None:
-            call.after = timeout
             (loop._lanes.get(timeout) or loop.lane(timeout)).add(call)
         self.route(call)
         return call
@@ -424,7 +413,7 @@ class Machine:
         self._next_id = number = self._next_id + 1
         args = copy_value(args)
         span, cause = self.loop.span, self.loop.cause
-        if self.trace.messages:
+        if self.tracing:
             cause = self._record_sent(ONEWAY, number, node.name, ref, target_machine, method, span, cause)
         self.route(
             Message(ONEWAY, number, node.name, self.name, ref, target_machine, method, args, span, cause)
@@ -435,10 +424,10 @@ class Machine:
         known = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return UnknownNode(f"there is no node {ref!r} in this cluster; its nodes are: {known or 'none yet'}")
 
-    def expired(self, call: Call) -> None:
+    def expired(self, call: Call, after: float) -> None:
         """No answer in time."""
         if self.held is not None:
-            self.held.append((self.expired, call))
+            self.held.append((partial(self.expired, after=after), call))
             return
         if call.done or not self.alive:
             return
@@ -450,19 +439,19 @@ class Machine:
                 "to": call.target,
                 "to_machine": call.target_machine,
                 "method": call.method,
-                "after": call.after,
+                "after": after,
             }
             call.cause = self.trace.record(
                 loop.now, self.name, call.source, "timed_out", call.span, call.sent, data
             )
         call.set_error(
             Timeout(
-                f"{call.target} on {call.target_machine} did not answer {call.method} within {call.after} s; "
+                f"{call.target} on {call.target_machine} did not answer {call.method} within {after} s; "
                 "it may have carried it out"
             )
         )
 
-    # receiving -------------------------------------------------------------------------------------------------
+    # receiving ------------------------------------------------------------
 
     def detain(self, look: Callable[..., None], message: Any) -> None:
         """A paused machine keeps what arrives, a slow one looks at it later, with ``look(message, True)``."""
@@ -489,9 +478,9 @@ class Machine:
                 return
         what = message.what
         cause = message.sent
-        if self.trace.messages:
+        if self.tracing:
             cause = self._record_delivered(message)
-        if what == REPLY or what == ERROR:
+        if what in (REPLY, ERROR):
             call = self.pending.pop(message.id, None)
             if call is not None:
                 call.cause = cause
@@ -520,12 +509,36 @@ class Machine:
         if kind in ATOMS:
             if what == REQUEST:
                 self._reply(message, value)
-        elif kind is Call or isinstance(value, Future):  # a plain handler that forwards: return self.call(...)
-            value.add_done(Forwarding(self, node, message))
+        elif kind is Call and value._waiters is None and not value._done:
+            value.asked = message  # a plain handler that hands on: return self.call(...)
+            value._waiters = self.hand_on_
+        elif isinstance(value, Future):
+            value.add_done(partial(self.hand_on, asked=message))
         elif kind is CoroutineType:
             Handling(self, node, message, value).step(None)
         elif what == REQUEST:
             self.answer(message, value)
+
+    def hand_on(self, future: Any, asked: Envelope | None = None) -> None:
+        """What a plain handler has returned is there: it is the answer to the request ``asked``."""
+        if self.held is not None:
+            self.held.append((partial(self.hand_on, asked=asked), future))
+            return
+        message = asked or future.asked
+        node = self.nodes.get(message.target)
+        if node is None:
+            return  # it has stopped meanwhile
+        loop = self.loop
+        loop.span = message.span
+        loop.cause = future.cause if future.cause is not None else message.sent
+        if future._error is not None:
+            self._failed(node, message, future._error)
+        elif message.what == REQUEST:
+            value = future._value
+            if type(value) in ATOMS:
+                self._reply(message, value)
+            else:
+                self.answer(message, value)
 
     def answered(self, call: Call, answer: Any) -> None:
         """The answer to one of this machine's calls."""
@@ -554,13 +567,13 @@ class Machine:
         _, number, source, source_machine, target, _, method, _, span, _ = _fields(request)
         what = ERROR if type(answer) is Failure else REPLY
         cause = self.loop.cause
-        if self.trace.messages:
+        if self.tracing:
             cause = self._record_sent(what, number, target, source, source_machine, method, span, cause)
         self.route(
             Message(what, number, target, self.name, source, source_machine, method, answer, span, cause)
         )
 
-    # message events --------------------------------------------------------------------------------------------
+    # message events ------------------------------------------------------------
 
     def _record_sent(
         self,
@@ -578,15 +591,17 @@ class Machine:
         )
 
     def _record_delivered(self, message: Envelope) -> int:
-        what, number, source, source_machine, target, _, method, _, span, cause = _fields(message)
         return self.trace.record_message(
-            self.loop.now, self.name, target, "delivered", span, cause, number, source, source_machine, method, what
-        )
+            self.loop.now, self.name, message.target, "delivered", message.span, message.sent,
+            message.id, message.source, message.source_machine, message.method, message.what,
+        )  # fmt: skip
 
     def dropped(self, message: Envelope, reason: str) -> None:
         """It will not arrive. Nobody is told: the sender finds out by its timeout."""
-        if self.trace.messages:
-            what, number, source, source_machine, target, target_machine, method, _, span, cause = _fields(message)
+        if self.tracing:
+            what, number, source, source_machine, target, target_machine, method, _, span, cause = _fields(
+                message
+            )
             self.trace.record_message(
                 self.loop.now, source_machine, source, "dropped", span, cause,
                 number, target, target_machine, method, what, reason,
@@ -639,5 +654,7 @@ def _no_handler(node: Node, method: str) -> Exception:
     kind = type(node).__name__
     offered = ", ".join(sorted(node._rpcs)) or "none"
     if callable(getattr(type(node), method, None)):
-        return NotAnRpc(f"{kind}.{method} is not an rpc: mark it @rpc to let others call it. {kind} offers: {offered}")
+        return NotAnRpc(
+            f"{kind}.{method} is not an rpc: mark it @rpc to let others call it. {kind} offers: {offered}"
+        )
     return UnknownMethod(f"{kind} {node.name} has no method {method!r}; it offers: {offered}")

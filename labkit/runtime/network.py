@@ -1,10 +1,13 @@
 """The network between machines: how long a message takes, and whether it arrives.
 
-One class for both engines. In the simulator it decides each delivery; on Ray every machine holds a copy that is applied by the
-*sender*, on top of what the real transport costs, and a change is pushed to all of them. Nodes on the same machine talk
+One class for both engines. In the simulator it decides each delivery; on Ray every machine holds a copy that
+is applied by the
+*sender*, on top of what the real transport costs, and a change is pushed to all of them. Nodes on the same
+machine talk
 through its memory: no loss, no partition, almost no latency.
 
-By default messages may overtake one another, as datagrams do; ``fifo=True`` keeps the order of each link, as TCP does.
+By default messages may overtake one another, as datagrams do; ``fifo=True`` keeps the order of each link, as
+TCP does.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from typing import Any, Protocol
 
 __all__ = ["Constant", "Distribution", "Exponential", "LogNormal", "Network", "Uniform"]
 
-#: Seconds between two nodes on one machine in the simulator: not zero, so that time always moves along a chain of calls.
+#: Seconds between two nodes on one machine in the simulator: not zero, so that time always moves along a
+#: chain of calls.
 LOCAL_LATENCY = 0.00005
 
 
@@ -30,7 +34,9 @@ class Distribution(Protocol):
 
 
 def _positive(name: str, value: float, zero: bool = True) -> None:
-    if not (isinstance(value, (int, float)) and math.isfinite(value) and (value > 0 or (zero and value == 0))):
+    if not (
+        isinstance(value, (int, float)) and math.isfinite(value) and (value > 0 or (zero and value == 0))
+    ):
         raise ValueError(f"{name} is a number of seconds {'>= 0' if zero else '> 0'}, not {value!r}")
 
 
@@ -107,9 +113,11 @@ def probability(name: str, value: float) -> float:
 
 @dataclass
 class Network:
-    """Distribution in seconds, bandwidth in bytes per second and link (None: unlimited), loss and duplication as probabilities.
+    """Distribution in seconds, bandwidth in bytes per second and link (None: unlimited), loss and duplication
+    as probabilities.
 
-    ``latency=None`` means the engine's own: 0.5 to 1.5 ms in the simulator, nothing on top of the real one on Ray.
+    ``latency=None`` means the engine's own: 0.5 to 1.5 ms in the simulator, nothing on top of the real one on
+    Ray.
     """
 
     latency: Distribution | None = None
@@ -124,7 +132,9 @@ class Network:
         probability("loss", self.loss)
         probability("duplicate", self.duplicate)
         if self.bandwidth is not None and not self.bandwidth > 0:
-            raise ValueError(f"bandwidth is bytes per second > 0, or None for unlimited, not {self.bandwidth!r}")
+            raise ValueError(
+                f"bandwidth is bytes per second > 0, or None for unlimited, not {self.bandwidth!r}"
+            )
         self._busy_until: dict[tuple[str, str], float] = {}
         self._last_arrival: dict[tuple[str, str], float] = {}
 

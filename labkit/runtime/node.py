@@ -3,7 +3,8 @@
 ::
 
     class Chatterbox(Node):
-        async def start(self):                      # also after a restart: self.disk survived, attributes did not
+        async def start(self):                      # also after a restart: self.disk survived, attributes did
+        not
             self.friends = self.disk.get("friends", ())
 
         @rpc
@@ -17,14 +18,14 @@
                 reply = await self.call(friend, "greet", self.name, timeout=0.5)
                 self.emit("greeted", friend=friend, reply=reply)
 
-No clock, no ``random``, no thread, no socket, no global: then the same code runs in the simulator, where program, seed and faults
-determine every event, and in real processes.
+No clock, no ``random``, no thread, no socket, no global: then the same code runs in the simulator, where
+program, seed and faults determine every event, and in real processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from labkit.runtime.loop import Future, Owner, Task
 
@@ -64,10 +65,11 @@ class Periodic:
 
 
 def every(seconds: float | str, jitter: float = 0.1) -> Callable[[Handler], Handler]:
-    """Run the method again and again, ``seconds`` after it ended; a string names the attribute that holds the seconds.
+    """Run the method again and again, ``seconds`` after it ended; a string names the attribute that holds the
+    seconds.
 
-    Each wait varies by the fraction ``jitter``, and the first begins at a random phase, so that nodes do not march in
-    step. ``seconds=None`` in the attribute (see ``Node.start``) means never.
+    Each wait varies by the fraction ``jitter``, and the first begins at a random phase, so that nodes do not
+    march in step. ``seconds=None`` in the attribute (see ``Node.start``) means never.
     """
     if not isinstance(seconds, str) and not (isinstance(seconds, (int, float)) and seconds > 0):
         raise ValueError(f"every(seconds) needs a number > 0 or an attribute's name, not {seconds!r}")
@@ -85,8 +87,8 @@ class Node(Owner):
     """Subclass it. ``__init__`` only stores its arguments; ``start`` acts. See the module's text."""
 
     #: Methods marked ``@rpc``, and those marked ``@every``, by name; filled in for each subclass.
-    _rpcs: dict[str, Callable[..., Any]] = {}
-    _periodics: dict[str, Callable[..., Any]] = {}
+    _rpcs: ClassVar[dict[str, Callable[..., Any]]] = {}
+    _periodics: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     #: The node's name, unique in its cluster; also how others refer to it.
     name: str
@@ -106,7 +108,7 @@ class Node(Owner):
     def start(self) -> Any:
         """Called once the node is up, and again after each restart. Override it, ``async`` or plain."""
 
-    # the world -------------------------------------------------------------------------------------------------
+    # the world ------------------------------------------------------------
 
     @property
     def ref(self) -> str:
@@ -136,7 +138,8 @@ class Node(Owner):
     def call(self, ref: str, method: str, *args: Any, timeout: float | None = DEFAULT_TIMEOUT) -> Future:
         """Ask another node and await its answer.
 
-        Raises ``Timeout`` (it may have happened), the exception that the remote handler raised, or a ``Definite`` error (unknown node or
+        Raises ``Timeout`` (it may have happened), the exception that the remote handler raised, or a
+        ``Definite`` error (unknown node or
         method: it did not happen). ``timeout`` in seconds; None waits for ever.
         """
         return self._machine.call(self, ref, method, args, timeout)
@@ -150,14 +153,15 @@ class Node(Owner):
         return self._machine.loop.sleep(seconds)
 
     def spawn(self, coro: Coroutine[Any, Any, Any]) -> Task:
-        """Run a coroutine beside this one; it ends with the node. If it fails and nobody awaits it, the failure is a crash."""
+        """Run a coroutine beside this one; it ends with the node. If it fails and nobody awaits it, the
+        failure is a crash."""
         return Task(self._machine.loop, coro, self).start()
 
     def compute(self, work: Callable[..., Any], *args: Any, cost: float = 0.0) -> Future:
         """Await ``work(*args)`` without stopping the machine's other nodes.
 
-        On Ray it runs in a thread. In the simulator it runs at once and takes ``cost`` seconds of virtual time. Either way a slow machine
-        takes longer.
+        On Ray it runs in a thread. In the simulator it runs at once and takes ``cost`` seconds of virtual
+        time. Either way a slow machine takes longer.
         """
         return self._machine.compute(work, args, cost)
 
@@ -165,7 +169,7 @@ class Node(Owner):
         """Record one event of this node in the trace."""
         self._machine.emit(self, kind, data)
 
-    # how tasks know their node -----------------------------------------------------------------------------------
+    # how tasks know their node ------------------------------------------------------------
 
     def _task_failed(self, task: Task, error: BaseException) -> None:
         self._machine.crashed(self, error)

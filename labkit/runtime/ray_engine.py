@@ -1,10 +1,12 @@
 """The Ray engine: a process for every machine, and real time.
 
-The client's side. A background thread runs an asyncio loop, which drives the client's own ``Machine`` and keeps one poll waiting at each machine's
-actor. Nothing here knows about nodes' classes; what happens inside a machine is in ``ray_machine.py``.
+The client's side. A background thread runs an asyncio loop, which drives the client's own ``Machine`` and
+keeps one poll waiting at each machine's actor. Nothing here knows about nodes' classes; what happens inside a
+machine is in ``ray_machine.py``.
 
-A kill is ``ray.kill``, and returns when the process is gone. A pause is SIGSTOP where a signal reaches the process, so that its peers see what they would see in life:
-silence. On another host the machine freezes its own loop instead.
+A kill is ``ray.kill``, and returns when the process is gone. A pause is SIGSTOP where a signal reaches the
+process, so that its peers see what they would see in life: silence. On another host the machine freezes its
+own loop instead.
 """
 
 from __future__ import annotations
@@ -43,11 +45,11 @@ from labkit.runtime.machine import Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.ray_machine import (
     DRAIN_EVERY,
-    Config,
-    Me,
-    MachineProcess,
-    RayMachine,
     NOTHING,
+    Config,
+    MachineProcess,
+    Me,
+    RayMachine,
     RealLoop,
     Report,
     is_gone,
@@ -108,7 +110,8 @@ class _Actor:
 
 
 class RayEngine(Engine):
-    """See the module's text. Options: ``cpus_per_machine``, the share of a CPU that Ray reserves for each (0: none)."""
+    """See the module's text. Options: ``cpus_per_machine``, the share of a CPU that Ray reserves for each (0:
+    none)."""
 
     kind = "ray"
     client_machine: RayMachine
@@ -153,7 +156,8 @@ class RayEngine(Engine):
         self._hosts: list[str] = []  #: Ray's ids of the hosts there were at the beginning
         self._watched: Any = None
 
-    # beginning and end -----------------------------------------------------------------------------------------
+    # beginning and end
+    # -----------------------------------------------------------------------------------------
 
     def start(self, machines: list[str]) -> None:
         """Attach to Ray or start one, then start the machines' processes, all at once."""
@@ -236,13 +240,14 @@ class RayEngine(Engine):
             max_restarts=0,
             max_task_retries=0,
             max_concurrency=1000,
+            enable_task_events=False,  # Ray would keep a record of each batch: 200 MB after some minutes
             scheduling_strategy=self._place(name),
         )
         self.actors[name] = _Actor(options.remote(config), incarnation)
 
     def _place(self, name: str) -> Any:
-        """On which host: each in turn, since Ray's own SPREAD is a mere preference. A machine that starts again does so where its
-        disk is, if that host is still there."""
+        """On which host: each in turn, since Ray's own SPREAD is a mere preference. A machine that starts
+        again does so where its disk is, if that host is still there."""
         before = self.actors.get(name)
         if before is not None:
             host = before.ray_node
@@ -320,7 +325,8 @@ class RayEngine(Engine):
         await asyncio.gather(*others, return_exceptions=True)
         asyncio.get_running_loop().stop()
 
-    # talking to the machines -----------------------------------------------------------------------------------
+    # talking to the machines
+    # -----------------------------------------------------------------------------------
 
     def _await(self, coro: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """Run a coroutine in the client's thread and wait for it."""
@@ -347,7 +353,8 @@ class RayEngine(Engine):
                 if is_gone(error):
                     self._gone(name, actor, error)
                     return
-                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a hurry.
+                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a
+                # hurry.
                 self.crashes.append((CLIENT, error))
                 await asyncio.sleep(DRAIN_EVERY)
                 report = NOTHING
@@ -407,7 +414,8 @@ class RayEngine(Engine):
         await asyncio.gather(*map(self._answer, told, refs), return_exceptions=True)
 
     async def _answer(self, actor: _Actor, ref: Any, late: Callable[[Any], None] = lambda _: None) -> Any:
-        """What the machine answers. If it is paused, now or meanwhile, None: it will do it when it goes on, and ``late`` gets the answer."""
+        """What the machine answers. If it is paused, now or meanwhile, None: it will do it when it goes on,
+        and ``late`` gets the answer."""
         answer = asyncio.ensure_future(_as_coroutine(ref))
         while not answer.done():
             if actor.stopped:
@@ -416,7 +424,8 @@ class RayEngine(Engine):
             await asyncio.wait({answer}, timeout=0.05)
         return answer.result()
 
-    # Engine ----------------------------------------------------------------------------------------------------
+    # Engine
+    # ----------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> float:
@@ -429,12 +438,10 @@ class RayEngine(Engine):
         return actor.pid if actor is not None and not actor.over else None
 
     def spawn(self, batches: dict[str, list[NodeSpec]]) -> None:
-        """Start nodes; every machine knows their names first. On a paused machine they start when it goes on."""
+        """Start nodes; every machine knows their names first. On a paused machine they start when it goes
+        on."""
         names = {spec.name: machine for machine, specs in batches.items() for spec in specs}
-        packed = {
-            machine: pack([tuple(spec) for spec in specs])
-            for machine, specs in batches.items()
-        }
+        packed = {machine: pack([tuple(spec) for spec in specs]) for machine, specs in batches.items()}
 
         def late(failure: Failure | None) -> None:
             if failure is not None:
@@ -496,7 +503,8 @@ class RayEngine(Engine):
         return unpack(found)  # type: ignore[no-any-return]
 
     def at(self, time: float, callback: Callable[[], None]) -> None:
-        """A timer of the client's loop; the callback runs in a thread of its own, since a fault takes a while."""
+        """A timer of the client's loop; the callback runs in a thread of its own, since a fault takes a
+        while."""
         self.do(lambda: self.loop.call_at(time, lambda _: self._submit(callback)))
 
     def soon(self, callback: Callable[[], None]) -> None:
@@ -529,8 +537,8 @@ class RayEngine(Engine):
         return self._await(run())
 
     def exclusively(self, action: Callable[[], Any]) -> Any:
-        """One fault at a time, in the caller's thread. Ctrl-C waits until the fault is real and recorded: half a kill would be
-        a machine of which nobody knows whether it lives."""
+        """One fault at a time, in the caller's thread. Ctrl-C waits until the fault is real and recorded:
+        half a kill would be a machine of which nobody knows whether it lives."""
         with self._striking, deferred_interrupt() as interrupted:
             result = action()
         if interrupted():
@@ -585,7 +593,8 @@ class RayEngine(Engine):
         del self.crashes[: len(taken)]
         return taken
 
-    # faults ----------------------------------------------------------------------------------------------------
+    # faults
+    # ----------------------------------------------------------------------------------------------------
 
     def apply(self, fault: Fault) -> None:
         """Make it real."""

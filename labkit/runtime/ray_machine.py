@@ -1,11 +1,13 @@
 """A machine as a process: the part of the Ray engine that runs inside each machine's actor.
 
-The same ``Machine`` and the same loop as in the simulator. Here the loop is driven by asyncio with the wall clock, and ``route`` puts a message into
-the outbox of its destination. One batch per destination is under way at a time; what accumulates meanwhile is the next batch. A Ray call
-costs about a millisecond whatever it carries, so under load thirty messages share one; alone, a message leaves at once.
+The same ``Machine`` and the same loop as in the simulator. Here the loop is driven by asyncio with the wall
+clock, and ``route`` puts a message into the outbox of its destination. One batch per destination is under way
+at a time; what accumulates meanwhile is the next batch. A Ray call costs about a millisecond whatever it
+carries, so under load thirty messages share one; alone, a message leaves at once.
 
-The client is not an actor, so nobody can call it: it keeps one ``poll`` waiting at every machine, which returns as soon as there is a message
-for it, and otherwise with the machine's trace events, at most ten times a second.
+The client is not an actor, so nobody can call it: it keeps one ``poll`` waiting at every machine, which
+returns as soon as there is a message for it, and otherwise with the machine's trace events, at most ten times
+a second.
 """
 
 from __future__ import annotations
@@ -35,15 +37,15 @@ from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
 from labkit.runtime.loop import Future, Loop
-from labkit.runtime.machine import REQUEST, Failure, Machine, Message, NodeSpec
+from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack"]
 
-#: Buffers of at least this many bytes travel out of band, where Ray does not copy them into a pickle. Ray spends about 25 µs on each, so
-#: small ones go in band.
+#: Buffers of at least this many bytes travel out of band, where Ray does not copy them into a pickle. Ray
+#: spends about 25 µs on each, so small ones go in band.
 OUT_OF_BAND_BYTES = 64 * 1024
 #: The module of a notebook's or a program's own classes; on a machine, it is another.
 MAIN = b"__main__"
@@ -65,7 +67,8 @@ def pack(value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
         buffers.append(buffer)
         return False
 
-    # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the notebook.
+    # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the
+    # notebook.
     try:
         data = pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
         if MAIN not in data and not cloudpickle.list_registry_pickle_by_value():
@@ -83,14 +86,16 @@ def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_ke
 
 
 def is_gone(error: BaseException) -> bool:
-    """Whether this failure of a call says that the machine's process has ended, rather than that it raised something."""
+    """Whether this failure of a call says that the machine's process has ended, rather than that it raised
+    something."""
     from ray.exceptions import RayError, RayTaskError
 
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
 
 
 class RealLoop(Loop):
-    """The loop, driven by asyncio: ``pump`` runs what is due and asks to be called again when the next thing is."""
+    """The loop, driven by asyncio: ``pump`` runs what is due and asks to be called again when the next thing
+    is."""
 
     def __init__(self, epoch: float) -> None:
         super().__init__()
@@ -141,7 +146,8 @@ class RealLoop(Loop):
             self._alarm = self._aio.call_later(delay, self.pump)
 
     def compute(self, work: Callable[[], Any], cost: float) -> Future:
-        """Do ``work`` in a thread. ``cost`` is how many times slower than normal this machine is: the rest of the time is slept."""
+        """Do ``work`` in a thread. ``cost`` is how many times slower than normal this machine is: the rest of
+        the time is slept."""
         assert self._aio is not None
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="labkit-compute")
@@ -186,7 +192,7 @@ class Outbox:
     """Messages to one machine."""
 
     def __init__(self) -> None:
-        self.messages: list[Message] = []
+        self.messages: list[Envelope] = []
         self.flying: asyncio.Task[None] | None = None  #: sends batches until there is nothing left
 
 
@@ -210,7 +216,7 @@ class RayMachine(Machine):
         self.peers: dict[str, Any] = {}  #: Ray's handle of each machine's actor
         self.outboxes: dict[str, Outbox] = {}
         self.batches_sent = 0  #: Ray calls that carried messages to other machines
-        self.for_client: list[Message] = []
+        self.for_client: list[Envelope] = []
         self.wake_client: Callable[[], None] = lambda: None
 
     def store(self, node: str) -> DiskStore:
@@ -221,7 +227,7 @@ class RayMachine(Machine):
         """In a thread; a slow machine takes ``factor`` times as long."""
         return self.loop.compute(partial(work, *args), self.factor)
 
-    def route(self, message: Message) -> None:
+    def route(self, message: Envelope) -> None:
         """Into the destination's outbox, now or after the delay that the network adds."""
         target = message.target_machine
         loop = self.loop
@@ -242,7 +248,7 @@ class RayMachine(Machine):
             else:
                 loop.call_at(when, self.post, message)
 
-    def post(self, message: Message) -> None:
+    def post(self, message: Envelope) -> None:
         """It leaves now, or with the next batch."""
         target = message.target_machine
         if target == CLIENT:
@@ -270,7 +276,7 @@ class RayMachine(Machine):
         finally:
             box.flying = None
 
-    async def _ship_batch(self, target: str, handle: Any, batch: list[Message]) -> None:
+    async def _ship_batch(self, target: str, handle: Any, batch: list[Envelope]) -> None:
         self.batches_sent += 1
         try:
             await handle.deliver.remote(*pack(batch))
@@ -283,12 +289,12 @@ class RayMachine(Machine):
             else:
                 self._refused(batch[0], error)
 
-    def _lost(self, batch: list[Message], reason: str) -> None:
+    def _lost(self, batch: list[Envelope], reason: str) -> None:
         self.loop.refresh()
         for message in batch:
             self.dropped(message, reason)
 
-    def _refused(self, message: Message, error: Exception) -> None:
+    def _refused(self, message: Envelope, error: Exception) -> None:
         """The other machine cannot read it, for example for want of a module: whoever waits must hear why."""
         reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
         self._lost([message], f"{message.target_machine} cannot read it: {reason}")
@@ -303,7 +309,7 @@ class RayMachine(Machine):
         else:
             self.crashes.append((message.source, unreadable))
 
-    def receive(self, batch: list[Message]) -> None:
+    def receive(self, batch: list[Envelope]) -> None:
         """A batch has arrived."""
         for message in batch:
             self.loop.call_soon(self.deliver, message)
@@ -334,7 +340,7 @@ class Me(NamedTuple):
 class Report(NamedTuple):
     """What a poll brings to the client."""
 
-    messages: list[Message]
+    messages: list[Envelope]
     events: list[tuple[Any, ...]]
     crashes: list[tuple[str, Failure]]
     blocked: list[tuple[float, str]]
@@ -374,7 +380,7 @@ class MachineProcess:
         machine.wake_client = self._something.set
         self.machine = machine
         watchdog.watch(loop, self._note_blocked).thread = threading.get_ident()
-        sys.stdout = Printed(machine)  # type: ignore[assignment]
+        sys.stdout = Printed(machine)
         if trace.on:
             machine.record(None, "machine_started", {"pid": os.getpid(), "incarnation": config.incarnation})
         return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id())
@@ -436,7 +442,8 @@ class MachineProcess:
             return Failure.of(error)
 
     async def apply(self, fault: Fault) -> None:
-        """A change of the network, of this machine's speed, or (where no signal reaches this process) a pause."""
+        """A change of the network, of this machine's speed, or (where no signal reaches this process) a
+        pause."""
         machine = self._of()
         match fault:
             case Slow(_, factor):
@@ -467,7 +474,8 @@ class MachineProcess:
         return min(until - now, DRAIN_EVERY)
 
     def _report(self, machine: RayMachine) -> Report:
-        """All there is to tell; events at most every ``DRAIN_EVERY`` seconds, since each report costs the same."""
+        """All there is to tell; events at most every ``DRAIN_EVERY`` seconds, since each report costs the
+        same."""
         messages, machine.for_client = machine.for_client, []
         now = time.monotonic()
         if now - self._last_drain < DRAIN_EVERY and not self._closing:

@@ -1,8 +1,10 @@
-"""Which Ray to use: the one asked for, the one this process is in, the one of ``labkit lab``, or a small one of our own.
+"""Which Ray to use: the one asked for, the one this process is in, the one of ``labkit lab``, or a small one
+of our own.
 
-Without an address, ``ray.init`` joins whatever Ray runs on the machine; so we always give one. A Ray of our own listens on every network
-interface whatever it is told, so it gets a token, which only this user can read. It starts in about ten seconds and takes 390 MB; therefore it is kept until the
-process ends, and the next cluster of the process finds it running.
+Without an address, ``ray.init`` joins whatever Ray runs on the machine; so we always give one. A Ray of our
+own listens on every network interface whatever it is told, so it gets a token, which only this user can read.
+It starts in about ten seconds and takes 390 MB; therefore it is kept until the process ends, and the next
+cluster of the process finds it running.
 """
 
 from __future__ import annotations
@@ -76,7 +78,9 @@ def _import_ray() -> Any:
     try:
         import ray
     except Exception as error:  # not installed, or not for this platform
-        raise EngineUnavailable(f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}") from error
+        raise EngineUnavailable(
+            f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}"
+        ) from error
     return ray
 
 
@@ -98,9 +102,9 @@ def _prepare_own() -> None:
         return
     if sys.modules.get("ray") is not None and os.environ.get("RAY_AUTH_MODE") != "token":
         raise EngineUnavailable(
-            "Ray was imported in this process before labkit could give it a token, and a Ray without one obeys "
-            "anybody on the network. Make the cluster before `import ray`, or start Ray yourself with ray.init(): "
-            f"the cluster joins it. {USE_SIM}"
+            "Ray was imported in this process before labkit could give it a token, and a Ray without one "
+            "obeys anybody on the network. Make the cluster before `import ray`, or start Ray yourself "
+            f"with ray.init(): the cluster joins it. {USE_SIM}"
         )
     from labkit.lab.head import environment, write_secret
 
@@ -153,7 +157,8 @@ def _token_advice(error: BaseException | None) -> str:
     if error is None:
         return ""
     has = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    wanted = "another token" if has else "a token"
     return (
-        f"It wants {'another token' if has else 'a token'}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the "
-        "file that holds it, before Python starts (`labkit lab` does so for its notebooks). "
+        f"It wants {wanted}: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to "
+        "the file that holds it, before Python starts (`labkit lab` does so for its notebooks). "
     )

@@ -1,21 +1,22 @@
 """The simulator: every machine in one process, on one loop, in virtual time.
 
-Program, seed and faults determine every event. Time jumps from one event to the next, so an hour of a quiet system takes
-milliseconds; with ``pace`` it is played at wall speed by a background thread, for people to watch.
+Program, seed and faults determine every event. Time jumps from one event to the next, so an hour of a quiet
+system takes milliseconds; with ``pace`` it is played at wall speed by a background thread, for people to
+watch.
 
-Only one thread at a time runs the loop. It does so in slices, and between two slices it lets in whoever else waits: a click on *kill*
-takes effect in the middle of ``cluster.run(3600)``.
+Only one thread at a time runs the loop. It does so in slices, and between two slices it lets in whoever else
+waits: a click on *kill* takes effect in the middle of ``cluster.run(3600)``.
 
-Replay
-------
-The recorded schedule of faults, given to the same program, makes the same run, down to the trace's digest. So a click must not
-strike *between* events of the same time, where no time could say when it was. It is planned for a moment of its own, and the loop
-is run up to that moment (``strike``): just as in the replay, where the moment is known from the beginning.
+Replay ------ The recorded schedule of faults, given to the same program, makes the same run, down to the
+trace's digest. So a click must not strike *between* events of the same time, where no time could say when it
+was. It is planned for a moment of its own, and the loop is run up to that moment (``strike``): just as in the
+replay, where the moment is known from the beginning.
 
-* The moment is a ``TICK`` after the present, later by one more for everything the user did at the present; or the present itself, if
-  it was reached by ``run(seconds)`` and nothing has happened at it.
+* The moment is a ``TICK`` after the present, later by one more for everything the user did at the present; or
+  the present itself, if it was reached by ``run(seconds)`` and nothing has happened at it.
 * A fault is the first of all events of its time, whenever it was planned (``Loop.call_first``).
-* Before the user's next act whatever is planned up to that act's own tick strikes (``turn``). When it was recorded it did,
+* Before the user's next act whatever is planned up to that act's own tick strikes (``turn``). When it was
+recorded it did,
   too: the ticks tell a fault before an act from one after it, though no time has passed.
 """
 
@@ -103,23 +104,19 @@ class SimMachine(Machine):
         self.answers = self.take_answer
 
     def route(self, message: Envelope) -> None:
-        """To its target machine."""
-        target = self.peers[message.target_machine]
-        self.carry(target, target.inbox, message)
-
-    def carry(self, target: SimMachine, arrival: Callable[[Any], None], message: Envelope) -> None:
-        """Through the simulated network, or to a neighbour on the same machine: into the loop's heap."""
+        """Into the loop's heap, through the simulated network or to a neighbour on the same machine."""
         loop = self.loop
-        delay = self.network.only_delay
+        target = self.peers[message.target_machine]
         if target is self:
             when = loop.now + LOCAL_LATENCY
-        elif delay is not None:
-            when = loop.now + delay(self.network_random)
         else:
-            self._carry_through_weather(target, arrival, message)
-            return
+            delay = self.network.only_delay
+            if delay is None:
+                self._carry_through_weather(target, target.inbox, message)
+                return
+            when = loop.now + delay(self.network_random)
         loop._sequence = sequence = loop._sequence + 1
-        heappush(loop._heap, (when, sequence, arrival, message))
+        heappush(loop._heap, (when, sequence, target.inbox, message))
 
     def _carry_through_weather(
         self, target: SimMachine, arrival: Callable[[Any], None], message: Envelope
@@ -130,11 +127,10 @@ class SimMachine(Machine):
         if reason is not None:
             self.dropped(answer_of(message) if answering else message, reason)
             return
-        payload = message.answer if answering else message.payload  # type: ignore[union-attr]
-        when = network.arrival(self.name, target.name, loop.now, payload, random)
+        when = network.arrival(self.name, target.name, loop.now, message.payload, random)
         loop.call_at(when, arrival, message)
         if network.duplicate and random.random() < network.duplicate:
-            again = network.arrival(self.name, target.name, loop.now, payload, random)
+            again = network.arrival(self.name, target.name, loop.now, message.payload, random)
             if not answering:  # its second answer finds the call by number
                 if isinstance(message, Call):
                     self.pending[message.id] = message
@@ -146,12 +142,25 @@ class SimMachine(Machine):
         if type(request) is not Call:
             super()._reply(request, answer)
             return
-        request.answer = answer
-        request.answer_sent = self.loop.cause
-        if self.trace.messages:
-            request.answer_sent = self._record_sent(*_answer_fields(request), request.span, self.loop.cause)
+        loop = self.loop
+        request.payload = answer
+        request.answer_sent = loop.cause
+        if self.tracing:
+            request.answer_sent = self._record_sent(
+                ERROR if type(answer) is Failure else REPLY, request.id, request.target, request.source,
+                request.source_machine, request.method, request.span, loop.cause,
+            )  # fmt: skip
         home: Any = request.machine
-        self.carry(home, home.answers, request)
+        if home is self:  # as in ``route``
+            when = loop.now + LOCAL_LATENCY
+        else:
+            delay = self.network.only_delay
+            if delay is None:
+                self._carry_through_weather(home, home.answers, request)
+                return
+            when = loop.now + delay(self.network_random)
+        loop._sequence = sequence = loop._sequence + 1
+        heappush(loop._heap, (when, sequence, home.answers, request))
 
     def take_answer(self, call: Call, looked: bool = False) -> None:
         """A call of this machine has come back with its answer."""
@@ -162,12 +171,21 @@ class SimMachine(Machine):
             if not looked:
                 self.detain(self.take_answer, call)
                 return
+        answer = call.payload
+        failed = type(answer) is Failure
         cause = call.answer_sent
-        if self.trace.messages:
-            cause = self._record_delivered(answer_of(call))
-        if not call._done:
-            call.cause = cause
-            self.answered(call, call.answer)
+        if self.tracing:
+            cause = self.trace.record_message(
+                self.loop.now, self.name, call.source, "delivered", call.span, cause,
+                call.id, call.target, call.target_machine, call.method, ERROR if failed else REPLY,
+            )  # fmt: skip
+        if call._done:
+            return
+        call.cause = cause
+        if failed:
+            self.answered(call, answer)
+        else:
+            call.resolve(answer)
 
     def store(self, node: str) -> DiskStore:
         """Kept by the engine, so that it survives the machine."""
@@ -175,16 +193,10 @@ class SimMachine(Machine):
 
 
 def answer_of(call: Any) -> Message:
-    """The answer that a call carries, as a message of its own: the trace tells of it."""
-    what, number, source, target, home, method = _answer_fields(call)
-    return Message(
-        what, number, source, call.target_machine, target, home, method, call.answer, call.span, call.answer_sent
-    )
-
-
-def _answer_fields(call: Call) -> tuple[str, int, str, str, str, str]:
-    what = ERROR if type(call.answer) is Failure else REPLY
-    return what, call.id, call.target, call.source, call.source_machine, call.method
+    """The answer that a call carries, as a message of its own."""
+    what = ERROR if type(call.payload) is Failure else REPLY
+    there, back = (call.target, call.target_machine), (call.source, call.source_machine)
+    return Message(what, call.id, *there, *back, call.method, call.payload, call.span, call.answer_sent)
 
 
 class SimEngine(Engine):
@@ -204,7 +216,9 @@ class SimEngine(Engine):
         self.incarnations: dict[str, int] = {}
         self.crashes: list[tuple[str, BaseException]] = []
         self.closed = False
-        self._planned: list[tuple[float, int, Future]] = []  #: faults to come, as a heap; resolved when they have struck
+        self._planned: list[
+            tuple[float, int, Future]
+        ] = []  #: faults to come, as a heap; resolved when they have struck
         self._plans = 0
         self._acts = 0  #: what the user has done at the time ``_acted_at``
         self._acted_at = 0.0
@@ -294,7 +308,7 @@ class SimEngine(Engine):
         """The live node itself."""
         return self.machines[machine].nodes[node]
 
-    # faults ----------------------------------------------------------------------------------------------------
+    # faults ------------------------------------------------------------
 
     def apply(self, fault: Fault) -> None:
         """Make it so."""
@@ -321,7 +335,7 @@ class SimEngine(Engine):
                 case _:
                     change_network(self.network, fault)
 
-    # time ------------------------------------------------------------------------------------------------------
+    # time ------------------------------------------------------------
 
     def at(self, time: float, callback: Callable[[], None]) -> None:
         """Plan it; for the next moment if that time is over."""
@@ -335,7 +349,10 @@ class SimEngine(Engine):
             self._plan(self._next_moment(), callback)
 
     def strike(self, action: Callable[[], Any], check: Callable[[], Any]) -> None:
-        """See the module's text. Inside of the loop (a watcher, a client program) it is part of the program, and happens at once."""
+        """See the module's text.
+
+        Inside of the loop (a watcher, a client program) it is part of the program, and happens at once.
+        """
         failed: list[Exception] = []
 
         def act() -> None:
@@ -408,7 +425,9 @@ class SimEngine(Engine):
         with self._exclusive(inside_is_fine=True):
             return action()
 
-    def record(self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]) -> int:
+    def record(
+        self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]
+    ) -> int:
         """One event of the client's."""
         with self._exclusive(inside_is_fine=True):
             self.turn()
@@ -425,8 +444,10 @@ class SimEngine(Engine):
         self._drive(stop=future)
         if not future.done:
             raise Deadlock(
-                f"at {self.now:.3f} s nothing is left to happen, and the operation still waits: some message was lost and "
-                "the call has timeout=None, or nobody will ever set the event, put into the queue, or release the lock"
+                f"at {self.now:.3f} s nothing is left to happen, and the operation still "
+                "waits: some message was lost and "
+                "the call has timeout=None, or nobody will ever set the event, put into the "
+                "queue, or release the lock"
             )
 
     def run(self, seconds: float) -> None:
@@ -440,7 +461,8 @@ class SimEngine(Engine):
             self._drive(until=until)
 
     def step(self, events: int) -> None:
-        """Until this many more events are in the trace, or nothing is left to happen; without a trace, callbacks count."""
+        """Until this many more events are in the trace, or nothing is left to happen; without a trace,
+        callbacks count."""
         trace = self.trace
         with self._exclusive():
             self._catch_up()
@@ -472,22 +494,26 @@ class SimEngine(Engine):
     def _exclusive(self, inside_is_fine: bool = False) -> FairLock:
         if self.loop.busy and not inside_is_fine and self._watched.thread == threading.get_ident():
             raise LabError(
-                "a handler called the cluster that runs it; inside a node or a client program use self.call(...), "
+                "a handler called the cluster that runs it; inside a node or a client "
+                "program use self.call(...), "
                 "self.sleep(...), and client.call(...)"
             )
         return self._lock
 
-    # playing at wall speed -------------------------------------------------------------------------------------
+    # playing at wall speed ------------------------------------------------------------
 
     @property
     def pace(self) -> float | None:
-        """Virtual seconds per real second while a background thread plays; None: time passes only on demand."""
+        """Virtual seconds per real second while a background thread plays; None: time passes only on
+        demand."""
         return self._pace
 
     @pace.setter
     def pace(self, pace: float | None) -> None:
         if pace is not None and not (isinstance(pace, (int, float)) and pace > 0):
-            raise ValueError(f"pace is virtual seconds per real second, > 0, or None to stop playing, not {pace!r}")
+            raise ValueError(
+                f"pace is virtual seconds per real second, > 0, or None to stop playing, not {pace!r}"
+            )
         self._pace = pace
         if pace is not None and (self._player is None or not self._player.is_alive()):
             self._player = threading.Thread(
@@ -524,7 +550,7 @@ class SimEngine(Engine):
             while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
                 self._lock.let_others_in()
 
-    # what goes wrong -------------------------------------------------------------------------------------------
+    # what goes wrong ------------------------------------------------------------
 
     def _note_blocked(self, seconds: float, where: str) -> None:
         self._blocked = (seconds, where)
@@ -557,13 +583,16 @@ class SimEngine(Engine):
                 self.loop._ready.clear()
 
 
-#: Objects between two garbage collections while the simulator runs. Python's 700 has it walk over every waiting task and
-#: traced event again and again, which halves the speed of a run with ten thousand calls under way.
-COLLECT_EVERY = 400_000
+#: Objects between two garbage collections while the simulator runs. Python's 700 has it walk over every
+#: waiting task and traced event again and again, which halves the speed of a run with ten thousand calls
+#: under way.
+COLLECT_EVERY = 1_000_000
 
 
 _collecting = threading.Lock()
-_before: list[tuple[int, int, int]] = []  #: the user's threshold, once for each thread inside; it is the process's, too
+_before: list[
+    tuple[int, int, int]
+] = []  #: the user's threshold, once for each thread inside; it is the process's, too
 
 
 @contextmanager
@@ -613,6 +642,7 @@ def hash_seed(seed: int, incarnation: int) -> int:
 def blocking_text(seconds: float, where: str) -> str:
     """What a student reads."""
     return (
-        f"a handler has kept its machine busy for {seconds:.1f} s, in {where}: meanwhile no other node on that machine can answer, "
+        f"a handler has kept its machine busy for {seconds:.1f} s, in {where}: meanwhile no "
+        "other node on that machine can answer, "
         "and its peers will take it for dead. Write: result = await self.compute(function, *args)"
     )

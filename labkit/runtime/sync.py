@@ -1,6 +1,7 @@
 """Waiting for several things, for a limited time, or for one another; named as in asyncio.
 
-All of them are futures of the loop that runs the caller, so they work in a node's handler and in a client program, on both engines.
+All of them are futures of the loop that runs the caller, so they work in a node's handler and in a client
+program, on both engines.
 They are local to a machine: nodes on different machines have only messages.
 """
 
@@ -77,7 +78,7 @@ def gather(*awaitables: Awaitable[Any], return_exceptions: bool = False) -> Futu
     return everything
 
 
-class timeout:
+class timeout:  # noqa: N801 - named as in asyncio
     """``async with timeout(2.0):`` raises ``Timeout`` in the block when it takes longer."""
 
     def __init__(self, seconds: float) -> None:
@@ -101,7 +102,8 @@ class timeout:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._block is not None and self._task is not None
+        assert self._block is not None
+        assert self._task is not None
         self._block.set_result(None)
         if self._task._cancelling is self._mark:
             self._task._cancelling = None  # the time ran out in the very step that ended the block
@@ -134,7 +136,8 @@ def wait_for(awaitable: Awaitable[Any], seconds: float) -> Future:
 
 
 class Handed(Future):
-    """What a queue or a lock hands to one waiter; if the waiter is cancelled before it has seen it, it goes back."""
+    """What a queue or a lock hands to one waiter; if the waiter is cancelled before it has seen it, it
+    goes back."""
 
     __slots__ = ("give_back",)
 

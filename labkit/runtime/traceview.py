@@ -20,8 +20,18 @@ FIELDS = ("time", "seq", "machine", "node", "kind", "span", "parent")
 
 #: Kinds of events that are faults; ``why`` stops at one.
 FAULTS = frozenset(
-    "killed paused slowed partitioned loss_changed latency_changed duplicate_changed disk_lost machine_died "
-    "node_stopped".split()
+    [
+        "killed",
+        "paused",
+        "slowed",
+        "partitioned",
+        "loss_changed",
+        "latency_changed",
+        "duplicate_changed",
+        "disk_lost",
+        "machine_died",
+        "node_stopped",
+    ]
 )
 MENDS = {"restarted": "killed", "resumed": "paused", "healed": "partitioned"}
 
@@ -76,7 +86,9 @@ class Chain:
 
     def __str__(self) -> str:
         lines = [str(event) for event in self.events]
-        return "\n".join(f"{'  because' if index else '         '} {line}" for index, line in enumerate(lines[::-1]))
+        return "\n".join(
+            f"{'  because' if index else '         '} {line}" for index, line in enumerate(lines[::-1])
+        )
 
     def __repr__(self) -> str:
         return str(self)
@@ -116,7 +128,11 @@ def _fault_behind(events: list[Event], symptom: Event) -> Event | None:
             continue
         if event.kind in MENDS:
             cured = MENDS[event.kind]
-            for key in [key for key in active if key[0] in (cured, "machine_died") and event.machine in (key[1], "client")]:
+            for key in [
+                key
+                for key in active
+                if key[0] in (cured, "machine_died") and event.machine in (key[1], "client")
+            ]:
                 del active[key]
         elif event.kind == "loss_changed" and not event.data.get("probability"):
             active.pop(("loss_changed", None), None)
@@ -140,7 +156,8 @@ def _fault_behind(events: list[Event], symptom: Event) -> Event | None:
 
 
 def to_perfetto(trace: Trace, path: Path) -> Path:
-    """Chrome trace events: spans as slices, messages as flows between nodes, the rest as instants. Times in microseconds."""
+    """Chrome trace events: spans as slices, messages as flows between nodes, the rest as instants. Times
+    in microseconds."""
     events = trace.sorted()
     places: dict[tuple[str, str], tuple[int, int]] = {}
     machines: dict[str, int] = {}
@@ -163,19 +180,42 @@ def to_perfetto(trace: Trace, path: Path) -> Path:
         if event.kind in ("span_started", "span_finished"):
             phase = "b" if event.kind == "span_started" else "e"
             name = str(event.data.get("name", "span"))
-            out.append({"ph": phase, "cat": "span", "id": event.span, "name": name, "ts": when, "args": args, **where})
+            out.append(
+                {
+                    "ph": phase,
+                    "cat": "span",
+                    "id": event.span,
+                    "name": name,
+                    "ts": when,
+                    "args": args,
+                    **where,
+                }
+            )
             continue
         out.append({"ph": "X", "name": event.kind, "ts": when, "dur": 1, "args": args, **where})
         if event.kind in ("sent", "delivered"):
             phase = {"sent": "s", "delivered": "f"}[event.kind]
             flow = _flow(event)
-            out.append({"ph": phase, "cat": "message", "id": flow, "name": event.data["method"], "ts": when, "bp": "e", **where})
+            out.append(
+                {
+                    "ph": phase,
+                    "cat": "message",
+                    "id": flow,
+                    "name": event.data["method"],
+                    "ts": when,
+                    "bp": "e",
+                    **where,
+                }
+            )
     path.write_text(json.dumps({"traceEvents": out, "displayTimeUnit": "ms"}), encoding="utf8")
     return path
 
 
 def _flow(event: Event) -> str:
-    """One name for both ends of a message. Its number counts the requests of one machine, and an answer has its request's."""
+    """One name for both ends of a message.
+
+    Its number counts the requests of one machine, and an answer has its request's.
+    """
     asks = event.data["what"] in ("request", "oneway")
     other = event.data["to_machine" if event.kind == "sent" else "from_machine"]
     asker = event.machine if asks == (event.kind == "sent") else other
@@ -206,15 +246,24 @@ SHIVIZ_PARSER = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)"
 
 
 def to_shiviz(trace: Trace, path: Path) -> Path:
-    """ShiViz's two-line format. The first line of the file is the regular expression to paste into its *log parsing* field."""
+    """ShiViz's two-line format.
+
+    The first line of the file is the regular expression to paste into its *log parsing* field.
+    """
     if not trace.messages:
-        raise LabError(f'ShiViz draws messages, and this trace has none: make the cluster with trace="messages", not {trace.level!r}')
+        raise LabError(
+            "ShiViz draws messages, and this trace has none: make the cluster with "
+            f'trace="messages", not {trace.level!r}'
+        )
     events = trace.sorted()
     lines = [SHIVIZ_PARSER, ""]
     for event, clock in zip(events, vector_clocks(events), strict=True):
         words = " ".join(f"{key}={value}" for key, value in event.data.items()).replace("\n", " ")
         host = (event.node or event.machine).replace(" ", "_")
-        lines += [f"{host} {json.dumps({name.replace(' ', '_'): n for name, n in clock.items()})}", f"{event.kind} {words}"]
+        lines += [
+            f"{host} {json.dumps({name.replace(' ', '_'): n for name, n in clock.items()})}",
+            f"{event.kind} {words}",
+        ]
     path.write_text("\n".join(lines) + "\n", encoding="utf8")
     return path
 
@@ -241,7 +290,9 @@ def from_parquet(path: Path) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
         raise ValueError(f"{path} is not a trace saved by labkit; Trace.save writes one")
     rows = []
     for row in table.itertuples(index=False, name=None):
-        span, parent = (None if value is None or value != value else int(value) for value in map(_none, row[5:7]))
+        span, parent = (
+            None if value is None or value != value else int(value) for value in map(_none, row[5:7])
+        )
         rows.append((*row[:3], _none(row[3]), row[4], span, parent, json.loads(row[7], object_hook=unpacked)))
     return json.loads(table.attrs["labkit"]), rows
 
@@ -258,5 +309,7 @@ def _parquet() -> Any:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise LabError("Parquet needs pyarrow: pip install pyarrow, or save to a name that ends in .jsonl") from error
+        raise LabError(
+            "Parquet needs pyarrow: pip install pyarrow, or save to a name that ends in .jsonl"
+        ) from error
     return pandas

@@ -1,6 +1,7 @@
 """Sees that a handler blocks its machine: the loop's step counter stands still while a callback is being run.
 
-One daemon thread per process looks at all loops a few times a second. What blocks is found in the stack of the thread that runs the loop.
+One daemon thread per process looks at all loops a few times a second. What blocks is found in the stack of
+the thread that runs the loop.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import inspect
 import sys
 import threading
 import time
-import traceback
 import weakref
 from collections.abc import Callable
 
@@ -27,7 +27,8 @@ Report = Callable[[float, str], None]
 class _Watched:
     def __init__(self, loop: Loop, report: Report) -> None:
         self.loop = weakref.ref(loop)
-        #: Weakly, if it is a method: being watched must not keep an engine alive that everybody else has forgotten.
+        #: Weakly, if it is a method: being watched must not keep an engine alive that everybody else has
+        #: forgotten.
         self.report = weakref.WeakMethod(report) if inspect.ismethod(report) else lambda: report
         self.thread = 0
         self.steps = -1
@@ -42,7 +43,8 @@ _idle = threading.Event()  #: nothing is left to watch
 
 
 def watch(loop: Loop, report: Report) -> _Watched:
-    """Call ``report(seconds, where)``, from the watchdog's thread, once per callback of this loop that does not return.
+    """Call ``report(seconds, where)``, from the watchdog's thread, once per callback of this loop that does
+    not return.
 
     Set ``.thread`` of the result to the identity of the thread that runs the loop.
     """
@@ -95,9 +97,10 @@ def _look_at(one: _Watched, now: float) -> None:
 def _where(thread: int) -> str:
     """The innermost frame outside this package that the thread is in."""
     frame = sys._current_frames().get(thread)
-    if frame is None:
-        return "somewhere"
-    stack = traceback.extract_stack(frame)
-    own = [entry for entry in stack if "labkit/runtime" not in entry.filename.replace("\\", "/")]
-    entry = (own or stack)[-1]
-    return f"{entry.name} ({entry.filename}:{entry.lineno})"
+    # Not by ``traceback``: it reads source files, which takes long while the other thread is busy.
+    while frame is not None:
+        code = frame.f_code
+        if "labkit/runtime" not in code.co_filename.replace("\\", "/"):
+            return f"{code.co_name} ({code.co_filename}:{frame.f_lineno})"
+        frame = frame.f_back
+    return "somewhere"

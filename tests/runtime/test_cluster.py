@@ -59,7 +59,7 @@ class TestMaking:
     def test_other_bad_options(self, sim: Sim) -> None:
         with pytest.raises(ValueError, match='engine is "ray"'):
             Cluster(engine="mesos")
-        with pytest.raises(ValueError, match="seed is a whole number, not 1.5"):
+        with pytest.raises(ValueError, match=r"seed is a whole number, not 1\.5"):
             sim(seed=1.5)
         with pytest.raises(TypeError, match="the simulator has no option address"):
             sim(address="auto")

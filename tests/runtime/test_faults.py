@@ -372,7 +372,7 @@ class TestSchedule:
                             Latency(Constant(1)),
                             Latency(Exponential(1.0)),
                             Latency(LogNormal(0.1, 0.2)),
-                        ]  # fmt: skip
+                        ]
                     ),
                 ),
             ),

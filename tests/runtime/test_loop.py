@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -107,7 +108,7 @@ def test_all_waiters_hear_of_it_in_order_from_the_ready_queue(loop: Loop) -> Non
 @pytest.mark.slow
 def test_a_chain_of_100000_futures_uses_no_stack(loop: Loop) -> None:
     futures = [Future(loop) for _ in range(100_000)]
-    for before, after in zip(futures, futures[1:], strict=False):
+    for before, after in itertools.pairwise(futures):
         before.add_done(lambda done, after=after: after.set_result(done.result() + 1))
     futures[0].set_result(0)
     loop.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -146,9 +147,7 @@ class TestEvery:
         cluster.run(10.5)
         beats = cluster.peek(a).beats
         assert len(beats) in (9, 10)
-        assert all(
-            later - earlier == pytest.approx(1.0) for earlier, later in zip(beats, beats[1:], strict=False)
-        )
+        assert all(later - earlier == pytest.approx(1.0) for earlier, later in itertools.pairwise(beats))
         assert cluster.peek(b).beats[0] != beats[0]
 
     def test_none_means_never(self, sim: Sim) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for several things, for a limited time, or for one another, and what is left when a waiter is cancelled."""
+"""Waiting for several things, for a limited time, or for one another; and cancelled waiters."""
 
 from __future__ import annotations
 

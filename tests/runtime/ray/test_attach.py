@@ -25,13 +25,16 @@ def use(**options):
 
 
 def test_attached_to_a_running_ray(ray_head: Head, program: Program) -> None:
-    """By RAY_ADDRESS, by address, by a Ray that the program has joined itself; and only one Ray for each program."""
+    """By RAY_ADDRESS, by address, by a Ray that the program has joined itself."""
     variables = dict(ray_head.environment)
     by_variable = program(GREETER + "use()", variables)
     address = variables.pop("RAY_ADDRESS")
-    by_address = program(GREETER + f"use(address={address!r}); use(); use(address='192.0.2.77:1234')", variables)
+    by_address = program(
+        GREETER + f"use(address={address!r}); use(); use(address='192.0.2.77:1234')", variables
+    )
     joined = program(
-        GREETER + f"import ray; ray.init({address!r}, log_to_driver=False, logging_level='ERROR'); use()", variables
+        GREETER + f"import ray; ray.init({address!r}, log_to_driver=False, logging_level='ERROR'); use()",
+        variables,
     )
     assert output(by_variable) == "hello\n"
     first, second, third = output(by_address).splitlines()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import re
 import signal
 import tempfile
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from labkit import Cluster, ClusterClosed, Kill, LabError, Node, rpc
-from tests.engines import Head, MakeCluster, leftovers, variables, wait_until
+from tests.engines import Head, MakeCluster, leftovers, wait_until
 from tests.runtime.ray.conftest import Program, output
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -69,7 +68,9 @@ def test_closed_means_closed(make: MakeCluster) -> None:
     assert [e.kind for e in cluster.trace.filter(machine="m1")] == ["machine_started", "node_started"]
 
 
-def test_a_cluster_replaces_the_older_of_its_name_and_running_a_cell_again_leaks_nothing(ray_head: Head) -> None:
+def test_a_cluster_replaces_the_older_of_its_name_and_running_a_cell_again_leaks_nothing(
+    ray_head: Head,
+) -> None:
     process = psutil.Process()
     counts = []
     pids: list[int] = []
@@ -84,7 +85,9 @@ def test_a_cluster_replaces_the_older_of_its_name_and_running_a_cell_again_leaks
         assert cluster.call(cluster.spawn(Greeter), "greet") == "hello"
         pids = [machine.pid or 0 for machine in cluster.machines]
         disks = list(Path(tempfile.gettempdir()).glob("labkit-again-*"))
-        counts.append((len(ray_head.machine_processes()), threading.active_count(), len(disks), process.num_fds()))
+        counts.append(
+            (len(ray_head.machine_processes()), threading.active_count(), len(disks), process.num_fds())
+        )
     cluster.close()
     assert not any(map(psutil.pid_exists, pids))
     # The first run may have opened what stays open for all.

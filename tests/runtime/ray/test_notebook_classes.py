@@ -1,4 +1,5 @@
-"""Classes that a notebook's cell, or a program, defines: no machine can import them, and they work all the same."""
+"""Classes that a notebook's cell, or a program, defines: no machine can import them, and they work all the
+same."""
 
 from __future__ import annotations
 

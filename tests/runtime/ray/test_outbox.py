@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from labkit import Constant, Network, Node, Unpicklable, rpc
 from labkit.runtime.machine import NodeSpec
 from labkit.runtime.ray_machine import OUT_OF_BAND_BYTES, RayMachine, RealLoop, pack, unpack

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime.ray.conftest import Program, output
+from tests.runtime.ray.conftest import Program
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PROGRAM = """
 import os, secrets, time
-os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_USAGE_STATS_ENABLED": "0"}
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 from ray.cluster_utils import Cluster as Hosts
 
 from labkit import *
