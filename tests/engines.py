@@ -80,7 +80,13 @@ class Head:
         with variables({"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}):
             self.process = subprocess.Popen(command, start_new_session=True)
         #: What a process needs in its environment to find this Ray and be let in.
-        self.environment = self._wait_ready()
+        try:
+            self.environment = self._wait_ready()
+        except BaseException:
+            self.process.terminate()
+            self.process.wait(HEAD_ENDS_WITHIN)
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
         self.address = self.environment["RAY_ADDRESS"]
 
     def _wait_ready(self) -> dict[str, str]:

@@ -241,7 +241,9 @@ class RayMachine(Machine):
                 self.dropped(message, reason)
                 return
         copies = 2 if network.duplicate and self.network_random.random() < network.duplicate else 1
-        for _ in range(copies):
+        for copy in range(copies):
+            if copy:  # in one batch two equal objects would arrive as one
+                message = message.copied
             when = network.arrival(self.name, target, loop.now, message.payload, self.network_random)
             if when <= loop.now:
                 self.post(message)
@@ -377,6 +379,7 @@ class MachineProcess:
             config.name, loop, config.network, trace, directory, config.seed, Path(config.disks)
         )
         machine.peers = peers
+        machine._next_id = (config.incarnation - 1) << 40  # an answer for its former life must find no call
         machine.wake_client = self._something.set
         self.machine = machine
         watchdog.watch(loop, self._note_blocked).thread = threading.get_ident()
