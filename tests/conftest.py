@@ -1,10 +1,22 @@
-"""What all tests share. The fixtures `engine` and `ray_head` are in `engines.py`."""
+"""What all tests share. The fixtures `make_cluster`, `engine` and `ray_head` are in `engines.py`."""
 
 from __future__ import annotations
 
-import importlib.util
+import os
+
+import pytest
 
 # pytester runs a pytest inside a test: tests/project checks our own plugin with it.
-pytest_plugins = ["pytester"]
-if importlib.util.find_spec("tests.engines"):
-    pytest_plugins.append("tests.engines")
+pytest_plugins = ["pytester", "tests.engines"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --schedules 5000`: a soak of the property tests."""
+    parser.addoption("--schedules", type=int, help="random fault schedules a property test tries (200)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """To those that read it the option is an environment variable: they do so at import."""
+    schedules = config.getoption("--schedules")
+    if schedules is not None:
+        os.environ["LABKIT_SCHEDULES"] = str(schedules)

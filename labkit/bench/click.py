@@ -135,6 +135,7 @@ def click() -> Iterator[Row]:
 def _measure(page: Any) -> tuple[list[float], list[float]]:
     """Milliseconds of each click: ours, and the bare button's, in turn."""
     page.get_by_text("| Idle").wait_for(timeout=90_000)
+    page.wait_for_timeout(2000)  # a page that has just opened can lose a key
     cells = page.locator(".jp-Notebook .jp-CodeCell")
     cells.nth(0).locator(".jp-InputArea-editor").click()
     page.keyboard.press("Shift+Enter")

@@ -82,14 +82,18 @@ late = cluster.trace.filter(kind="timed_out")[-1]
 print(cluster.trace.why(late))
 
 # %% [markdown]
-# **Drag the panel's time slider to the left** to see it again, step by step; **live** brings you back. The machine can come back too: press
-# *Restart*. Its nodes are newcomers then, and the ring hands them their keys.
+# Here is the ring again, so that you need not scroll. **Drag the time slider to the left** to see it all once more, step by step; *Back to live*
+# brings you back. The machine can come back too: press *Restart*. Its nodes are newcomers then, and the ring hands them their keys.
+
+# %% tags=["nbval-ignore-output"]
+panel
 
 # %% [markdown]
 # ## 5. Now break it
 # The ring above repairs itself by Zave's *correct* protocol. The one published at SIGCOMM 2001 looks almost the same. Is it as good? Real
 # processes fail too rarely to find out, so we take the same program to the simulator, where **a run is a program, a seed and a schedule of
-# faults**, and let the computer look for a schedule that breaks the ring.
+# faults**, and let the computer look for a schedule that breaks the ring. (Your own ring can change its protocol as well, while it runs: `ring.switch("sigcomm2001")`, or
+# *Maintenance* in the panel.)
 
 # %%
 from functools import partial

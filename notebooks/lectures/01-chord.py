@@ -95,7 +95,7 @@ for k, finger in enumerate(tiny.fingers(1), start=1):
 import labkit
 from labkit.systems.chord import ChordNode
 
-labkit.show(ChordNode.find_successor)
+labkit.show(ChordNode.closest_preceding_finger)
 
 # %% [markdown]
 # ### Experiment: path length (Fig. 10)
@@ -116,7 +116,7 @@ axes = lengths.plot(
 )
 axes.fill_between(lengths.index, lengths["p1"], lengths["p99"], alpha=0.15, label="1st to 99th percentile")
 axes.set(xlabel="log₂ of the number of nodes", ylabel="hops", title="Fig. 10(a): path length")
-axes.legend()
+axes.legend();
 # %%
 distribution = experiments.path_length_distribution()
 print(distribution.round(3).to_string(na_rep=""))
@@ -125,7 +125,7 @@ print(distribution.round(3).to_string(na_rep=""))
 axes = distribution["probability"].plot.bar(figsize=(7, 3.5), color="#0072b2", label="ours", rot=0)
 axes.plot(distribution["paper"].to_numpy(), "x", color="black", markersize=10, label="paper (peak)")
 axes.set(xlabel="hops", ylabel="probability", title="Fig. 10(b): path lengths with 2¹² nodes")
-axes.legend()
+axes.legend();
 # %% [markdown]
 # ### Experiment: load (Figs. 8 and 9)
 # Is the circle a fair judge? With ten thousand nodes and half a million keys, the paper finds that the 99th percentile has 4.6 times the mean, and the fullest
@@ -141,7 +141,7 @@ fig8 = experiments.load(nodes=10_000, keys=range(100_000, 1_000_001, 150_000))
 axes = fig8.plot(y=["mean", "p1", "p99"], style=["k-", "v-", "^-"], figsize=(7, 3.5))
 axes.plot([500_000], [4.6 * 50], "x", color="black", markersize=10, label="paper's p99")
 axes.set(xlabel="keys", ylabel="keys per node", title="Fig. 8(a): keys per node, 10,000 nodes")
-axes.legend()
+axes.legend();
 # %% [markdown]
 # **Why so uneven?** The gaps between random points on a circle are exponentially distributed. If each node stands at several places (**virtual nodes**), it owns a
 # sum of gaps, and sums are fairer.

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.slow, pytest.mar
 
 WELCOME = "notebooks/lectures/00-start.ipynb"
 #: The code cells of the welcome notebook that the test has to know.
-MAKE, STORE, BUSY, KILL_IF_NOT, SETTLE, WHY, BREAK, CLOSE = range(8)
+MAKE, STORE, BUSY, KILL_IF_NOT, SETTLE, WHY, AGAIN, BREAK, CLOSE = range(9)
 
 
 def chip(panel: Any, machine: str) -> Any:

@@ -13,7 +13,7 @@ from labkit.systems.chord import Chord
 
 MakeRing = Callable[..., Chord]
 
-#: Random schedules in the property tests; more with LABKIT_SCHEDULES=2000.
+#: Random schedules in the property tests; more with `pytest --schedules 2000`.
 SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200"))
 
 

@@ -1,7 +1,7 @@
 """Random schedules: whatever joins, leaves, dies or is cut off, the invariants hold, and no key is lost.
 
-200 schedules by default, more with LABKIT_SCHEDULES=2000. A failure prints the schedule that Hypothesis has
-shrunk.
+200 schedules by default, more with `pytest --schedules 2000`. A failure prints the schedule that Hypothesis
+has shrunk.
 """
 
 from __future__ import annotations
