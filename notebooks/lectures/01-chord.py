@@ -156,7 +156,7 @@ axes = virtual.plot(
     style=["v-", "^-", "x", "x"],
     figsize=(7, 3.5),
 )
-axes.set(xlabel="virtual nodes per node", ylabel="times the mean", title="Fig. 9: virtual nodes")
+axes.set(xlabel="virtual nodes per node", ylabel="times the mean", title="Fig. 9: virtual nodes");
 # %% [markdown]
 # ## 4. Failure
 # A machine dies without a word. Its neighbours find out when a call **times out**; they do not know whether it is dead or slow. Then the next
@@ -214,7 +214,7 @@ print(churn.round(3).to_string())
 
 # %% tags=["nbval-ignore-output"]
 axes = churn.plot(y=["failed", "paper"], style=["o-", "x--"], figsize=(7, 3.5), markersize=8)
-axes.set(ylabel="fraction of lookups that fail", title="Fig. 12: lookups under churn")
+axes.set(ylabel="fraction of lookups that fail", title="Fig. 12: lookups under churn");
 # %% [markdown]
 # ## 5. The published protocol, and the correct one
 # Each node keeps its pointers right by **stabilizing**: it asks its successor for *its* predecessor, and takes that one as its successor if it lies between. This is Fig. 7 of the paper:
