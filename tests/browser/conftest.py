@@ -112,9 +112,11 @@ def _wait_for(look: Callable[[], Any], seconds: float, process: subprocess.Popen
     raise AssertionError(f"`labkit lab` did not come up:\n{log.read_text()[-3000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One headless Chromium."""
+    """One headless Chromium. Not for the whole session: while it is open, an asyncio loop runs in this
+    thread, and tests elsewhere want to run their own.
+    """
     with playwright_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=FLAGS)
         yield browser
