@@ -14,7 +14,7 @@ import cloudpickle
 
 from labkit.runtime.errors import Unpicklable
 
-__all__ = ["copy_value", "stable_hash", "stream"]
+__all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
 #: Values of these types cannot change, and pass as they are.
 ATOMS = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -129,3 +129,8 @@ def stable_hash(*parts: Any, bits: int = 64) -> int:
 def stream(seed: int, *purpose: Any) -> Random:
     """The random stream of one purpose; a draw from it changes no other stream."""
     return Random(stable_hash(seed, *purpose))
+
+
+def seed_of_life(seed: int, incarnation: int) -> int:
+    """The seed of a machine's n-th life: after a restart other draws than in the first."""
+    return seed if incarnation == 1 else stable_hash(seed, "incarnation", incarnation)

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.runtime import ray_start, watchdog
+from labkit.runtime.copying import seed_of_life
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import (
     BlockingHandler,
@@ -56,7 +57,6 @@ from labkit.runtime.ray_machine import (
     pack,
     unpack,
 )
-from labkit.runtime.sim import blocking_text, hash_seed
 from labkit.runtime.trace import Trace
 
 __all__ = ["RayEngine", "SharedTrace"]
@@ -227,7 +227,7 @@ class RayEngine(Engine):
         self._processes += 1
         config = Config(
             name,
-            self.seed if incarnation == 1 else hash_seed(self.seed, incarnation),
+            seed_of_life(self.seed, incarnation),
             self.network,
             self.trace.level,
             self.trace.limit,
@@ -585,7 +585,7 @@ class RayEngine(Engine):
                 seconds, where = self.blocked.popleft()
             except IndexError:  # another thread of the user's took it
                 return
-            warnings.warn(blocking_text(seconds, where), BlockingHandler, stacklevel=5)
+            warnings.warn(watchdog.blocking_text(seconds, where), BlockingHandler, stacklevel=5)
 
     def take_crashes(self) -> list[tuple[str, BaseException]]:
         """Hand them over."""

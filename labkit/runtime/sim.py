@@ -34,7 +34,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime import watchdog
-from labkit.runtime.copying import copy_value
+from labkit.runtime.copying import copy_value, seed_of_life
 from labkit.runtime.disk import DiskStore, MemoryStore
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
@@ -240,7 +240,7 @@ class SimEngine(Engine):
 
     def _boot(self, name: str, cause: int | None = None) -> SimMachine:
         incarnation = self.incarnations[name] = self.incarnations.get(name, 0) + 1
-        seed = self.seed if incarnation == 1 else hash_seed(self.seed, incarnation)
+        seed = seed_of_life(self.seed, incarnation)
         machine = SimMachine(name, self.loop, self.network, self.trace, self.directory, seed)
         machine.engine = self
         machine.peers = self.machines
@@ -558,7 +558,7 @@ class SimEngine(Engine):
     def _warn_blocked(self) -> None:
         assert self._blocked is not None
         (seconds, where), self._blocked = self._blocked, None
-        warnings.warn(blocking_text(seconds, where), BlockingHandler, stacklevel=5)
+        warnings.warn(watchdog.blocking_text(seconds, where), BlockingHandler, stacklevel=5)
 
     def take_crashes(self) -> list[tuple[str, BaseException]]:
         """Hand them over."""
@@ -630,19 +630,3 @@ def _play(engine_of: weakref.ref[SimEngine]) -> None:
             engine.crashes.append((CLIENT, error))
         last = now
         del engine
-
-
-def hash_seed(seed: int, incarnation: int) -> int:
-    """The seed of a restarted machine: other draws than in its first life."""
-    from labkit.runtime.copying import stable_hash
-
-    return stable_hash(seed, "incarnation", incarnation)
-
-
-def blocking_text(seconds: float, where: str) -> str:
-    """What a student reads."""
-    return (
-        f"a handler has kept its machine busy for {seconds:.1f} s, in {where}: meanwhile no "
-        "other node on that machine can answer, "
-        "and its peers will take it for dead. Write: result = await self.compute(function, *args)"
-    )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from labkit.runtime.loop import Loop
 
-__all__ = ["watch"]
+__all__ = ["blocking_text", "unwatch", "watch"]
 
 #: Real seconds that one callback may take.
 PATIENCE = 1.0
@@ -104,3 +104,12 @@ def _where(thread: int) -> str:
             return f"{code.co_name} ({code.co_filename}:{frame.f_lineno})"
         frame = frame.f_back
     return "somewhere"
+
+
+def blocking_text(seconds: float, where: str) -> str:
+    """What a student reads."""
+    return (
+        f"a handler has kept its machine busy for {seconds:.1f} s, in {where}: meanwhile no "
+        "other node on that machine can answer, "
+        "and its peers will take it for dead. Write: result = await self.compute(function, *args)"
+    )

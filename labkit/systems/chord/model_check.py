@@ -110,6 +110,16 @@ class Protocol:
         member = state[target]
         return _put(state, target, member._replace(rectify_with=n)) if isinstance(member, Member) else state
 
+    def ask_successor(self, state: State, n: int, member: Member, s: int, other: Member) -> Step:
+        """Copy the live successor's list; note its predecessor if that lies between, else notify it."""
+        successors = self.listed(s, other.successors)
+        x = other.predecessor
+        if x is not None and between(n, x, s):
+            after = _put(state, n, member._replace(successors=successors, candidate=x))
+            return Step(f"{n} stabilizes: list {successors}, {s} knows {x} between them", after)
+        after = _put(state, n, member._replace(successors=successors))
+        return Step(f"{n} stabilizes: list {successors}, notifies {s}", self.notify(after, s, n))
+
 
 class Correct(Protocol):
     """Zave's protocol: no pointer is adopted before a check that its node is alive."""
@@ -143,13 +153,7 @@ class Correct(Protocol):
             return Step(
                 f"{n} stabilizes: {s} is dead, list {rest}", _put(state, n, member._replace(successors=rest))
             )
-        successors = self.listed(s, other.successors)
-        x = other.predecessor
-        if x is not None and between(n, x, s):
-            after = _put(state, n, member._replace(successors=successors, candidate=x))
-            return Step(f"{n} stabilizes: list {successors}, {s} knows {x} between them", after)
-        after = _put(state, n, member._replace(successors=successors))
-        return Step(f"{n} stabilizes: list {successors}, notifies {s}", self.notify(after, s, n))
+        return self.ask_successor(state, n, member, s, other)
 
     def stabilize_second(self, state: State, n: int, member: Member, x: int) -> Step:
         """Ask the better successor; adopt it only if it answers."""
@@ -203,13 +207,7 @@ class Published(Protocol):
             return Step(f"{n} stabilizes: nobody it knows is alive", state)
         other = state[s]
         assert isinstance(other, Member)
-        successors = self.listed(s, other.successors)
-        x = other.predecessor
-        if x is not None and between(n, x, s):
-            after = _put(state, n, member._replace(successors=successors, candidate=x))
-            return Step(f"{n} stabilizes: list {successors}, {s} knows {x} between them", after)
-        after = _put(state, n, member._replace(successors=successors))
-        return Step(f"{n} stabilizes: list {successors}, notifies {s}", self.notify(after, s, n))
+        return self.ask_successor(state, n, member, s, other)
 
     def adopt(self, state: State, n: int, member: Member, x: int) -> Step:
         """``if x in (n, successor): successor = x``, whether x lives or not; ``successor.notify(n)``."""
