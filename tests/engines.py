@@ -163,7 +163,7 @@ def cluster_maker(engine: str, head: Head | None = None) -> Iterator[MakeCluster
 
     def make(machines: Any = 3, **options: Any) -> Cluster:
         # A name each: on Ray, a cluster replaces an older one of its name.
-        options.setdefault("name", f"test-{id(made):x}-{len(made)}")
+        options.setdefault("name", f"test-{os.getpid()}-{id(made):x}-{len(made)}")
         cluster = Cluster(machines=machines, engine=engine, **options)
         made.append(cluster)
         return cluster
@@ -185,6 +185,6 @@ def leftovers(head: Head | None = None) -> set[Any]:
     threads = {thread for thread in threading.enumerate() if thread.name.startswith("labkit-")}
     # Started once, and ended by itself when nothing is left to watch.
     watched = {thread for thread in threads if thread.name == "labkit-watchdog"}
-    disks = set(Path(tempfile.gettempdir()).glob("labkit-test_*"))
+    disks = set(Path(tempfile.gettempdir()).glob(f"labkit-test_{os.getpid()}_*"))
     processes = head.machine_processes() if head is not None else set()
     return (threads - watched) | disks | processes

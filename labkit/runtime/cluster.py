@@ -285,6 +285,25 @@ class Cluster:
         """
         return self.spawn_many([(cls, args, kwargs, name, machine)])[0]
 
+    def spawn_here(self, cls: type[Node], *args: Any, name: str | None = None) -> Any:
+        """Start a node in your own process, beside your program, and return the node itself.
+
+        For the part of a system that lives with the user's program, such as Spark's driver. Its arguments
+        are not copied, other nodes call it by its name, no machine's fault strikes it, and ``remove`` ends
+        it.
+        """
+        self._check_open()
+        self._engine.turn(waits=True)
+        name = name or self._fresh_name(cls)
+        if name in self._names or name == CLIENT:
+            raise NameTaken(f"a node {name!r} exists already; give another name, or remove it first")
+        self._names[name] = 1
+        try:
+            return self._engine.spawn_here(NodeSpec(name, cls, args, {}))
+        except BaseException:
+            self._names.pop(name, None)
+            raise
+
     def spawn_many(self, nodes: Iterable[tuple[Any, ...]]) -> list[str]:
         """Start many nodes at once: (class, args, kwargs, name or None, machine or None) each; returns
         their names."""
@@ -343,7 +362,7 @@ class Cluster:
         self._check_open()
         self._engine.turn(waits=True)
         home = self._home(node)
-        if self._handles[home].alive:
+        if home == CLIENT or self._handles[home].alive:
             self._engine.remove(home, node)
         else:
             self._engine.forget(home, node)
@@ -394,7 +413,7 @@ class Cluster:
         span, own = self._current_span(), None
         if span is None:
             span = own = self._open_span(method, {"to": node})
-        incarnation = self._handles[home].incarnation
+        incarnation = 0 if home == CLIENT else self._handles[home].incarnation
 
         def begin() -> Future:
             engine.client_machine.loop.span = span
@@ -458,6 +477,8 @@ class Cluster:
 
     def _diagnose(self, error: Timeout, node: str, home: str, incarnation: int) -> Timeout:
         """A client knows more than a node: why nobody answered."""
+        if home == CLIENT:
+            return error
         handle, network = self._handles[home], self._engine.network
         if handle.state == "dead" or handle.incarnation != incarnation:
             return MachineDied(f"{error}: {home} died while the call was under way")
@@ -751,7 +772,7 @@ class Cluster:
             handle.state = "dead"
 
     def _check_alive(self, name: str) -> None:
-        if not self._handles[name].alive:
+        if name != CLIENT and not self._handles[name].alive:
             raise MachineDead(f"{name} is dead; restart it: cluster.restart({name!r})")
 
     # crashes, closing ------------------------------------------------------------

@@ -4,6 +4,8 @@ A node sees a mapping. Writes go to memory until ``sync()``; a crash loses every
 the durable part is a dictionary of pickled values. On Ray it is a file of the machine, an append-only log of
 pickled records that ``sync()`` forces to the medium and a restarted process reads back; a torn record at its
 end (a crash in the middle of a write) is ignored.
+
+Beside the mapping a node has ``files`` for values that are too large for it, as a shuffle's output is.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ import os
 import pickle
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from urllib.parse import quote, unquote
 
 from labkit.runtime.copying import copy_value, dumps
 
-__all__ = ["Disk", "DiskStore", "FileStore", "MemoryStore"]
+__all__ = ["Disk", "DiskStore", "FileStore", "Files", "FolderFiles", "MemoryFiles", "MemoryStore"]
 
 DELETED = b""  #: a record with this value says that the key is gone; a pickle is never empty
 
@@ -163,3 +167,103 @@ class Disk(MutableMapping[Any, Any]):
 
     def __repr__(self) -> str:
         return f"Disk({len(self)} keys, {len(self._unsynced)} unsynced)"
+
+
+class Files:
+    """A node's large files on its machine's disk: a name and bytes each, written whole, kept out of memory.
+
+    A file is there once ``write`` has returned, and outlives the machine's process (not a power cut: nothing
+    is forced to the medium). All methods may be called from a computation's thread.
+    """
+
+    def write(self, name: str, data: bytes) -> None:
+        """Make or replace a file; a reader sees the old one or the new one, never half of it."""
+        raise NotImplementedError
+
+    def read(self, name: str) -> bytes:
+        """Its bytes; ``KeyError`` if there is none."""
+        raise NotImplementedError
+
+    def size(self, name: str) -> int:
+        """How many bytes; ``KeyError`` if there is none."""
+        raise NotImplementedError
+
+    def remove(self, name: str) -> None:
+        """Delete it, if it is there."""
+        raise NotImplementedError
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        raise NotImplementedError
+
+
+class MemoryFiles(Files):
+    """The simulator's: the engine keeps them while the machine is down."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, bytes] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Keep a copy, unless it cannot change."""
+        self._files[name] = bytes(data)
+
+    def read(self, name: str) -> bytes:
+        """Its bytes."""
+        return self._files[name]
+
+    def size(self, name: str) -> int:
+        """How many bytes."""
+        return len(self._files[name])
+
+    def remove(self, name: str) -> None:
+        """Delete it, if it is there."""
+        self._files.pop(name, None)
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._files)
+
+
+class FolderFiles(Files):
+    """Ray's: a folder of the machine's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self._counting = Lock()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / quote(name, safe="")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Beside the old file, then in its place."""
+        with self._counting:
+            self._count += 1
+            fresh = self._folder / f"+{self._count}"  # quote leaves no "+"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(data)
+        fresh.replace(self._path(name))
+
+    def read(self, name: str) -> bytes:
+        """Its bytes."""
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise KeyError(name) from None
+
+    def size(self, name: str) -> int:
+        """How many bytes."""
+        try:
+            return self._path(name).stat().st_size
+        except FileNotFoundError:
+            raise KeyError(name) from None
+
+    def remove(self, name: str) -> None:
+        """Delete it, if it is there."""
+        self._path(name).unlink(missing_ok=True)
+
+    def names(self) -> list[str]:
+        """All names, sorted; a write that a crash interrupted left none."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(unquote(path.name) for path in self._folder.iterdir() if not path.name.startswith("+"))

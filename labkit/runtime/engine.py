@@ -62,6 +62,11 @@ class Engine(ABC):
         starts."""
 
     @abstractmethod
+    def spawn_here(self, spec: NodeSpec) -> Node:
+        """Start a node on the client's machine, with its arguments as they are; every machine knows its name
+        first."""
+
+    @abstractmethod
     def remove(self, machine: str, node: str) -> None:
         """Stop one node for good."""
 

@@ -25,9 +25,12 @@ from typing import Any
 
 from labkit.runtime.errors import LabError
 
-__all__ = ["Cancelled", "Future", "Loop", "Owner", "Task", "running_loop"]
+__all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
 
 INFINITY = float("inf")
+
+#: What a computation costs in the simulator: seconds of virtual time, or a function of its result.
+Cost = float | Callable[[Any], float]
 
 _running = threading.local()  # which loop this *thread* is running, as asyncio keeps it; no run's state
 
@@ -415,16 +418,18 @@ class Loop:
             self.call_at(when, future.set_result)
         return future
 
-    def compute(self, work: Callable[[], Any], cost: float) -> Future:
-        """Do ``work`` here and now; its result is there after ``cost`` seconds of virtual time."""
+    def compute(self, work: Callable[[], Any], cost: Cost) -> Future:
+        """Do ``work`` here and now; its result is there after ``cost`` seconds of virtual time. A failure is
+        there at once if the cost depends on the result."""
         future = Future(self)
         self.computing = True
         try:
             value = work()
+            seconds = cost(value) if callable(cost) else cost
         except Exception as error:
-            self.call_later(cost, future.set_error, error)
+            self.call_later(0.0 if callable(cost) else cost, future.set_error, error)
         else:
-            self.call_later(cost, future.set_result, value)
+            self.call_later(seconds, future.set_result, value)
         finally:
             self.computing = False
         return future

@@ -23,7 +23,7 @@ from types import CoroutineType
 from typing import Any, NamedTuple
 
 from labkit.runtime.copying import ATOMS, copy_value, dumps, event_value, loads_keeping_classes, stream
-from labkit.runtime.disk import Disk, DiskStore
+from labkit.runtime.disk import Disk, DiskStore, Files
 from labkit.runtime.errors import (
     LabError,
     NotAnRpc,
@@ -33,7 +33,7 @@ from labkit.runtime.errors import (
     UnknownMethod,
     UnknownNode,
 )
-from labkit.runtime.loop import Cancelled, Future, Loop, Task, traceback_text
+from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.trace import Trace
@@ -215,6 +215,7 @@ class Machine:
         self._next_id = 0
         self._randoms: dict[str, Random] = {}
         self._disks: dict[str, Disk] = {}
+        self._files: dict[str, Files] = {}
 
     # what an engine provides ------------------------------------------------------------
 
@@ -224,6 +225,10 @@ class Machine:
 
     def store(self, node: str) -> DiskStore:
         """Where this node's disk is kept."""
+        raise NotImplementedError
+
+    def file_store(self, node: str) -> Files:
+        """Where this node's large files are kept."""
         raise NotImplementedError
 
     # nodes ------------------------------------------------------------
@@ -337,8 +342,18 @@ class Machine:
             disk = self._disks[node.name] = Disk(self.store(node.name))
         return disk
 
-    def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: float) -> Future:
+    def files_of(self, node: Node) -> Files:
+        """The node's large files."""
+        files = self._files.get(node.name)
+        if files is None:
+            files = self._files[node.name] = self.file_store(node.name)
+        return files
+
+    def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: Cost) -> Future:
         """See ``Node.compute``."""
+        if callable(cost):
+            price, factor = cost, self.factor
+            return self.loop.compute(partial(work, *args), lambda result: price(result) * factor)
         return self.loop.compute(partial(work, *args), cost * self.factor)
 
     # events ------------------------------------------------------------

@@ -27,12 +27,12 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from labkit.runtime.loop import Future, Owner, Task
+from labkit.runtime.loop import Cost, Future, Owner, Task
 
 if TYPE_CHECKING:
     from random import Random
 
-    from labkit.runtime.disk import Disk
+    from labkit.runtime.disk import Disk, Files
     from labkit.runtime.machine import Machine
 
 __all__ = ["DEFAULT_TIMEOUT", "Node", "Periodic", "every", "rpc"]
@@ -135,6 +135,11 @@ class Node(Owner):
         """A mapping on the machine's disk: what was synced survives a crash."""
         return self._machine.disk_of(self)
 
+    @property
+    def files(self) -> Files:
+        """Large files on the machine's disk: they survive a crash. See ``labkit.runtime.disk.Files``."""
+        return self._machine.files_of(self)
+
     def call(self, ref: str, method: str, *args: Any, timeout: float | None = DEFAULT_TIMEOUT) -> Future:
         """Ask another node and await its answer.
 
@@ -157,11 +162,11 @@ class Node(Owner):
         failure is a crash."""
         return Task(self._machine.loop, coro, self).start()
 
-    def compute(self, work: Callable[..., Any], *args: Any, cost: float = 0.0) -> Future:
+    def compute(self, work: Callable[..., Any], *args: Any, cost: Cost = 0.0) -> Future:
         """Await ``work(*args)`` without stopping the machine's other nodes.
 
         On Ray it runs in a thread. In the simulator it runs at once and takes ``cost`` seconds of virtual
-        time. Either way a slow machine takes longer.
+        time, a number or a function of the result. Either way a slow machine takes longer.
         """
         return self._machine.compute(work, args, cost)
 

@@ -44,6 +44,7 @@ from labkit.runtime.host import HostProcess, host_identity
 from labkit.runtime.loop import Future
 from labkit.runtime.machine import Failure, NodeSpec
 from labkit.runtime.network import Network
+from labkit.runtime.node import Node
 from labkit.runtime.ray_machine import (
     DRAIN_EVERY,
     NOTHING,
@@ -468,6 +469,17 @@ class RayEngine(Engine):
             for spec in specs:
                 self.specs[machine][spec.name] = spec
 
+    def spawn_here(self, spec: NodeSpec) -> Node:
+        """Start a node in this process, in the client's thread."""
+
+        async def run() -> None:
+            self.directory[spec.name] = CLIENT
+            await self._tell("learn", {spec.name: CLIENT})
+
+        self._await(run())
+        self.specs.setdefault(CLIENT, {})[spec.name] = spec
+        return self.do(lambda: self.client_machine.start_node(spec))  # type: ignore[no-any-return]
+
     def _await_machines(self, machines: Iterable[str], coro: Coroutine[Any, Any, Any]) -> Any:
         try:
             return self._await(coro)
@@ -479,6 +491,9 @@ class RayEngine(Engine):
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
         self.specs[machine].pop(node, None)
+        if machine == CLIENT:
+            self.do(lambda: self.client_machine.stop_node(node, "removed"))
+            return
 
         async def run() -> None:
             actor = self.actors[machine]

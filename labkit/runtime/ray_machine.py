@@ -31,12 +31,12 @@ import cloudpickle
 
 from labkit.runtime import watchdog
 from labkit.runtime.copying import copy_value, loads_keeping_classes
-from labkit.runtime.disk import DiskStore, FileStore
+from labkit.runtime.disk import DiskStore, Files, FileStore, FolderFiles
 from labkit.runtime.engine import CLIENT
 from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
-from labkit.runtime.loop import Future, Loop
+from labkit.runtime.loop import Cost, Future, Loop
 from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
@@ -145,10 +145,11 @@ class RealLoop(Loop):
             delay = max(0.0, self._heap[0][0] - self.clock())
             self._alarm = self._aio.call_later(delay, self.pump)
 
-    def compute(self, work: Callable[[], Any], cost: float) -> Future:
+    def compute(self, work: Callable[[], Any], cost: Cost) -> Future:
         """Do ``work`` in a thread. ``cost`` is how many times slower than normal this machine is: the rest of
         the time is slept."""
         assert self._aio is not None
+        assert not callable(cost)
         if self._pool is None:
             self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="labkit-compute")
         future, aio = Future(self), self._aio
@@ -223,7 +224,11 @@ class RayMachine(Machine):
         """A file on this host."""
         return FileStore(self.disks / self.name / f"{node}.disk")
 
-    def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: float) -> Future:
+    def file_store(self, node: str) -> Files:
+        """A folder on this host."""
+        return FolderFiles(self.disks / self.name / f"{node}.files")
+
+    def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: Cost) -> Future:
         """In a thread; a slow machine takes ``factor`` times as long."""
         return self.loop.compute(partial(work, *args), self.factor)
 

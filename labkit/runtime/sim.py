@@ -35,13 +35,14 @@ from typing import Any
 
 from labkit.runtime import watchdog
 from labkit.runtime.copying import copy_value, seed_of_life
-from labkit.runtime.disk import DiskStore, MemoryStore
+from labkit.runtime.disk import DiskStore, MemoryFiles, MemoryStore
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
+from labkit.runtime.node import Node
 from labkit.runtime.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -191,6 +192,10 @@ class SimMachine(Machine):
         """Kept by the engine, so that it survives the machine."""
         return self.engine.stores.setdefault(node, MemoryStore())
 
+    def file_store(self, node: str) -> MemoryFiles:
+        """Kept by the engine, too."""
+        return self.engine.files.setdefault(node, MemoryFiles())
+
 
 def answer_of(call: Any) -> Message:
     """The answer that a call carries, as a message of its own."""
@@ -212,6 +217,7 @@ class SimEngine(Engine):
         self.directory: dict[str, str] = {}
         self.machines: dict[str, SimMachine] = {}
         self.stores: dict[str, MemoryStore] = {}
+        self.files: dict[str, MemoryFiles] = {}
         self.specs: dict[str, dict[str, NodeSpec]] = {}
         self.incarnations: dict[str, int] = {}
         self.crashes: list[tuple[str, BaseException]] = []
@@ -283,6 +289,14 @@ class SimEngine(Engine):
                         del self.directory[spec.name]
                 raise
 
+    def spawn_here(self, spec: NodeSpec) -> Node:
+        """Start a node on the client's machine."""
+        with self._exclusive():
+            self.turn()
+            self.directory[spec.name] = CLIENT
+            self.specs[CLIENT][spec.name] = spec
+            return self.client_machine.start_node(spec)
+
     def _start(self, machine: SimMachine, spec: NodeSpec, cause: int | None = None) -> None:
         own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))  # as on Ray
         machine.start_node(own, cause)
@@ -330,6 +344,7 @@ class SimEngine(Engine):
                     self.machines[name].factor = float(factor)
                 case DiskLoss(name):
                     for node in self.specs[name]:
+                        self.files.pop(node, None)
                         if node in self.stores:
                             self.stores[node].destroy()
                 case _:

@@ -1,0 +1,75 @@
+"""A node in the user's own process: the part of a system that lives with the user's program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from labkit import NameTaken, Node, rpc
+from tests.engines import MakeCluster
+
+
+class Master(Node):
+    """Holds what cannot be sent, and hears from workers."""
+
+    def __init__(self, unsendable: Any) -> None:
+        self.unsendable = unsendable
+        self.heard: list[str] = []
+
+    @rpc
+    def register(self, worker: str) -> str:
+        self.heard.append(worker)
+        self.emit("registered", worker=worker)
+        return f"welcome {worker}"
+
+    async def count(self, workers: list[str]) -> list[str]:
+        return [await self.call(worker, "which") for worker in workers]
+
+
+class Worker(Node):
+    """Registers with the master as soon as it starts."""
+
+    def __init__(self, master: str) -> None:
+        self.master = master
+
+    async def start(self) -> None:
+        self.greeting = await self.call(self.master, "register", self.name)
+
+    @rpc
+    def which(self) -> str:
+        return self.machine
+
+
+def test_workers_find_the_master_before_and_after_a_restart(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(machines=2)
+    unsendable = (each for each in [1])
+    master = cluster.spawn_here(Master, unsendable, name="master")
+    assert master.unsendable is unsendable  # it is not copied, let alone pickled
+    workers = [cluster.spawn(Worker, "master", machine=machine) for machine in ("m1", "m2")]
+    cluster.run_until(lambda: len(master.heard) == 2, timeout=20)
+    assert cluster.state(workers[0], "greeting") == {"greeting": f"welcome {workers[0]}"}
+
+    async def program(client: Node) -> list[str]:
+        return await master.spawn(master.count(workers))
+
+    assert cluster.submit(program).result(timeout=20) == ["m1", "m2"]
+    cluster.kill("m1")
+    cluster.restart("m1")
+    cluster.run_until(lambda: len(master.heard) == 3, timeout=20)
+    assert [event.machine for event in cluster.trace.filter(kind="registered")] == ["client"] * 3
+    assert cluster.call("master", "register", "me") == "welcome me"
+    assert cluster.nodes["master"] == "client"
+    assert master.name not in [node for machine in cluster.machines for node in machine.nodes]
+
+
+def test_its_name_is_its_own_until_it_is_removed(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(machines=1)
+    cluster.spawn_here(Master, None, name="master")
+    with pytest.raises(NameTaken, match="master"):
+        cluster.spawn_here(Master, None, name="master")
+    with pytest.raises(NameTaken, match="master"):
+        cluster.spawn(Master, None, name="master")
+    cluster.remove("master")
+    assert "master" not in cluster.nodes
+    assert cluster.spawn_here(Master, 2, name="master").unsendable == 2
