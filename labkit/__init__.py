@@ -2,9 +2,25 @@
 ``labkit.systems``.
 """
 
+from typing import Any
+
 from labkit.runtime import *  # noqa: F403
 from labkit.runtime import __all__ as _runtime
 from labkit.show import show
 
 __version__ = "0.1.0"
 __all__ = [*_runtime, "__version__", "show"]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext labkit``: the magics, see ``%lab?``."""
+    from labkit.jupyter.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext labkit``."""
+    from labkit.jupyter.magics import unload
+
+    unload(shell)

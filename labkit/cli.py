@@ -118,6 +118,39 @@ def bench(
     raise typer.Exit(run_benches(names or [], as_json=as_json, listing=listing, say=typer.echo))
 
 
+kernel = typer.Typer(no_args_is_help=True, help='The Jupyter kernel "labkit": magics loaded, Ray found.')
+app.add_typer(kernel, name="kernel")
+
+
+@kernel.command("install")
+def kernel_install(
+    user: Annotated[bool, typer.Option("--user", help="For you, in every environment.")] = False,
+    prefix: Annotated[
+        str | None, typer.Option(help="Below this folder; default: the environment of this Python.")
+    ] = None,
+) -> None:
+    """Let JupyterLab offer the kernel "labkit (Python 3)", which runs with this Python."""
+    from labkit.jupyter import kernelspec
+
+    if user and prefix is not None:
+        raise typer.BadParameter("either --user or --prefix, not both")
+    typer.echo(f"installed in {kernelspec.install(user=user, prefix=prefix)}")
+
+
+@kernel.command("remove")
+def kernel_remove() -> None:
+    """Take it away again."""
+    from jupyter_client.kernelspec import NoSuchKernel
+
+    from labkit.jupyter import kernelspec
+
+    try:
+        typer.echo(f"removed {kernelspec.remove()}")
+    except NoSuchKernel:
+        typer.echo("the kernel labkit is not installed")
+        raise typer.Exit(1) from None
+
+
 def main() -> None:
     """Run the command that the command line names."""
     app()

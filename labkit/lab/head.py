@@ -13,6 +13,8 @@ by their owner only:
     token         the secret
     environment   `export NAME=value` lines for whoever wants to attach; written last, when Ray is ready
     ray/          what Ray keeps: sockets and logs
+
+With --announce, a file in Jupyter's runtime folder names DIRECTORY, so that other kernels find it too.
 """
 
 from __future__ import annotations
@@ -32,7 +34,15 @@ import psutil
 
 from labkit.lab.processes import Group, Stopped, die_with_parent, signals_ignored, stop_signals
 
-__all__ = ["environment", "main", "read_environment", "start_ray", "write_environment", "write_secret"]
+__all__ = [
+    "announced",
+    "environment",
+    "main",
+    "read_environment",
+    "start_ray",
+    "write_environment",
+    "write_secret",
+]
 
 #: Bytes that the objects of all notebooks may take together. A pod of Binder has 2 GB for everything.
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -109,10 +119,50 @@ def write_environment(directory: Path, address: str) -> None:
     part.rename(directory / "environment")
 
 
-def hold(directory: Path) -> None:
+def announcements() -> Path:
+    """Where heads of this user leave word of themselves, one file each; only the user may look into it."""
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    return Path(jupyter_runtime_dir()) / "labkit-heads"
+
+
+def announced() -> dict[str, str] | None:
+    """What a process needs to find the newest announced Ray that still lives; None if there is none."""
+    notes = announcements()
+    found = sorted(notes.iterdir(), key=_age, reverse=True) if notes.is_dir() else []
+    for note in found:
+        with contextlib.suppress(FileNotFoundError):  # its head has ended meanwhile
+            if note.name.isdecimal() and psutil.pid_exists(int(note.name)):
+                variables = read_environment(Path(note.read_text()))
+                if variables is not None:
+                    return variables
+    return None
+
+
+def _age(note: Path) -> float:
+    try:
+        return note.stat().st_mtime
+    except FileNotFoundError:  # its head has ended meanwhile
+        return 0.0
+
+
+def announce(directory: Path) -> Path:
+    """Leave word that this process holds a Ray whose files are in `directory`; the file to remove at the
+    end."""
+    notes = announcements()
+    notes.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note = notes / str(os.getpid())
+    note.unlink(missing_ok=True)  # of a head that was killed and had our number
+    write_secret(note, str(directory))
+    return note
+
+
+def hold(directory: Path, public: bool) -> None:
     """Start Ray, announce it in `directory`, and wait until a signal ends us."""
     write_secret(directory / "token", secrets.token_hex(32))
     write_environment(directory, start_ray(directory))
+    if public:
+        announce(directory)
     with stop_signals():  # again: ray.init has put a handler of its own in their place
         while True:
             time.sleep(3600)
@@ -127,6 +177,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--parent", type=int, help="the process with which to end; default: whoever started us"
     )
+    parser.add_argument(
+        "--announce", action="store_true", help="let kernels find this Ray that were not started with it"
+    )
     options = parser.parse_args(arguments)
     die_with_parent(options.parent or os.getppid())
     directory: Path = options.directory.resolve()
@@ -134,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     ray_processes = Group()
     try:
         with stop_signals():
-            hold(directory)
+            hold(directory, options.announce)
     except Stopped:
         return 0
     except Exception as error:
@@ -152,6 +205,7 @@ def _shut_down(directory: Path, ray_processes: Group) -> None:
         with contextlib.suppress(Exception):
             sys.modules["ray"].shutdown()
     ray_processes.stop()
+    (announcements() / str(os.getpid())).unlink(missing_ok=True)
     for name in ("environment", "environment.part", "token"):
         (directory / name).unlink(missing_ok=True)
     shutil.rmtree(directory / "ray", ignore_errors=True)

@@ -133,7 +133,7 @@ def _ray(directory: Path, programs: Group, say: Say) -> dict[str, str]:
 
 def head_command(home: Path) -> list[str]:
     """How to start the process that holds Ray, with this Python; it ends with us."""
-    return [sys.executable, "-m", "labkit.lab.head", str(home), "--parent", str(os.getpid())]
+    return [sys.executable, "-m", "labkit.lab.head", str(home), "--announce", "--parent", str(os.getpid())]
 
 
 def jupyter_command(options: LabOptions) -> list[str]:

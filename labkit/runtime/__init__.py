@@ -1,7 +1,7 @@
 """The runtime: nodes, machines, network, disks, faults, trace; and two engines to run them on. Start
 reading at ``node.py``."""
 
-from labkit.runtime.cluster import Cluster, MachineHandle, Operation
+from labkit.runtime.cluster import Cluster, MachineHandle, Operation, clusters, defaults
 from labkit.runtime.errors import *  # noqa: F403
 from labkit.runtime.errors import __all__ as _errors
 from labkit.runtime.faults import (
@@ -53,6 +53,8 @@ __all__ = [
     "Slow",
     "Trace",
     "Uniform",
+    "clusters",
+    "defaults",
     "every",
     "gather",
     "rpc",

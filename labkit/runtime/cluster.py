@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import os
 import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.runtime.copying import event_value
@@ -63,7 +64,7 @@ from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
 from labkit.runtime.trace import DEFAULT_LIMIT, LEVELS, MESSAGE_KEYS, Event, Trace
 
-__all__ = ["Cluster", "MachineHandle", "Operation"]
+__all__ = ["Cluster", "MachineHandle", "Operation", "clusters", "defaults"]
 
 #: What may be done to a machine in each state, and the state it is in afterwards. ``Slow`` with factor 1
 #: makes it alive.
@@ -77,6 +78,24 @@ LIFECYCLE: dict[str, dict[type[Fault], str]] = {
 #: The clusters that have a name, so that one replaces the older of the same name.
 _named: weakref.WeakValueDictionary[str, Cluster] = weakref.WeakValueDictionary()
 _open: weakref.WeakSet[Cluster] = weakref.WeakSet()
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Defaults:
+    """What ``Cluster()`` takes where it is not told."""
+
+    engine: str = field(default_factory=lambda: os.environ.get("LABKIT_ENGINE", "ray"))
+    seed: int = 0
+
+
+#: The notebook's ``%engine`` and ``%seed`` change them.
+defaults = Defaults()
+
+
+def clusters() -> list[Cluster]:
+    """The clusters of this process that are open, oldest first."""
+    return sorted((each for each in list(_open) if not each.closed), key=lambda each: each._number)
 
 
 class MachineHandle:
@@ -154,8 +173,9 @@ class Cluster:
     """Machines, and what one can do with them.
 
     machines: how many (they are called m1, m2, …), or their names.
-    engine: ``"ray"``: a process each, real time. ``"sim"``: one process, virtual time, deterministic.
-    seed: of every random stream in it.
+    engine: ``"ray"``: a process each, real time. ``"sim"``: one process, virtual time, deterministic. Unless
+        given, the notebook's ``%engine``, else the variable ``LABKIT_ENGINE``, else ``"ray"``.
+    seed: of every random stream in it; unless given, the notebook's ``%seed``, else 0.
     network: latency, bandwidth, loss; see ``Network``.
     trace: ``"off"``, ``"domain"`` (what nodes emit, faults, timeouts) or ``"messages"`` (each message too);
         ``trace_limit`` events are kept.
@@ -169,9 +189,9 @@ class Cluster:
     def __init__(
         self,
         machines: int | Iterable[str] = 4,
-        engine: str = "ray",
+        engine: str | None = None,
         *,
-        seed: int = 0,
+        seed: int | None = None,
         network: Network | None = None,
         trace: str = "domain",
         trace_limit: int = DEFAULT_LIMIT,
@@ -182,12 +202,15 @@ class Cluster:
         **engine_options: Any,
     ) -> None:
         names = _machine_names(machines)
+        engine = defaults.engine if engine is None else engine
+        seed = defaults.seed if seed is None else seed
         if not isinstance(seed, int):
             raise ValueError(f"seed is a whole number, not {seed!r}")
         self.name = name or ("lab" if engine == "ray" else "sim")
         self.seed = seed
         self.schedule = Schedule()  #: every fault injected so far, with its time
         self.closed = False
+        self._number = next(_numbers)
         self._closing = threading.Lock()
         self._spans = itertools.count(1)  #: whose next() is one step for any thread
         self._thread = threading.local()

@@ -180,8 +180,8 @@ class Files:
         """Make or replace a file; a reader sees the old one or the new one, never half of it."""
         raise NotImplementedError
 
-    def read(self, name: str) -> bytes:
-        """Its bytes; ``KeyError`` if there is none."""
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        """Its bytes, or ``size`` of them from ``start``; ``KeyError`` if there is none."""
         raise NotImplementedError
 
     def size(self, name: str) -> int:
@@ -207,9 +207,10 @@ class MemoryFiles(Files):
         """Keep a copy, unless it cannot change."""
         self._files[name] = bytes(data)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
         """Its bytes."""
-        return self._files[name]
+        data = self._files[name]
+        return data[start:] if size is None else data[start : start + size]
 
     def size(self, name: str) -> int:
         """How many bytes."""
@@ -244,10 +245,12 @@ class FolderFiles(Files):
         fresh.write_bytes(data)
         fresh.replace(self._path(name))
 
-    def read(self, name: str) -> bytes:
-        """Its bytes."""
+    def read(self, name: str, start: int = 0, size: int | None = None) -> bytes:
+        """Its bytes; only those asked for are read."""
         try:
-            return self._path(name).read_bytes()
+            with self._path(name).open("rb", buffering=0) as file:
+                file.seek(start)
+                return file.readall() if size is None else _exactly(file, size)
         except FileNotFoundError:
             raise KeyError(name) from None
 
@@ -267,3 +270,12 @@ class FolderFiles(Files):
         if not self._folder.is_dir():
             return []
         return sorted(unquote(path.name) for path in self._folder.iterdir() if not path.name.startswith("+"))
+
+
+def _exactly(file: io.FileIO, size: int) -> bytes:
+    """So many bytes, or what there is: one read may return less."""
+    parts: list[bytes] = []
+    while size > 0 and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from labkit.runtime import watchdog
-from labkit.runtime.copying import copy_value, loads_keeping_classes
+from labkit.runtime.copying import copy_value, is_frozen, loads_keeping_classes, out_of_band
 from labkit.runtime.disk import DiskStore, Files, FileStore, FolderFiles
 from labkit.runtime.engine import CLIENT
 from labkit.runtime.errors import LabError, Unpicklable
@@ -44,9 +44,6 @@ from labkit.runtime.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack"]
 
-#: Buffers of at least this many bytes travel out of band, where Ray does not copy them into a pickle. Ray
-#: spends about 25 µs on each, so small ones go in band.
-OUT_OF_BAND_BYTES = 64 * 1024
 #: The module of a notebook's or a program's own classes; on a machine, it is another.
 MAIN = b"__main__"
 #: Callbacks between two looks at the clock.
@@ -57,32 +54,32 @@ DRAIN_EVERY = 0.1
 POLL_LIMIT = 2.0
 
 
-def pack(value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    """A pickle, and its large buffers apart. Classes from a notebook's cells are in it by value."""
+def pack(value: Any) -> tuple[bytes, list[Any]]:
+    """A pickle, and its large buffers apart. Classes from a notebook's cells are in it by value.
+
+    A buffer that the receiver must copy, for its array is to be writable, is in a tuple of its own.
+    """
     buffers: list[pickle.PickleBuffer] = []
+    return _pickled(value, buffers), [each if is_frozen(each) else (each,) for each in buffers]
 
-    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
-            return True
-        buffers.append(buffer)
-        return False
 
+def _pickled(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the
     # notebook.
     try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
+        data = pickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers))
         if MAIN not in data and not cloudpickle.list_registry_pickle_by_value():
-            return data, buffers
+            return data
     except Exception:  # a lambda, or a class of the notebook that came here by value
         pass
     buffers.clear()
-    return cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band), buffers
+    return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers)))
 
 
 def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_keeping_classes) -> Any:
-    """The value. Its arrays are writable and its own, as in the simulator."""
+    """The value. Its arrays are its own; those that were read-only still are, and stay where Ray has them."""
     data, buffers = packed
-    return loads(data, buffers=[bytearray(buffer) for buffer in buffers])
+    return loads(data, buffers=[bytearray(each[0]) if type(each) is tuple else each for each in buffers])
 
 
 def is_gone(error: BaseException) -> bool:

@@ -74,6 +74,26 @@ def test_objects_arrays_members_and_functions() -> None:
     assert type(copy_value(Local())) is Local  # by value, and yet the same class in the same process
 
 
+@pytest.mark.parametrize("length", [10, 100_000], ids=["small", "large"])
+def test_read_only_arrays_stay_read_only_and_large_ones_are_shared(length: int) -> None:
+    import numpy
+
+    array = numpy.arange(length)
+    for value in (array, array[1:]):
+        other = copy_value([value])[0]
+        assert not numpy.shares_memory(other, array)
+        other[0] = 7  # the receiver's own
+    view = array[1:]
+    view.flags.writeable = False
+    assert not numpy.shares_memory(copy_value(view), array), "somebody can still write through the array"
+    array.flags.writeable = False
+    for value in (array, array[1:]):
+        other = copy_value([value])[0]
+        assert (other == value).all()
+        assert not other.flags.writeable
+        assert numpy.shares_memory(other, array) == (length > 10)
+
+
 def test_what_cannot_be_sent() -> None:
     class Shy:
         def __repr__(self) -> str:

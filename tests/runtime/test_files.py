@@ -25,6 +25,8 @@ def test_files_are_written_read_replaced_and_removed(files: Files) -> None:
     files.write("shuffle 0/map 1", b"abcd")
     assert files.names() == ["../up", "shuffle 0/map 1"]
     assert files.read("shuffle 0/map 1") == b"abcd"
+    assert (files.read("shuffle 0/map 1", 1, 2), files.read("shuffle 0/map 1", 3)) == (b"bc", b"d")
+    assert (files.read("shuffle 0/map 1", 2, 9), files.read("shuffle 0/map 1", 4, 1)) == (b"cd", b"")
     assert (files.read("../up"), files.size("../up")) == (b"de", 2)
     files.remove("../up")
     files.remove("../up")

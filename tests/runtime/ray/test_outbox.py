@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from labkit import Constant, Network, Node, Unpicklable, rpc
+from labkit.runtime.copying import OUT_OF_BAND_BYTES
 from labkit.runtime.machine import NodeSpec
-from labkit.runtime.ray_machine import OUT_OF_BAND_BYTES, RayMachine, RealLoop, pack, unpack
+from labkit.runtime.ray_machine import RayMachine, RealLoop, pack, unpack
 from labkit.runtime.trace import Trace
 from tests.engines import import_ray
 
@@ -160,9 +161,17 @@ def test_small_arrays_travel_in_band_and_large_ones_apart() -> None:
     data, buffers = pack([large, *small])
     assert len(buffers) == 1
     assert len(data) < 1000 * 1000
-    back = unpack((data, [buffer.raw() for buffer in buffers]))[0]
+    back = unpack((data, buffers))[0]
     back[0] = 1
     assert large[0] == 0, "what arrives shares no memory with what was sent"
+
+
+def test_a_read_only_array_is_not_copied_by_its_receiver() -> None:
+    large = np.zeros(OUT_OF_BAND_BYTES, dtype=np.uint8)
+    large.flags.writeable = False
+    back = unpack(pack([large, large.copy()]))
+    assert np.shares_memory(back[0], large)  # in one process; from another, it is Ray's memory
+    assert [array.flags.writeable for array in back] == [False, True]
 
 
 def test_a_callback_that_fails_does_not_stop_the_others() -> None:
