@@ -48,6 +48,8 @@ __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack
 MAIN = b"__main__"
 #: Callbacks between two looks at the clock.
 SLICE = 200
+#: Computations that a machine's nodes may have under way at once; a thread is made when it is needed.
+THREADS = 32
 #: Seconds between two deliveries of trace events to the client.
 DRAIN_EVERY = 0.1
 #: Seconds after which a poll returns with nothing.
@@ -148,7 +150,7 @@ class RealLoop(Loop):
         assert self._aio is not None
         assert not callable(cost)
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="labkit-compute")
+            self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="labkit-compute")
         future, aio = Future(self), self._aio
 
         def in_thread() -> None:
