@@ -3,8 +3,7 @@
 Ours: 1,000 nodes on 10 machines and 20,000 calls of six hops. Each hop is a real call of one node by another,
     with a timeout of
 5 s and a random latency each way, so a call is twelve messages. SimPy: as many processes, each of twelve
-timeouts as long as our
-latencies, and nothing else: no message, no copy, no answer, no trace.
+timeouts as long as our latencies, and nothing else: no message, no copy, no answer, no trace.
 
 How many are under way at the same time matters as much as anything: a heap of 20,000 entries and what they
     refer to do not

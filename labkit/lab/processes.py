@@ -58,8 +58,7 @@ _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextlib.contextmanager
 def stop_signals() -> Iterator[None]:
     """Inside, Ctrl-C, SIGTERM and a closed terminal raise `Stopped`; after the first, further ones are
-    ignored, for a
-    second Ctrl-C must not leave half of the processes running."""
+    ignored, for a second Ctrl-C must not leave half of the processes running."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in _STOP:

@@ -107,9 +107,9 @@ def is_frozen(buffer: pickle.PickleBuffer) -> bool:
 def loads_keeping_classes(data: bytes, buffers: Any = None) -> Any:
     """As ``pickle.loads``, but a class that this process knows stays as it is.
 
-    cloudpickle sends a class from a notebook's cell with all its attributes, and the receiver sets them, even
-    on the very
-    class that the notebook defined: its methods would from then on see a copy of the notebook's variables.
+    cloudpickle sends a class from a notebook's cell with all its attributes, and the receiver sets them,
+    even on the very class that the notebook defined: its methods would from then on see a copy of the
+    notebook's variables.
     """
     if FILLS not in data:
         return pickle.loads(data, buffers=buffers)

@@ -1,12 +1,9 @@
 """What can go wrong, by what the caller may conclude from it.
 
 After a failed remote call only one question matters: did it happen? A *definite* error says no; an
-    *indefinite* one says
-that nobody can know, because the request or only its answer may have been lost. The split is Maelstrom's; the
-types
-are ours. An exception raised by a handler is neither: it happened, and comes back as itself, with the remote
-traceback
-as its ``__cause__``.
+*indefinite* one says that nobody can know, because the request or only its answer may have been lost. The
+split is Maelstrom's; the types are ours. An exception raised by a handler is neither: it happened, and comes
+back as itself, with the remote traceback as its ``__cause__``.
 """
 
 from __future__ import annotations

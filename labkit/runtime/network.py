@@ -1,10 +1,8 @@
 """The network between machines: how long a message takes, and whether it arrives.
 
-One class for both engines. In the simulator it decides each delivery; on Ray every machine holds a copy that
-is applied by the
-*sender*, on top of what the real transport costs, and a change is pushed to all of them. Nodes on the same
-machine talk
-through its memory: no loss, no partition, almost no latency.
+One class for both engines. In the simulator it decides each delivery; on Ray every machine holds a copy
+that is applied by the *sender*, on top of what the real transport costs, and a change is pushed to all of
+them. Nodes on the same machine talk through its memory: no loss, no partition, almost no latency.
 
 By default messages may overtake one another, as datagrams do; ``fifo=True`` keeps the order of each link, as
 TCP does.

@@ -3,8 +3,7 @@
 ::
 
     class Chatterbox(Node):
-        async def start(self):                      # also after a restart: self.disk survived, attributes did
-        not
+        async def start(self):       # also after a restart: self.disk survived, attributes did not
             self.friends = self.disk.get("friends", ())
 
         @rpc
@@ -144,8 +143,8 @@ class Node(Owner):
         """Ask another node and await its answer.
 
         Raises ``Timeout`` (it may have happened), the exception that the remote handler raised, or a
-        ``Definite`` error (unknown node or
-        method: it did not happen). ``timeout`` in seconds; None waits for ever.
+        ``Definite`` error (unknown node or method: it did not happen). ``timeout`` in seconds; None waits
+        for ever.
         """
         return self._machine.call(self, ref, method, args, timeout)
 

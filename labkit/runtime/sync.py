@@ -1,8 +1,7 @@
 """Waiting for several things, for a limited time, or for one another; named as in asyncio.
 
 All of them are futures of the loop that runs the caller, so they work in a node's handler and in a client
-program, on both engines.
-They are local to a machine: nodes on different machines have only messages.
+program, on both engines. They are local to a machine: nodes on different machines have only messages.
 """
 
 from __future__ import annotations

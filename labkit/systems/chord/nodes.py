@@ -3,8 +3,8 @@ specification).
 
 ``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs
 fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and
-``sigcomm2001.py`` the paper's Fig. 7. Beneath are
-``store.py`` (keys and copies) and ``routing.py`` (lookups).
+``sigcomm2001.py`` the paper's Fig. 7. Beneath are ``store.py`` (keys and copies) and ``routing.py``
+(lookups).
 
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
