@@ -169,7 +169,7 @@ class Node(Owner):
         """
         return self._machine.compute(work, args, cost)
 
-    def emit(self, kind: str, **data: Any) -> None:
+    def emit(self, kind: str, /, **data: Any) -> None:
         """Record one event of this node in the trace."""
         self._machine.emit(self, kind, data)
 
