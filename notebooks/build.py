@@ -1,9 +1,11 @@
 """Makes the notebooks from their sources: ``python notebooks/build.py [NAME …]``, or ``make notebooks``.
 
-Each notebook has one source, ``lectures/NAME.py`` in jupytext's percent format. This runs it from top to
-bottom in a fresh kernel and writes ``lectures/NAME.ipynb`` with its outputs, which ``make test`` compares
-with those of another run. Saved widget state is left out: it would make the exported page blank, and each
-panel brings a static picture of itself.
+Each notebook has one source in jupytext's percent format: ``lectures/NAME.py``, or ``index.py``, the course
+page. This runs it from top to bottom in a fresh kernel and writes ``NAME.ipynb`` beside it, with its outputs,
+which ``make test`` compares with those of another run. Saved widget state is left out: it would make the
+exported page blank, and each panel brings a static picture of itself.
+
+``pages/NAME.py`` are pages for Voilà, which runs them itself, so they are only converted.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-LECTURES = Path(__file__).parent / "lectures"
+HERE = Path(__file__).parent
 #: Seconds for one cell; the first one of a Ray notebook may have to start Ray.
 CELL_TIMEOUT = 300
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
@@ -30,12 +32,13 @@ def build(source: Path) -> Path:
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # the same in every build, so that a difference is a real one
         cell.metadata.pop("lines_to_next_cell", None)
-    NotebookClient(
-        notebook,
-        timeout=CELL_TIMEOUT,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(source.parent)}},
-    ).execute()
+    if source.parent.name != "pages":
+        NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(source.parent)}},
+        ).execute()
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
@@ -51,11 +54,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="such as 00-start; all if none is given")
     names = parser.parse_args().names
-    sources = [LECTURES / f"{name}.py" for name in names] or sorted(LECTURES.glob("*.py"))
-    for source in sources:
-        if not source.is_file():
-            print(f"there is no {source.name} in {LECTURES}", file=sys.stderr)
+    sources = [HERE / "index.py", *sorted(HERE.glob("lectures/*.py")), *sorted(HERE.glob("pages/*.py"))]
+    known = {each.stem: each for each in sources}
+    for name in names or known:
+        if name not in known:
+            print(f"there is no {name!r}; the sources are: {', '.join(known)}", file=sys.stderr)
             return 2
+        source = known[name]
         try:
             print(build(source), flush=True)
         except CellExecutionError as error:
