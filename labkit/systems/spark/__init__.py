@@ -1,0 +1,49 @@
+"""Spark: resilient distributed datasets (Zaharia et al., NSDI 2012), with PySpark's programming model.
+
+Begin with ``model.py`` and ``rdd.py``, the programming model: contexts make RDDs, transformations make RDDs
+of RDDs, actions compute. A program for PySpark's RDD API runs with only its import changed.
+
+====================  ======================================================================================
+``rdd.py``            an RDD: the five-method interface, and what every RDD can do
+``pairs.py``          what RDDs of pairs can do; ``statistics.py``: of numbers; ``actions.py``: what computes
+``kinds.py``          the kinds of RDD; ``files.py``: those of files; ``operations.py``: what tasks do to a
+partition ``dependencies.py``   narrow and wide dependencies; ``partitioners.py``: by hash and by range
+``closures.py``       the user's functions on their way to executors; ``shared.py``: broadcast, accumulators
+``evaluate.py``       computing one partition inside a task; ``blame.py``: whose fault an error is
+``single.py``         the same on one thread: the oracle
+====================  ======================================================================================
+"""
+
+from .closures import CannotCapture
+from .context import SparkContext
+from .errors import JobCancelled, JobFailed, TaskFailed
+from .model import BaseContext
+from .pairs import ResultIterable
+from .partitioners import Partitioner, UnstableKey, portable_hash
+from .rdd import RDD
+from .shared import Accumulator, AccumulatorParam, Broadcast, TaskContext
+from .single import SingleContext
+from .statistics import BoundedFloat, StatCounter
+from .storage_level import StorageLevel
+
+__all__ = [
+    "RDD",
+    "Accumulator",
+    "AccumulatorParam",
+    "BaseContext",
+    "BoundedFloat",
+    "Broadcast",
+    "CannotCapture",
+    "JobCancelled",
+    "JobFailed",
+    "Partitioner",
+    "ResultIterable",
+    "SingleContext",
+    "SparkContext",
+    "StatCounter",
+    "StorageLevel",
+    "TaskContext",
+    "TaskFailed",
+    "UnstableKey",
+    "portable_hash",
+]

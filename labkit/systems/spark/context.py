@@ -1,0 +1,244 @@
+"""``SparkContext``: the programming model on a cluster of executors.
+
+It starts the driver in the user's process and an executor on each machine, hands actions to the driver, and
+waits. It may be used from several threads, as by a panel beside a busy cell.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.runtime.cluster import Cluster
+from labkit.runtime.errors import LabError
+from labkit.runtime.node import Node
+
+from .closures import loads
+from .driver import Driver, Job
+from .errors import JobFailed, TaskFailed
+from .executor import Executor
+from .model import BaseContext
+from .options import check_options
+from .rdd import RDD
+from .sites import call_site
+
+__all__ = ["SparkContext", "StatusTracker"]
+
+#: Seconds that executors may take to register.
+REGISTERED_WITHIN = 60.0
+
+#: The context that is running on each cluster: there can be one, as in Spark.
+_running: weakref.WeakKeyDictionary[Cluster, weakref.ref[SparkContext]] = weakref.WeakKeyDictionary()
+
+
+class SparkContext(BaseContext):
+    """RDDs on a cluster.
+
+    executors: how many, or the names of the machines to use; by default one on every living machine.
+    cores: tasks that an executor runs at the same time. memory: bytes for cached partitions on each.
+    options: any further field of ``Options``.
+    """
+
+    def __init__(
+        self, cluster: Cluster, executors: int | Iterable[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__()
+        self.options = check_options(options)
+        self.cluster = cluster
+        other = _running.get(cluster, lambda: None)()
+        if other is not None and not other._stopped:
+            raise ValueError(
+                "Cannot run multiple SparkContexts at once: one is running on this cluster; "
+                "stop it first: sc.stop()"
+            )
+        self._local = threading.local()
+        machines = self._machines(executors)
+        self.defaultParallelism = max(2, len(machines) * self.options.cores)
+        self.executors = [f"executor-{number}" for number in range(len(machines))]
+        self._driver: Driver = cluster.spawn_here(Driver, self.options, name="driver")
+        _running[cluster] = weakref.ref(self)
+        try:
+            cluster.spawn_many(
+                (Executor, ("driver", self.options), {}, name, machine)
+                for name, machine in zip(self.executors, machines, strict=True)
+            )
+            cluster.submit(self._all_registered).result(REGISTERED_WITHIN)
+        except BaseException:
+            self.stop()
+            raise
+        cluster.trace.meta.update(system="Spark", cores=self.options.cores, memory=self.options.memory)
+
+    def _machines(self, executors: int | Iterable[str] | None) -> list[str]:
+        alive = [machine.name for machine in self.cluster.machines if machine.alive]
+        if executors is None:
+            return alive
+        if isinstance(executors, int) and not isinstance(executors, bool) and executors >= 1 and alive:
+            return [alive[number % len(alive)] for number in range(executors)]
+        if isinstance(executors, Iterable) and not isinstance(executors, str):
+            names = [self.cluster.machine(machine).name for machine in executors]
+            if names:
+                return names
+        raise ValueError(
+            f"executors is how many there shall be, or the names of machines, not {executors!r}; "
+            f"living machines are {', '.join(alive) or 'none'}"
+        )
+
+    async def _all_registered(self, client: Node) -> None:
+        while len(self._driver.executors) < len(self.executors):
+            await self._driver.changed.wait()
+
+    # --- running ------------------------------------------------------------------------------------------
+
+    def _run(self, rdd: RDD, function: Callable[..., Any], partitions: list[int], action: str) -> list[Any]:
+        driver = self._driver
+        job = Job(self._new_id("job"), action, getattr(self._local, "group", None))
+        site = call_site()[1]
+
+        async def program(client: Node) -> list[bytes]:
+            job.run = driver.spawn(driver.run_job(job, rdd, function, partitions, site))
+            results: list[bytes] = await job.run
+            return results
+
+        with self.cluster.span(action):
+            try:
+                results = self.cluster.submit(program).result()
+            except (JobFailed, TaskFailed) as error:
+                raise error.with_traceback(None) from None  # the driver's own frames are of no use to anybody
+            finally:
+                updates, job.updates = job.updates, []
+                for each in updates:
+                    self._add_updates(each)
+        return [loads(result) for result in results]
+
+    def _do(self, action: Callable[[], Any]) -> Any:
+        """Between two steps of the driver."""
+        return self.cluster._engine.do(action)
+
+    def _forget(self, rdd: RDD) -> None:
+        self._do(lambda: self._driver.forget_rdd(rdd.id()))
+
+    def _set_broadcast(self, number: int, data: bytes) -> None:
+        self._driver.broadcasts[number] = data
+
+    def _drop_broadcast(self, number: int, forever: bool) -> None:
+        self._do(lambda: self._driver.drop_broadcast(number, forever))
+
+    def _storage_changed(self, rdd: RDD) -> None:
+        storage = rdd.description()["storage"]
+        self._do(lambda: self._driver.storage_changed(rdd.id(), storage))
+
+    def _checkpointed(self, rdd: RDD, path: str, size: int) -> None:
+        self._do(lambda: self._driver.emit("checkpointed", rdd=rdd.id(), path=path, bytes=size))
+
+    # --- groups of jobs -----------------------------------------------------------------------------------
+
+    def setJobGroup(self, groupId: str, description: str, interruptOnCancel: bool = False) -> None:
+        """The actions of this thread from now on belong to the group."""
+        self._local.group = groupId
+        self._local.description = description
+
+    def cancelJobGroup(self, groupId: str) -> None:
+        """End the group's running jobs; their actions raise ``JobCancelled``."""
+        self._do(lambda: self._driver.cancel_jobs(groupId, f"its group {groupId!r} was cancelled"))
+
+    def cancelAllJobs(self) -> None:
+        """End all running jobs."""
+        self._do(lambda: self._driver.cancel_jobs(None, "all jobs were cancelled"))
+
+    def statusTracker(self) -> StatusTracker:
+        """What is running."""
+        return StatusTracker(self._driver)
+
+    # --- the context itself -------------------------------------------------------------------------------
+
+    def panel(self, **options: Any) -> Any:
+        """The lineage to watch and to break (needs a notebook)."""
+        from labkit_widgets import LineagePanel
+
+        return LineagePanel(self, **options)
+
+    def stop(self) -> None:
+        """Remove driver and executors; harmless when called again."""
+        if self._stopped:
+            return
+        super().stop()
+        if self.cluster.closed:
+            return
+        for name in [*self.executors, "driver"]:
+            try:
+                self.cluster.remove(name)
+            except LabError:
+                continue  # it did not come up, or its machine was restarted this very moment
+
+    def __repr__(self) -> str:
+        state = (
+            "stopped"
+            if self._stopped
+            else f"{len(self._driver.executors)} of {len(self.executors)} executors"
+        )
+        return f"<SparkContext on {self.cluster.name!r}: {state}>"
+
+
+@dataclass(frozen=True)
+class SparkJobInfo:
+    """A job's stages and state."""
+
+    jobId: int
+    stageIds: list[int]
+    status: str
+
+
+@dataclass(frozen=True)
+class SparkStageInfo:
+    """A stage's progress."""
+
+    stageId: int
+    currentAttemptId: int
+    name: str
+    numTasks: int
+    numActiveTasks: int
+    numCompletedTasks: int
+    numFailedTasks: int
+
+
+class StatusTracker:
+    """Progress of jobs and stages, as PySpark's."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def getJobIdsForGroup(self, jobGroup: str | None = None) -> list[int]:
+        """All jobs of a group, or (None) those without one."""
+        return [job.id for job in list(self._driver.jobs.values()) if job.group == jobGroup]
+
+    def getActiveJobsIds(self) -> list[int]:
+        """Jobs that are running."""
+        return [job.id for job in list(self._driver.jobs.values()) if job.state == "RUNNING"]
+
+    def getActiveStageIds(self) -> list[int]:
+        """Stages that are running."""
+        return sorted(self._driver.tasks.stages)
+
+    def getJobInfo(self, jobId: int) -> SparkJobInfo | None:
+        """One job, or None if there is none of this number."""
+        job = self._driver.jobs.get(jobId)
+        return None if job is None else SparkJobInfo(job.id, list(job.planned), job.state)
+
+    def getStageInfo(self, stageId: int) -> SparkStageInfo | None:
+        """A stage that is running, or None."""
+        tasks = self._driver.tasks.stages.get(stageId)
+        if tasks is None:
+            return None
+        stage = tasks.stage
+        return SparkStageInfo(
+            stage.id,
+            stage.attempt,
+            repr(stage.rdd),
+            stage.total,
+            len(tasks.running),
+            stage.total - len(stage.missing()),
+            sum(tasks.failures.values()),
+        )

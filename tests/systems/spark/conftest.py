@@ -1,0 +1,74 @@
+"""Shared by the tests of Spark: contexts on both engines whose traces are judged at the end of every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from labkit import Cluster
+from labkit.systems.spark import SingleContext, SparkContext
+from labkit.systems.spark.trace_checks import check_trace
+
+MakeContext = Callable[..., SparkContext]
+
+#: Random schedules in the property tests; more with `pytest --schedules 2000`.
+SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "60"))
+
+
+def judge(sc: SparkContext) -> None:
+    """The invariants at every instant of a run."""
+    report = check_trace(sc.cluster.trace, sc.options.cores, sc.options.memory)
+    assert report.ok, f"seed={sc.cluster.seed}\n{report}\n{sc.cluster.schedule}"
+
+
+@pytest.fixture
+def make_context(make_cluster: Callable[..., Cluster]) -> Iterator[MakeContext]:
+    """`make_context(machines=3, seed=0, **options)` on each engine in turn; judged after the test."""
+    made: list[SparkContext] = []
+
+    def make(machines: Any = 3, seed: int = 0, **options: Any) -> SparkContext:
+        made.append(SparkContext(make_cluster(machines=machines, seed=seed), **options))
+        return made[-1]
+
+    yield make
+    for sc in made:
+        judge(sc)
+
+
+@pytest.fixture
+def sim_context() -> Iterator[MakeContext]:
+    """`sim_context(machines=3, seed=0, network=None, schedule=None, **options)` on the simulator; judged."""
+    made: list[SparkContext] = []
+
+    def make(
+        machines: Any = 3, seed: int = 0, network: Any = None, schedule: Any = None, **options: Any
+    ) -> SparkContext:
+        cluster = Cluster(machines=machines, engine="sim", seed=seed, network=network, schedule=schedule)
+        made.append(SparkContext(cluster, **options))
+        return made[-1]
+
+    yield make
+    try:
+        for sc in made:
+            judge(sc)
+    finally:
+        for sc in made:
+            sc.cluster.close()
+
+
+@pytest.fixture
+def oracle() -> SingleContext:
+    """The same programming model on one thread."""
+    return SingleContext(parallelism=4)
+
+
+def events(sc: SparkContext, kind: str, **data: Any) -> list[dict[str, Any]]:
+    """The data of the driver's events of a kind that agree with `data`."""
+    return [
+        event.data
+        for event in sc.cluster.trace
+        if event.kind == kind and all(event.data.get(key) == value for key, value in data.items())
+    ]
