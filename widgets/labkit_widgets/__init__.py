@@ -7,7 +7,17 @@ static image; `base.py` keeps time and carries out clicks.
 
 from .base import Panel, close_all
 from .cluster_panel import ClusterPanel
+from .lineage_panel import LineagePanel
 from .ring_panel import RingPanel
 from .spacetime_panel import SpaceTimePanel
+from .staleness_panel import StalenessPanel
 
-__all__ = ["ClusterPanel", "Panel", "RingPanel", "SpaceTimePanel", "close_all"]
+__all__ = [
+    "ClusterPanel",
+    "LineagePanel",
+    "Panel",
+    "RingPanel",
+    "SpaceTimePanel",
+    "StalenessPanel",
+    "close_all",
+]

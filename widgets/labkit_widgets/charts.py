@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import bqplot
 import ipywidgets
@@ -16,6 +17,8 @@ _MARGIN = {"top": 8, "bottom": 24, "left": 46, "right": 8}
 
 #: Bars have no machine's colour: they stand for nodes of all of them. Reads on light and dark.
 GREY = "#6f7d8c"
+#: What is done again; reads on light and dark.
+VIOLET = "#8f6ae0"
 #: What is lost; reads on light and dark.
 RED = "#e05a50"
 
@@ -132,6 +135,44 @@ class Loads:
         _set(self.bars, np.arange(count), values)
         mean = float(values[0].mean())
         _set(self.mean, np.array([-0.5, count - 0.5]), np.array([mean, mean]))
+
+
+class Jobs:
+    """How long the last jobs took; those that did lost work again stand out."""
+
+    def __init__(self) -> None:
+        # On a linear scale bqplot draws few bars as hairlines.
+        self.x, self.y = bqplot.OrdinalScale(domain=["0"]), bqplot.LinearScale(min=0.0, max=1.0)
+        scales = {"x": self.x, "y": self.y}
+        colours = [GREY, VIOLET]
+        self.bars = bqplot.Bars(x=["0"], y=[[0.0], [0.0]], scales=scales, colors=colours, padding=0.25)
+        self.left = bqplot.Axis(
+            scale=self.y, side="left", grid_lines="none", tick_format="~g", tick_values=[0.0, 1.0]
+        )
+        self.below = bqplot.Axis(scale=self.x, grid_lines="none")
+        self.figure = figure([self.bars], [self.below, self.left], height=130)
+        self.widgets = [heading("Seconds per job (violet: it did lost work again)"), self.figure]
+
+    def show(self, jobs: Sequence[Any], now: float) -> None:
+        """Set the bars, if they changed."""
+        if not jobs:
+            return
+        took = np.array([(job.end if job.end is not None else now) - job.start for job in jobs])
+        again = np.array([bool(job.again) for job in jobs])
+        names = [str(job.id) for job in jobs]
+        top = _upto(float(took.max()))
+        update(self.x, domain=names)
+        update(self.y, max=top)
+        _ticks(self.left, [0.0, top / 2, top])
+        _set(self.bars, np.array(names), np.array([np.where(again, 0.0, took), np.where(again, took, 0.0)]))
+
+
+def _upto(value: float) -> float:
+    """The next round number, of any size."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(power * k for k in (1, 1.5, 2, 3, 4, 6, 8, 10) if power * k >= value * (1 - 1e-9)))
 
 
 def _set(mark: bqplot.Mark, x: np.ndarray, y: np.ndarray) -> None:

@@ -27,6 +27,7 @@ SNAPSHOT = {
     "good": "#00734f",
     "warn": "#9a6700",
     "accent": "#1a56c4",
+    "again": "#7a4fd0",
 }
 
 

@@ -330,7 +330,31 @@ function checks(model, el) {
   return { checks: draw };
 }
 
-const KINDS = { top, numbers, events, steps, checks, network, ask }; // the last two are in controls.js
+// -- what a failure cost ------------------------------------------------------------------------------------------------
+
+function cost(model, el) {
+  const head = make("div", "lk-steps-head", "", el);
+  const table = make("table", "lk-cost", "", el);
+  const names = make("tr", "", "", make("thead", "", "", table));
+  const body = make("tbody", "", "", table);
+  const foot = make("div", "lk-facts", "", el);
+  function draw() {
+    const data = model.get("cost");
+    el.hidden = !data.title;
+    if (!data.title) return;
+    say(head, data.title);
+    say(foot, data.foot || "");
+    keyed(names, data.head, (words) => words, () => make("th", ""), (cell, words) => say(cell, words));
+    keyed(body, data.rows, (row) => row[0], (row) => {
+      const line = make("tr", "");
+      for (const _ of row) make("td", "", "", line);
+      return line;
+    }, (line, row) => row.forEach((words, k) => say(line.children[k], words)));
+  }
+  return { cost: draw };
+}
+
+const KINDS = { top, numbers, events, steps, checks, cost, network, ask }; // the last two are in controls.js
 
 function render({ model, el }) {
   const kind = model.get("kind");

@@ -115,6 +115,12 @@ const OVERLAYS = {
   dead: (m) => shape("cross", m.x, m.y, m.r * 0.62),
   paused: (m) => `M${m.x - m.r * 0.3},${m.y - m.r * 0.45}v${m.r * 0.9}M${m.x + m.r * 0.3},${m.y - m.r * 0.45}v${m.r * 0.9}`,
   slow: (m) => `M${m.x},${m.y - m.r * 0.55}V${m.y}H${m.x + m.r * 0.5}`,
+  // Partitions of an RDD: lost, half full (on disk), ticked (its result is delivered), a dot (being computed).
+  lost: (m) => shape("cross", m.x, m.y, m.r * 0.62),
+  ghost: (m) => shape("cross", m.x, m.y, m.r * 0.62),
+  disk: (m) => `M${m.x - m.r * 0.85},${m.y}h${m.r * 1.7}v${m.r * 0.85}h${-m.r * 1.7}Z`,
+  delivered: (m) => `M${m.x - m.r * 0.45},${m.y}l${m.r * 0.32},${m.r * 0.4}l${m.r * 0.6},${-m.r * 0.8}`,
+  running: (m) => shape("circle", m.x, m.y, m.r * 0.3),
 };
 
 function drawMark(mark, old, parent) {
@@ -126,7 +132,7 @@ function drawMark(mark, old, parent) {
   group.dataset.selected = mark.cls.split(" ").includes("selected");
   group.setAttribute("aria-pressed", group.dataset.selected);
   group.setAttribute("aria-label", mark.tip || mark.id);
-  make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + 5 }, group);
+  make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 7 ? 3 : 5) }, group);
   make("path", { class: "lk-shape", d: shape(mark.shape, mark.x, mark.y, mark.r) }, group);
   if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: OVERLAYS[mark.state](mark) }, group);
   return group;

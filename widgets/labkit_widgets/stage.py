@@ -49,7 +49,7 @@ class Part(anywidget.AnyWidget):
     _esm = _source("controls.js", "parts.js")
     _css = _source("parts.css")
 
-    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask")).tag(sync=True)
+    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask", "cost")).tag(sync=True)
     head = t.Dict().tag(sync=True)
     machines: Any = t.List().tag(sync=True)
     clock = t.Dict().tag(sync=True)
@@ -58,6 +58,7 @@ class Part(anywidget.AnyWidget):
     network = t.Dict().tag(sync=True)
     steps = t.Dict().tag(sync=True)
     checks: Any = t.List().tag(sync=True)
+    cost = t.Dict().tag(sync=True)
     error = t.Unicode("").tag(sync=True)
     code = t.Unicode("").tag(sync=True)
 

@@ -23,6 +23,15 @@ _CORNERS = {
 #: For each class of link: stroke (a name of SNAPSHOT, or "own"), width, dashes, opacity. The first fit
 #: counts.
 _LINKS = (
+    ("dependency wide again", "again", 4.0, "", 1.0),
+    ("dependency again", "again", 1.8, "", 1.0),
+    ("dependency wide", "faint", 4.0, "", 0.75),
+    ("dependency", "faint", 1.5, "", 1.0),
+    ("slot", "line", 1.0, "", 0.5),
+    ("job", "faint", 1.0, "2 3", 0.6),
+    ("moment dead", "bad", 1.4, "", 1.0),
+    ("moment noticed", "faint", 1.4, "3 3", 1.0),
+    ("moment back", "good", 1.4, "", 1.0),
     ("succ wrong", "bad", 1.8, "5 4", 1.0),
     ("succ", "faint", 1.6, "", 1.0),
     ("key", "accent", 4.0, "", 1.0),
@@ -40,10 +49,26 @@ _LINKS = (
     ("arrow lost", "bad", 1.2, "4 3", 0.9),
     ("arrow explains", "accent", 2.6, "", 1.0),
     ("arrow", "faint", 1.1, "", 0.75),
+    ("wait", "warn", 1.5, "4 3", 0.9),
+    ("grid", "line", 1.0, "", 0.7),
     ("", "line", 1.0, "", 1.0),
 )
 #: Classes of text: colour, size (None: as it is), weight.
 _TEXTS = (
+    ("stage", "ink", 12, 600),
+    ("kept", "ink", None, 700),
+    ("tiny", "faint", 10, 400),
+    ("bar", "ink", 9.5, 400),
+    ("sign", "ink", 9, 700),
+    ("moment", "faint", 10.5, 400),
+    ("running", "accent", 12, 600),
+    ("done", "good", 12, 600),
+    ("failed", "bad", 12, 600),
+    ("skipped", "faint", 12, 400),
+    ("waiting", "faint", 12, 400),
+    ("back", "good", 10.5, 400),
+    ("lost", "bad", 9, 700),
+    ("holding", "warn", None, 600),
     ("note", "faint", None, 400),
     ("hint", "faint", 14, 400),
     ("big", "ink", 17, 600),
@@ -57,6 +82,12 @@ _TEXTS = (
     ("slow", "warn", 12, 600),
 )
 TEXT_SIZE = 11.5
+#: How the pieces of an RDD look: strength of the machine's colour in the square, and what is drawn over it.
+_CELLS = {
+    "todo": (0.0, ""), "running": (0.0, ""), "passed": (0.3, ""), "memory": (1.0, ""), "disk": (0.55, ""),
+    "delivered": (0.3, "tick"), "lost": (0.0, "cross"), "ghost": (0.0, "cross"), "good": (0.55, ""),
+    "failed": (0.0, ""),
+}  # fmt: skip
 
 
 def drawing(scene: Scene) -> str:
@@ -97,14 +128,64 @@ def _hue(index: int) -> str:
 
 def _box(box: Box) -> str:
     words = box.cls.split()
+    if words[:1] in (["legend"], ["count"], ["task"]):
+        return _piece(box, words)
+    if words[:1] == ["cone"]:
+        return tag("rect", x=box.x, y=box.y, width=box.w, height=box.h, rx=4, fill=SNAPSHOT["again"],
+                   fill_opacity="0.13")  # fmt: skip
     look: dict[str, object] = {"fill": SNAPSHOT["soft"], "stroke": _hue(box.colour), "stroke_width": 1.4}
     if "band" in words:
         look = {"fill": SNAPSHOT["bad" if "dead" in words else "warn"], "fill_opacity": "0.2"}
+    elif "column" in words and "alive" in words:
+        look = {"fill": _hue(box.colour), "fill_opacity": "0.07"}
+    elif "stage" in words:
+        look = {"fill": "none", "stroke": SNAPSHOT["accent" if "running" in words else "line"]}
     elif "dead" in words:
         look = {"fill": "#fdecea", "stroke": SNAPSHOT["bad"], "stroke_dasharray": "5 4"}
+    elif "allowed" in words:
+        look = {"fill": "#e6f4ee", "stroke": SNAPSHOT["good"], "stroke_width": 1}
     elif "paused" in words or "slow" in words:
         look = {"fill": "#fff5d6", "stroke": SNAPSHOT["warn"], "stroke_width": 1.4}
     return tag("rect", x=box.x, y=box.y, width=box.w, height=box.h, rx=8, **look)
+
+
+def _piece(box: Box, words: list[str]) -> str:
+    """A task, a square of the legend, or some of an RDD's partitions, counted."""
+    state = next((word for word in words if word in _CELLS), "todo")
+    hue = SNAPSHOT["again"] if "again" in words else _hue(box.colour)
+    wrong = state in ("lost", "failed")
+    fill, strength = ("#fdecea", 1.0) if wrong else (hue, _CELLS[state][0])
+    return tag(
+        "rect", x=box.x, y=box.y, width=box.w, height=box.h, rx=2, fill=fill, fill_opacity=str(strength),
+        stroke=SNAPSHOT["bad"] if wrong else hue, stroke_width=1.0,
+        stroke_dasharray="2 2" if state in ("todo", "running") else None,
+    )  # fmt: skip
+
+
+def _cell(one: Mark) -> str:
+    """One partition of an RDD: its state as the strength of its colour, and a sign."""
+    words = one.cls.split()
+    strength, sign = _CELLS[one.state]
+    hue = SNAPSHOT["bad"] if sign == "cross" else SNAPSHOT["again"] if "again" in words else _hue(one.colour)
+    side, faint = 1.7 * one.r, "0.4" if one.state == "ghost" else None
+    corner = {"x": one.x - side / 2, "y": one.y - side / 2, "width": side, "height": side}
+    parts = [tag("rect", **corner, fill=hue, fill_opacity=str(strength), stroke=hue,
+                 stroke_width=0.8 if one.state == "todo" else 1.2, opacity=faint)]  # fmt: skip
+    if sign == "cross":
+        cross = shape("cross", one.x, one.y, one.r * 0.62)
+        parts.append(tag("path", d=cross, stroke=hue, stroke_width=1.8, opacity=faint))
+    if sign == "tick":
+        r = one.r
+        tick = (
+            f"M{one.x - r * 0.45:.1f},{one.y:.1f}l{r * 0.32:.1f},{r * 0.4:.1f}l{r * 0.6:.1f},{-r * 0.8:.1f}"
+        )
+        parts.append(tag("path", d=tick, fill="none", stroke=SNAPSHOT["ink"], stroke_width=1.5))
+    if {"owed", "source", "selected"} & set(words):
+        ink = SNAPSHOT["again"] if "owed" in words else SNAPSHOT["accent"]
+        parts.append(
+            tag("circle", cx=one.x, cy=one.y, r=one.r + 3, fill="none", stroke=ink, stroke_width=1.6)
+        )
+    return "".join(parts)
 
 
 def _link(link: Link) -> str:
@@ -141,9 +222,14 @@ def _leader(one: Mark) -> str:
 def mark(one: Mark) -> str:
     """A mark, its state and its name."""
     words, dead = set(one.cls.split()), one.state == "dead"
+    if "cell" in words:
+        return _cell(one)
     fill, stroke, width = _hue(one.colour), SNAPSHOT["paper"], 1.2
     if dead or words & {"fault", "trouble"}:
         fill, stroke, width = (SNAPSHOT["paper"] if dead else "none"), SNAPSHOT["bad"], 1.5
+    if "node" in words:
+        fill = SNAPSHOT["ink" if "kept" in words else "paper"]
+        stroke, width = SNAPSHOT["again" if "again" in words else "faint"], 1.8
     if "client" in words:
         fill, stroke, width = SNAPSHOT["paper"], SNAPSHOT["ink"], 2.0
     if "repair" in words:

@@ -4,8 +4,7 @@ from labkit.systems.about import About
 
 ABOUT = About(
     title="Chord",
-    paper="Stoica, Morris, Karger, Kaashoek, Balakrishnan: Chord, SIGCOMM 2001; Zave's corrected "
-    "protocol",
+    paper="Stoica, Morris, Karger, Kaashoek, Balakrishnan: Chord, SIGCOMM 2001; Zave's corrected protocol",
     work="Keys and nodes are hashed onto one circle. A key belongs to the first node at or after"
     " it, its successor, so with N nodes each is responsible for about one key in N, and a "
     "node that joins or leaves moves keys only to or from its neighbour.",

@@ -56,7 +56,7 @@ def blame(error: BaseException, rdd: RDD, p: int, what: Any = None) -> Blame:
     The frame of an RDD's own function is found among the error's frames, and its argument is the record.
     """
     frames = list(_frames(error.__traceback__))
-    guilty, called = _guilty(frames, rdd, what)
+    guilty, maker, called = _guilty(frames, rdd, what)
     user = [frame for frame in frames if not _library(frame[0])]
     if called is None and user:
         called = user[-1][0]
@@ -67,8 +67,8 @@ def blame(error: BaseException, rdd: RDD, p: int, what: Any = None) -> Blame:
         rdd=guilty.id(),
         rdd_kind=guilty.kind,
         rdd_name=guilty.name(),
-        op=guilty.op,
-        site=guilty.site,
+        op=maker.op,
+        site=maker.site,
         partition=p,
         record=_record(called, frames),
         frames=tuple(_line(frame, number) for frame, number in user[-FRAMES:]),
@@ -81,32 +81,42 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
         trace = trace.tb_next
 
 
-def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[RDD, FrameType | None]:
-    """The RDD whose function raised, and that function's frame.
+def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[RDD, Any, FrameType | None]:
+    """The RDD at fault, what knows the operation and its line, and the frame of the user's function.
 
-    Of nested calls the outermost is an RDD's own function, but lazy iterators nest too: the last match is the
-    one.
+    Functions call others and lazy iterators nest, so the innermost frame that belongs to an RDD is the one.
     """
-    owners: dict[CodeType, RDD] = {}
-    for owner in _lineage(rdd):
-        for closure in _closures(owner):
+    codes: dict[CodeType, tuple[RDD, Any]] = {}
+    parts: dict[int, tuple[RDD, Any]] = {}
+    for owner in [*_lineage(rdd), None]:
+        if owner is None:  # the action, or the shuffle that the task writes for
+            found = (rdd, what if hasattr(what, "site") else rdd)
+            held = [what, *_parts_of(what)]
+            closures = list(op.closures_in(what)) + [each for part in held for each in op.closures_in(part)]
+        else:
+            found = (owner, owner)
+            held = [getattr(owner, "function", None)]
+            held += [part for dep in owner.dependencies() for part in _parts_of(dep)]
+            closures = list(_closures(owner))
+        parts.update((id(part), found) for part in held if part is not None)
+        for closure in closures:
             code = getattr(closure.function, "__code__", None)
             if code is not None:
-                owners.setdefault(code, owner)
-    for closure in op.closures_in(what):
-        code = getattr(closure.function, "__code__", None)
-        if code is not None:
-            owners.setdefault(code, rdd)
+                codes.setdefault(code, found)
     for frame, _ in reversed(frames):
-        if frame.f_code in owners:
-            return owners[frame.f_code], frame
-    # A function written in C has no frame: the operation that called it has.
-    for frame, _ in reversed(frames):
+        if frame.f_code in codes:
+            return *codes[frame.f_code], frame
+        # A function written in C has no frame: what called it has.
         held = frame.f_locals.get("self")
-        for owner in _lineage(rdd):
-            if held is not None and held is getattr(owner, "function", None):
-                return owner, None
-    return rdd, None
+        if held is not None and id(held) in parts:
+            return *parts[id(held)], None
+        if frame.f_code.co_name == "_hash_of_others" and hasattr(what, "partitioner"):
+            return rdd, what, None
+    return rdd, rdd, None
+
+
+def _parts_of(dependency: Any) -> list[Any]:
+    return [getattr(dependency, name, None) for name in ("aggregator", "partitioner", "ordering")]
 
 
 def _lineage(rdd: RDD) -> Iterator[RDD]:

@@ -109,7 +109,7 @@ class BlockStore:
         with self._lock:
             if key in self._blocks:
                 return
-        data: list[Any] | bytes = records if level.deserialized and level.useMemory else dumps(records)
+        data: list[Any] | bytes = records if level.useMemory and not level.pickled else dumps(records)
         size = len(data) if isinstance(data, bytes) else estimate(data)
         with self._lock:
             if key in self._blocks:

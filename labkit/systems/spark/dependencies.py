@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from .closures import function_of
+from .sites import call_site
 
 if TYPE_CHECKING:
     from .partitioners import Partitioner
@@ -189,5 +190,7 @@ class ShuffleDependency(Dependency):
         self.aggregator = aggregator
         self.map_side_combine = map_side_combine
         self.ordering = ordering
+        #: The operation that shuffles and its line, for errors on the map side.
+        self.op, self.site = call_site()
         #: Map tasks, known also where the parent is not sent.
         self.map_partitions = rdd.getNumPartitions()

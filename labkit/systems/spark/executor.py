@@ -231,13 +231,15 @@ class Executor(Node):
         blocks = [self.fetch_block(task, key, where) for key, where in task.remote_blocks()]
         if blocks:
             await gather(*blocks)
-        buckets = []
-        for shuffle, reduce_task in task.shuffles_needed():
-            sources = task.told.inputs.get(shuffle)
-            if sources is None:
+        needed = task.shuffles_needed()
+        for shuffle, _ in needed:
+            if task.told.inputs.get(shuffle) is None:
                 raise FetchFailed(shuffle, None)
-            for source, maps in sources.items():
-                buckets.append(self.fetch_buckets(task, shuffle, reduce_task, source, maps))
+        buckets = [
+            self.fetch_buckets(task, shuffle, reduce_task, source, maps)
+            for shuffle, reduce_task in needed
+            for source, maps in task.told.inputs[shuffle].items()
+        ]
         if buckets:
             await gather(*buckets)
 

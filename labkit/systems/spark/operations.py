@@ -20,6 +20,7 @@ from labkit.runtime.copying import stable_hash
 from labkit.runtime.errors import LabError
 
 from .closures import Captured, Closure
+from .sites import call_site
 
 Records = Iterable[Any]
 
@@ -41,6 +42,8 @@ class Operation:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = Closure(f)
+        #: What the user called and where, for errors.
+        self.op, self.site = call_site()
 
     def __call__(self, index: int, records: Records) -> Records:
         raise NotImplementedError

@@ -361,8 +361,8 @@ class RDD(PairTransformations, Statistics, Actions):
         ]
 
     def _seed(self, seed: int | None) -> int:
-        """A seed of its own for an RDD that was given none: the same in each run of the program."""
-        return stable_hash("sample", self._id, bits=63) if seed is None else seed
+        """A seed of its own for a sample that was given none: the same in each run of the program."""
+        return stable_hash("sample", self.ctx._new_id("sample"), bits=63) if seed is None else seed
 
     def union(self, other: RDD) -> RDD:
         """The records of both; what is in both is there twice. Co-partitioned RDDs stay so."""

@@ -324,13 +324,13 @@ class TaskScheduler:
                 del self.stages[tasks.stage.id]
                 tasks.over.set_result(True)
             return
-        if result == "error":
+        if result == "stale" and partition not in tasks.stage.distrusts:
+            tasks.stage.distrusts.add(partition)
+        elif result in ("error", "stale"):
             failures = tasks.failures[partition] = tasks.failures.get(partition, 0) + 1
             if failures >= self.options.max_failures:
                 self.fail(tasks, _failure(tasks.stage, partition, failures, outcome))
                 return
-        elif result == "stale":
-            tasks.stage.distrusts.add(partition)
         if tasks.over.done or partition in tasks.running or partition in tasks.pending:
             return  # the stage waits for its inputs, or another attempt is under way
         if partition in tasks.stage.missing():

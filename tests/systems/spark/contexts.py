@@ -15,6 +15,8 @@ def context(kind: str) -> Iterator[BaseContext]:
     if kind == "single":
         yield SingleContext(4)
         return
-    with Cluster(machines=2, engine="sim", trace_limit=10_000) as cluster:
-        with SparkContext(cluster, cores=2) as sc:
-            yield sc
+    with (
+        Cluster(machines=2, engine="sim", trace_limit=10_000) as cluster,
+        SparkContext(cluster, cores=2) as sc,
+    ):
+        yield sc

@@ -143,7 +143,7 @@ def test_results_are_independent_of_faults_caching_and_eviction(
 
 
 def tidy(sc: SparkContext) -> None:
-    """Nothing is left of finished jobs: no task, no stage, no outcome, and executors and driver agree on blocks."""
+    """Nothing is left of finished jobs, and executors and driver agree on the blocks."""
     sc.cluster.run(2.0)
     driver = sc._driver
     assert not driver.tasks.stages

@@ -543,7 +543,7 @@ class Vectors(AccumulatorParam):
     def zero(self, value: list[float]) -> list[float]:
         return [0.0] * len(value)
 
-    def addInPlace(self, value1: list[float], value2: list[float]) -> list[float]:
+    def addInPlace(self, value1: list[float], value2: list[float]) -> list[float]:  # noqa: N802
         for index, each in enumerate(value2):
             value1[index] += each
         return value1

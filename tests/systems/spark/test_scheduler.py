@@ -29,9 +29,27 @@ def counted(sc: Any, partitions: int = 6) -> Any:
     return sc.parallelize(WORDS, partitions).map(lambda word: (word, 1)).reduceByKey(add, 3)
 
 
-def test_word_count_equals_the_oracle(make_context: MakeContext, oracle: SingleContext) -> None:
-    sc = make_context()
-    assert counted(sc).collect() == counted(oracle).collect()
+def test_word_count_equals_the_oracle(sim_context: MakeContext, oracle: SingleContext) -> None:
+    assert counted(sim_context()).collect() == counted(oracle).collect()
+
+
+def test_everything_together(make_context: MakeContext, oracle: SingleContext, tmp_path: Any) -> None:
+    """On both engines: what most programs use."""
+    sc = make_context(machines=2)
+    counts = counted(sc).cache()
+    assert counts.collect() == counted(oracle).collect()
+    table = sc.broadcast({"the": 1000})
+    seen = sc.accumulator(0)
+    counts.foreach(lambda pair: seen.add(table.value.get(pair[0], 0)))
+    assert seen.value == 1000
+    with pytest.raises(TaskFailed, match="ZeroDivisionError"):
+        counts.map(lambda pair: 1 // (pair[1] - 66)).collect()
+    sc.setCheckpointDir(tmp_path)
+    counts.checkpoint()
+    assert counts.map(lambda pair: pair[1]).sum() == len(WORDS)
+    assert counts.isCheckpointed()
+    sc.cluster.kill("m2")
+    assert counts.unpersist().map(lambda pair: pair[1]).sum() == len(WORDS)
 
 
 def test_a_stage_ends_at_a_shuffle_and_narrow_ones_are_pipelined(sim_context: MakeContext) -> None:
@@ -143,8 +161,8 @@ def test_the_code_of_a_stage_travels_once_to_each_executor(sim_context: MakeCont
     assert sum(size == 0 for size in sent) == 18
 
 
-def test_broadcast_values_travel_once_to_each_executor(make_context: MakeContext) -> None:
-    sc = make_context(machines=2)
+def test_broadcast_values_travel_once_to_each_executor(sim_context: MakeContext) -> None:
+    sc = sim_context(machines=2)
     table = sc.broadcast({n: n * n for n in range(100)})
     assert sc.parallelize(range(100), 8).map(lambda n: table.value[n]).sum() == 328350
     table.unpersist()
@@ -154,8 +172,8 @@ def test_broadcast_values_travel_once_to_each_executor(make_context: MakeContext
         sc.parallelize(range(10), 2).map(lambda n: table.value[n])
 
 
-def test_accumulators_count_each_task_once(make_context: MakeContext) -> None:
-    sc = make_context()
+def test_accumulators_count_each_task_once(sim_context: MakeContext) -> None:
+    sc = sim_context()
     seen = sc.accumulator(0)
     sc.parallelize(range(100), 7).foreach(lambda x: seen.add(x))
     assert seen.value == 4950
@@ -164,8 +182,8 @@ def test_accumulators_count_each_task_once(make_context: MakeContext) -> None:
 # --- errors -----------------------------------------------------------------------------------------------
 
 
-def test_an_error_of_the_user_is_tried_again_and_raised_once(make_context: MakeContext) -> None:
-    sc = make_context(machines=2)
+def test_an_error_of_the_user_is_tried_again_and_raised_once(sim_context: MakeContext) -> None:
+    sc = sim_context(machines=2)
     with pytest.raises(TaskFailed, match="ZeroDivisionError") as raised:
         sc.parallelize(range(4), 2).map(lambda x: 1 // (x - 3)).collect()
     assert raised.value.blame.record == "3"
@@ -307,8 +325,8 @@ def test_without_any_executor_a_job_fails_instead_of_waiting_for_ever(sim_contex
 # --- checkpoints ------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_cuts_the_lineage(make_context: MakeContext, tmp_path: Any) -> None:
-    sc = make_context(machines=2)
+def test_a_checkpoint_cuts_the_lineage(sim_context: MakeContext, tmp_path: Any) -> None:
+    sc = sim_context(machines=2)
     sc.setCheckpointDir(tmp_path)
     counts = counted(sc)
     counts.checkpoint()

@@ -5,16 +5,20 @@ No widget is imported here.
 
 from .cluster import ClusterFrame
 from .common import EventLine, History, MachineView, Number, fold
+from .lineage import LineageFrame
 from .ring import RingFrame
 from .spacetime import SpaceTimeFrame
+from .staleness import StalenessFrame
 
 __all__ = [
     "ClusterFrame",
     "EventLine",
     "History",
+    "LineageFrame",
     "MachineView",
     "Number",
     "RingFrame",
     "SpaceTimeFrame",
+    "StalenessFrame",
     "fold",
 ]

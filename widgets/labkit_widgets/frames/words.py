@@ -5,7 +5,7 @@ A kind that has no phrase is not worth a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 #: Kinds that come in such numbers that a line for each would hide the others. Panels draw them instead.
@@ -147,6 +147,8 @@ def subject(event: Any) -> tuple[str, int]:
         return f"silent {data.get('to') or data.get('peer')}", int(event.kind != "dead_seen")
     if event.kind in ("replicated", "moved"):
         return event.kind, int(data.get("count") or 0)
+    if event.kind in _MERGED:
+        return _MERGED[event.kind](event), 1
     return ("joined", 1) if event.kind == "joined" else ("", 1)
 
 
@@ -165,6 +167,10 @@ _SUMMARIES = {
 }
 
 
+#: Kinds of events that share a line, and what it is about.
+_MERGED: dict[str, Callable[[Any], str]] = {}
+
+
 def explain(event: Any) -> str:
     """One event in words, of any kind."""
     phrase = _PHRASES.get(event.kind) or _QUIET.get(event.kind)
@@ -174,6 +180,28 @@ def explain(event: Any) -> str:
     return f"{event.node or event.machine}: {event.kind.replace('_', ' ')}" + (
         f" ({details})" if details else ""
     )
+
+
+def add_words(
+    phrases: Mapping[str, Callable[[Any, Mapping[str, Any]], str]],
+    silent: Iterable[str] = (),
+    faults: Iterable[str] = (),
+    repairs: Iterable[str] = (),
+    trouble: Iterable[str] = (),
+    merged: Mapping[str, Callable[[Any], str]] | None = None,
+    summaries: Mapping[str, str] | None = None,
+) -> None:
+    """A system's own kinds of events: their phrases, those without a line of their own, and their tones.
+
+    `merged`: what the line of such an event is about (see `subject`), and `summaries` the words for several.
+    """
+    _PHRASES.update(phrases)
+    UNLISTED.update(silent)
+    FAULTS.update(faults)
+    REPAIRS.update(repairs)
+    TROUBLE.update(trouble)
+    _MERGED.update(merged or {})
+    _SUMMARIES.update(summaries or {})
 
 
 def _short(value: Any) -> str:

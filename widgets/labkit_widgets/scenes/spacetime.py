@@ -99,15 +99,21 @@ def _names(frame: SpaceTimeFrame, rows: dict[str, float]) -> list[Label]:
 
 def _axis(frame: SpaceTimeFrame, height: float, x: Callable[[float], float]) -> list[Label]:
     """About five round moments along the bottom."""
-    span = frame.end - frame.start
-    if span <= 0:
-        return []
-    step = _round_step(span / 5)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    moments = [k * step for k in range(math.ceil(frame.start / step), math.floor(frame.end / step) + 1)]
     return [
-        Label(x(m), height - 12, f"{m:.{digits}f} s", "note", "end" if x(m) > WIDTH - 40 else "middle")
-        for m in moments
+        Label(x(m), height - 12, f"{text} s", "note", "end" if x(m) > WIDTH - 40 else "middle")
+        for m, text in round_moments(frame.start, frame.end, 5)
+    ]
+
+
+def round_moments(first: float, last: float, about: int) -> list[tuple[float, str]]:
+    """About that many round moments between two times, each with its text."""
+    if last <= first:
+        return []
+    step = _round_step((last - first) / about)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [
+        (k * step, f"{k * step:.{digits}f}")
+        for k in range(math.ceil(first / step), math.floor(last / step) + 1)
     ]
 
 

@@ -1,0 +1,131 @@
+"""What the parameter server costs beside what its parts could do alone.
+
+Ours runs on two servers without copies and one worker, each a process: what is measured is the way of the
+numbers from a worker's array into the servers' and back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from labkit.bench import Row, bench, row
+from labkit.runtime import Cluster, gather, ray_start
+from labkit.systems.paramserver import Async, ParameterServer
+
+#: Numbers in the dense vector, and how often they go there and back.
+DENSE = 10_000_000
+ROUNDS = 5
+#: Keys of a sparse push, of a vector of so many; pushes in a row; those on their way at any moment.
+KEYS, SIZE, PUSHES, IN_FLIGHT = 10_000, 1_000_000, 300, 60
+MEGA = 1e6
+
+
+async def push_and_pull(worker: Any) -> list[float]:
+    """Seconds for a push and a pull of the whole vector, several times."""
+    values = np.random.default_rng(0).random(DENSE)
+    values.flags.writeable = False  # a promise: so nobody needs a copy
+    seconds = []
+    for _ in range(ROUNDS + 1):
+        begun = time.perf_counter()
+        await worker.push("dense", slice(None), values)
+        pulled = await worker.pull("dense", slice(None))
+        seconds.append(time.perf_counter() - begun)
+        assert len(pulled) == DENSE
+    return seconds[1:]
+
+
+async def push_sparse(worker: Any) -> list[float]:
+    """Updates a second: pushes of different keys, several on their way."""
+    keys, values = sparse_pushes()
+    rates = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        for start in range(0, PUSHES, IN_FLIGHT):
+            await gather(*(worker.push("sparse", *each) for each in pushes_of(keys, values, start)))
+        rates.append(KEYS * PUSHES / (time.perf_counter() - begun))
+    return rates
+
+
+def sparse_pushes() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Keys and values of some different pushes."""
+    random = np.random.default_rng(0)
+    keys = [np.sort(random.choice(SIZE, KEYS, replace=False)) for _ in range(10)]
+    return keys, [random.random(KEYS) for _ in range(10)]
+
+
+def pushes_of(keys: list[Any], values: list[Any], start: int) -> list[tuple[Any, Any]]:
+    """The next pushes that are on their way together."""
+    return [(keys[i % 10], values[i % 10]) for i in range(start, min(start + IN_FLIGHT, PUSHES))]
+
+
+def numpy_alone() -> float:
+    """The same updates in one process: ``np.add.at``."""
+    keys, values = sparse_pushes()
+    vector = np.zeros(SIZE)
+    begun = time.perf_counter()
+    for start in range(0, PUSHES, IN_FLIGHT):
+        for own, numbers in pushes_of(keys, values, start):
+            np.add.at(vector, own, numbers)
+    return KEYS * PUSHES / (time.perf_counter() - begun)
+
+
+class Hand:
+    """A bare actor of Ray's that gives and takes an array."""
+
+    def __init__(self) -> None:
+        self.values = np.random.default_rng(0).random(DENSE)
+
+    def give(self) -> np.ndarray:
+        """The array, for another actor."""
+        return self.values
+
+    def take(self, values: np.ndarray) -> int:
+        """It has arrived."""
+        return len(values)
+
+
+def ray_alone() -> float:
+    """Seconds for Ray to hand the array from one actor to another."""
+    ray = ray_start.attach(None)
+    giver, taker = (
+        ray.remote(Hand).options(num_cpus=0).remote(),
+        ray.remote(Hand).options(num_cpus=0).remote(),
+    )
+    try:
+        seconds = []
+        for _ in range(ROUNDS + 1):
+            begun = time.perf_counter()
+            assert ray.get(taker.take.remote(giver.give.remote())) == DENSE
+            seconds.append(time.perf_counter() - begun)
+        return min(seconds[1:])
+    finally:
+        ray.kill(giver)
+        ray.kill(taker)
+
+
+def ours(program: Any, **vector: Any) -> list[float]:
+    """What the program returns, run by one worker with two servers."""
+    with Cluster(3, name="bench", trace="off") as cluster:
+        ps = ParameterServer(
+            cluster, servers=2, workers=1, replicas=0, consistency=Async(), virtual_servers=2, timeout=10.0
+        )
+        ps.vector(**vector)
+        result: list[float] = ps.run(program, iterations=1)[0]
+        return result
+
+
+@bench("ps")
+def ps_rows() -> Iterator[Row]:
+    """Parameters there and back on real processes, beside Ray and NumPy alone."""
+    mine = min(ours(push_and_pull, name="dense", size=DENSE))
+    peer = ray_alone()
+    size = DENSE * 8 / MEGA
+    yield row(
+        "push + pull of 10 M float64", "MB/s", 2 * size / mine, size / peer, "Ray, actor to actor", must=0.5
+    )
+    rates = max(ours(push_sparse, name="sparse", size=SIZE))
+    yield row("sparse push, 10,000 keys", "updates/s", rates, numpy_alone(), "np.add.at", must=0.2)

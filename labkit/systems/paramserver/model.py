@@ -1,0 +1,473 @@
+"""The programming model of the parameter server (Li et al., OSDI 2014): vectors that many workers share.
+
+::
+
+    ps = ParameterServer(cluster, servers=2, workers=4, replicas=1, consistency=SSP(3))
+    w = ps.vector("w", size=650)
+
+    async def train(worker):
+        for t in worker.rounds():
+            weights = await worker.pull(w)
+            await worker.push(w, None, -0.1 * gradient(weights, worker.shard))
+            await worker.clock()
+
+    ps.run(train, iterations=50, data=shards)
+    ps.consistency = Async()                       # also while it runs
+
+What the user is promised: a pull in iteration ``t`` sees what the consistency model says
+(``consistency.py``); an acknowledged push is applied once and only once, and survives the death of
+``replicas`` servers; the death of a worker does not end the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labkit.runtime.cluster import Cluster, Operation
+from labkit.runtime.errors import LabError
+from labkit.runtime.node import Node
+from labkit.runtime.sync import gather
+
+from .checkpoints import read_checkpoint, write_checkpoint
+from .consistency import BSP, Consistency
+from .filters import Filter
+from .manager import Manager
+from .options import check_consistency, check_options, check_run
+from .ring import View
+from .scheduler import Scheduler
+from .server import Server
+from .settings import Settings
+from .store import Contents
+from .trace_checks import Report, check_trace
+from .updates import Array, Sum, Update
+from .vectors import SPARSE_SIZE, VectorSpec, as_keys, as_push
+from .worker import Worker
+
+__all__ = ["Namespace", "ParameterServer", "Pending", "Vector"]
+
+#: Seconds that the nodes may take to find one another.
+READY_WITHIN = 60.0
+
+
+class Pending:
+    """A push or pull under way; ``after=`` takes it."""
+
+    def __init__(self, operation: Operation, finish: Callable[[Any], Any] = lambda value: value) -> None:
+        self._operation = operation
+        self._finish = finish
+
+    @property
+    def done(self) -> bool:
+        """Whether it has been answered."""
+        return self._operation.done
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for it: the values of a pull, None of a push."""
+        return self._finish(self._operation.result(timeout))
+
+
+class Vector:
+    """A vector as the user holds it. Its keys are ordered; one that was never pushed has the value 0.
+
+    In a worker's program it is only a name: ``worker.pull(w, keys)``, ``worker.push(w, keys, values)``.
+    """
+
+    def __init__(self, ps: ParameterServer, spec: VectorSpec) -> None:
+        self._ps = ps
+        self.spec = spec
+
+    def __reduce__(self) -> Any:
+        return _the_same, (self.spec,)
+
+    @property
+    def name(self) -> str:
+        """Its name, with those of its namespaces."""
+        return self.spec.name
+
+    def __len__(self) -> int:
+        return self.spec.size
+
+    def push(self, keys: Any, values: Any = None, after: Any = (), dest: Any = None) -> Pending:
+        """Have the servers' update function combine ``values`` with the parameters.
+
+        keys: None (all), a slice, a range, or whole numbers; with a SciPy sparse row as ``values``, None.
+        after: what must be done before. dest: only to these servers (a name, or several); all by default.
+        """
+        wanted, numbers = as_push(self.spec, keys, values)
+        before = _futures(after)
+        to = (dest,) if isinstance(dest, str) else dest
+        scheduler = self._ps.scheduler
+
+        async def program(_: Node) -> None:
+            await scheduler.client.push(self.spec, wanted, numbers, after=before, to=to)
+
+        return Pending(self._ps.cluster.submit(program))
+
+    def pull(self, keys: Any = None, after: Any = ()) -> Pending:
+        """The values of some keys, in their order. keys: as for ``push``."""
+        wanted, in_order = as_keys(self.spec, keys)
+        before = _futures(after)
+        scheduler = self._ps.scheduler
+
+        async def program(_: Node) -> Array:
+            return await scheduler.client.pull(self.spec, wanted, after=before)
+
+        return Pending(self._ps.cluster.submit(program), in_order)
+
+    def __getitem__(self, keys: Any) -> Any:
+        return self.pull(keys).result()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.pull().result(), dtype=dtype)
+
+    def items(self) -> tuple[Array, Array]:
+        """Keys and values of everything the servers keep: for a sparse vector, of what was pushed."""
+        parts = self._ps._contents(self)
+        keys = [np.arange(*p.keys) if isinstance(p.keys, tuple) else p.keys for p in parts]
+        return np.concatenate(keys), np.concatenate([part.values for part in parts])
+
+    def to_scipy(self) -> Any:
+        """The vector as a SciPy sparse row (needs SciPy)."""
+        from scipy.sparse import csr_array
+
+        keys, values = self.items()
+        there = values != 0
+        keys, values = keys[there], values[there]
+        return csr_array((values, (np.zeros(len(keys), np.int64), keys)), shape=(1, self.spec.size))
+
+    def norm(self, order: float = 2) -> float:
+        """‖w‖ of this order."""
+        return float(np.linalg.norm(self.items()[1], order))
+
+    def dot(self, other: Any) -> float:
+        """Its inner product with an array, a SciPy sparse row, or another vector."""
+        if isinstance(other, Vector):
+            keys, values = other.items()
+        else:
+            wanted, values = as_push(VectorSpec(self.name, self.spec.size), None, other)
+            keys = np.arange(*wanted) if isinstance(wanted, tuple) else wanted
+        return float(self[keys] @ values)
+
+    def __repr__(self) -> str:
+        kind = "sparse" if self.spec.sparse else "dense"
+        return f"<{kind} vector {self.name!r} of {self.spec.size} keys, {self.spec.update!r}>"
+
+
+def _the_same(spec: VectorSpec) -> VectorSpec:
+    return spec
+
+
+def _futures(after: Any) -> list[Any]:
+    several = [after] if isinstance(after, Pending) else list(after)
+    return [each._operation._future for each in several]
+
+
+class Namespace:
+    """Names of its own: ``ps.namespace("model").vector("w")`` is the vector ``"model/w"``."""
+
+    def __init__(self, ps: ParameterServer, prefix: str) -> None:
+        self._ps = ps
+        self.prefix = prefix
+
+    def vector(self, name: str, size: int | None = None, **options: Any) -> Vector:
+        """See ``ParameterServer.vector``."""
+        return self._ps.vector(f"{self.prefix}/{name}", size, **options)
+
+    def namespace(self, name: str) -> Namespace:
+        """One inside this one."""
+        return Namespace(self._ps, f"{self.prefix}/{name}")
+
+
+class ParameterServer:
+    """Servers, workers, and the vectors they share, on a cluster.
+
+    servers, workers: how many. Servers run on the first machines, workers on those that follow.
+    replicas: copies of each range beside the master's.
+    consistency: ``BSP()``, ``SSP(s)``, ``Async()`` or ``Bounded(tau)``; may be set again at any time.
+    virtual_servers: points of the ring for each server.
+    timeout: seconds of silence after which a server or a worker is taken for dead.
+    on_worker_death: "reassign" its shard to another, or "ignore" it.
+    name: put before the nodes' names, for a second parameter server on one cluster.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        servers: int = 2,
+        workers: int = 4,
+        replicas: int = 1,
+        consistency: Consistency | None = None,
+        *,
+        virtual_servers: int = 8,
+        timeout: float = 2.0,
+        on_worker_death: str = "reassign",
+        name: str = "",
+        read_at: str = "tail",
+    ) -> None:
+        machines = [machine.name for machine in cluster.machines if machine.alive]
+        check_options(servers, workers, replicas, virtual_servers, timeout, on_worker_death, len(machines))
+        consistency = BSP() if consistency is None else consistency
+        check_consistency(consistency)
+        self.cluster = cluster
+        self.prefix = f"{name}-" if name else ""
+        self.settings = Settings(
+            manager=f"{self.prefix}manager",
+            scheduler=f"{self.prefix}scheduler",
+            replicas=replicas,
+            virtual_servers=virtual_servers,
+            heartbeat_every=timeout / 10,
+            timeout=timeout,
+            resend_after=timeout / 2,
+            retry_after=timeout / 40,
+            read_at=read_at,
+        )
+        self._vectors: dict[str, Vector] = {}
+        self._started = {"server": 0, "worker": 0}
+        first = [f"{self.prefix}server-{number}" for number in range(servers)]
+        self.manager: Manager = cluster.spawn_here(
+            Manager, self.settings, tuple(first), name=self.settings.manager
+        )
+        self.scheduler: Scheduler = cluster.spawn_here(
+            Scheduler, self.settings, consistency, on_worker_death, name=self.settings.scheduler
+        )
+        homes = [machines[number % len(machines)] for number in range(servers + workers)]
+        names = [self._next("server") for _ in range(servers)] + [
+            self._next("worker") for _ in range(workers)
+        ]
+        kinds: list[type[Node]] = [Server] * servers + [Worker] * workers
+        cluster.spawn_many(
+            (kind, (self.settings,), {}, node, home)
+            for kind, node, home in zip(kinds, names, homes, strict=True)
+        )
+        self.shards = workers  #: of a run that is given no data
+        cluster.trace.meta.update(
+            system="ParameterServer", servers=servers, workers=workers, replicas=replicas
+        )
+        cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
+        cluster.run_until(lambda: len(self.scheduler.workers) >= workers, timeout=READY_WITHIN)
+
+    def _next(self, kind: str) -> str:
+        number = self._started[kind]
+        self._started[kind] += 1
+        return f"{self.prefix}{kind}-{number}"
+
+    # vectors ------------------------------------------------------------
+
+    def vector(
+        self,
+        name: str,
+        size: int | None = None,
+        *,
+        sparse: bool | None = None,
+        update: Update | None = None,
+        filters: Sequence[Filter] = (),
+    ) -> Vector:
+        """A vector of this name; made if there is none.
+
+        size: keys are 0 … size-1. sparse: keep only what is pushed (default: if no size is given).
+        update: the servers' user-defined function; ``Sum()`` by default. filters: see ``filters.py``.
+        """
+        sparse = size is None if sparse is None else sparse
+        if name in self._vectors and size is None:
+            return self._vectors[name]
+        if not sparse and size is None:
+            raise ValueError(
+                f"vector({name!r}): a dense vector needs its size; write size=1000, or sparse=True"
+            )
+        if size is not None and (not isinstance(size, (int, np.integer)) or not 0 < size <= SPARSE_SIZE):
+            raise ValueError(f"vector({name!r}, size={size!r}): the number of keys, 1 to 2**62")
+        spec = VectorSpec(name, int(size or SPARSE_SIZE), sparse, update or Sum(), tuple(filters))
+        if name in self._vectors:
+            if self._vectors[name].spec != spec:
+                raise ValueError(f"there is another vector {name!r} already: {self._vectors[name]!r}")
+            return self._vectors[name]
+        self.cluster.call(self.settings.manager, "define", spec, timeout=READY_WITHIN)
+        self._vectors[name] = Vector(self, spec)
+        return self._vectors[name]
+
+    def namespace(self, name: str) -> Namespace:
+        """A namespace for vectors."""
+        return Namespace(self, name)
+
+    def table(self, name: str, rows: int, width: int = 1, **options: Any) -> Vector:
+        """A vector for ``worker.table(name, width)``: ``rows`` rows of ``width`` numbers."""
+        return self.vector(name, rows * width, **options)
+
+    # running ------------------------------------------------------------
+
+    def run(
+        self, function: Callable[..., Any], iterations: int = 1, data: Sequence[Any] | None = None
+    ) -> list[Any]:
+        """Run ``async def function(worker)`` once for each shard and return what they return.
+
+        data: one part for each shard; by default as many shards as workers, without data. Ctrl-C ends the
+        run, not the parameter server. Raises what a worker's program raised, or ``TrainingFailed``.
+        """
+        operation = self.start(function, iterations, data)
+        result: list[Any] = operation.result()
+        return result
+
+    def start(
+        self, function: Callable[..., Any], iterations: int = 1, data: Sequence[Any] | None = None
+    ) -> Operation:
+        """As ``run``, without waiting: ``.result()`` waits, ``.cancel()`` ends it."""
+        check_run(function, iterations, data)
+        parts = [None] * self.shards if data is None else list(data)
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> list[Any]:
+            return await scheduler.train(function, iterations, parts)
+
+        return self.cluster.submit(program)
+
+    @property
+    def consistency(self) -> Consistency:
+        """The consistency model; set it at any time, from any thread."""
+        return self.scheduler.consistency
+
+    @consistency.setter
+    def consistency(self, consistency: Consistency) -> None:
+        check_consistency(consistency)
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> None:
+            scheduler.set_consistency(consistency)
+
+        self.cluster.submit(program).result()
+
+    # servers and workers ------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """Who has which range now."""
+        return self.manager.view
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers that the manager takes for living."""
+        return sorted(self.manager.members)
+
+    @property
+    def workers(self) -> list[str]:
+        """The workers that the scheduler takes for living."""
+        return sorted(self.scheduler.workers)
+
+    def machine_of(self, node: str) -> str:
+        """Where a server or worker runs."""
+        return self.cluster.nodes[node]
+
+    def add_server(self, machine: Any = None, timeout: float = READY_WITHIN) -> str:
+        """Start one more server and wait until it has its part of the ring."""
+        name = self.cluster.spawn(Server, self.settings, name=self._next("server"), machine=machine)
+        self.cluster.call(self.settings.manager, "joined", name, timeout=timeout)
+        return name
+
+    def remove_server(self, server: str, timeout: float = READY_WITHIN) -> None:
+        """Have a server hand over its ranges, and end it."""
+        if server not in self.manager.members:
+            raise LabError(f"{server!r} is no living server; there are {', '.join(self.servers)}")
+        if len(self.manager.members) == 1:
+            raise LabError(f"{server!r} is the last server: its ranges would be nowhere; add another first")
+        self.cluster.call(self.settings.manager, "leave", server, timeout=timeout)
+        self.cluster.remove(server)
+
+    def add_worker(self, machine: Any = None, timeout: float = READY_WITHIN) -> str:
+        """Start one more worker. A run under way gives it a shard if there is one without a worker, or a
+        worker with several."""
+        name = self.cluster.spawn(Worker, self.settings, name=self._next("worker"), machine=machine)
+        self.cluster.run_until(lambda: name in self.scheduler.workers, timeout=timeout)
+        where = self.machine_of(name)
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> None:
+            scheduler.emit("worker_joined", worker=name, machine=where)
+
+        self.cluster.submit(program).result()
+        return name
+
+    def settle(self, timeout: float = READY_WITHIN) -> None:
+        """Let time pass until every range has all its copies."""
+        self.cluster.run_until(lambda: self.manager.settled, timeout=timeout)
+
+    # checkpoints ------------------------------------------------------------
+
+    def checkpoint(self, path: str | Path) -> int:
+        """Write all vectors to a file; returns its bytes. A run under way stands between two iterations."""
+        vectors = list(self._vectors.values())
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> list[list[Contents]]:
+            await scheduler.quiet()
+            try:
+                return list(await gather(*(scheduler.client.contents(each.spec) for each in vectors)))
+            finally:
+                scheduler.go_on()
+
+        parts = self.cluster.submit(program).result()
+        named = {each.name: (each.spec, part) for each, part in zip(vectors, parts, strict=True)}
+        size = write_checkpoint(Path(path), named)
+        self._say("checkpoint_written", path=str(path), bytes=size)
+        return size
+
+    def restore(self, path: str | Path) -> None:
+        """Read a checkpoint back: every entry in it is overwritten."""
+        specs = {name: vector.spec for name, vector in self._vectors.items()}
+        entries = list(read_checkpoint(Path(path), specs))
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> None:
+            for spec, contents in entries:
+                await scheduler.client.assign(spec, contents)
+
+        self.cluster.submit(program).result()
+        self._say("checkpoint_restored", path=str(path))
+
+    def _contents(self, vector: Vector) -> list[Contents]:
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> list[Contents]:
+            return await scheduler.client.contents(vector.spec)
+
+        parts: list[Contents] = self.cluster.submit(program).result()
+        return parts
+
+    def _say(self, kind: str, **data: Any) -> None:
+        scheduler = self.scheduler
+
+        async def program(_: Node) -> None:
+            scheduler.emit(kind, **data)
+
+        self.cluster.submit(program).result()
+
+    def __iter__(self) -> Iterator[Vector]:
+        return iter(list(self._vectors.values()))
+
+    def check(self) -> Report:
+        """The invariants at every step of the run so far (simulator: its trace is in causal order)."""
+        if self.cluster.engine != "sim":
+            raise LabError('the checks need a trace in causal order; use Cluster(engine="sim")')
+        return check_trace(self.cluster.trace)
+
+    def close(self) -> None:
+        """End all its nodes; the cluster goes on."""
+        for node in list(self.cluster.nodes):
+            kind = node.removeprefix(self.prefix).rpartition("-")[0]
+            mine = node.startswith(self.prefix) and kind in self._started
+            if mine or node in (self.settings.manager, self.settings.scheduler):
+                self.cluster.remove(node)
+
+    def panel(self, **options: Any) -> Any:
+        """Clocks, staleness and loss to look at and click (needs a notebook)."""
+        from labkit_widgets import StalenessPanel
+
+        return StalenessPanel(self, **options)
+
+    def __repr__(self) -> str:
+        return (
+            f"<parameter server: {len(self.servers)} servers, {len(self.workers)} workers, "
+            f"{self.consistency!r}, {len(self._vectors)} vectors>"
+        )

@@ -1,0 +1,55 @@
+"""Bad input to ``ParameterServer(...)``: each refused with the value given and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .consistency import Consistency
+
+__all__ = ["ON_WORKER_DEATH", "check_consistency", "check_options", "check_run"]
+
+ON_WORKER_DEATH = ("reassign", "ignore")
+
+
+def check_options(
+    servers: Any, workers: Any, replicas: Any, virtual_servers: Any, timeout: Any, death: Any, machines: int
+) -> None:
+    """Refuse what cannot work, and say what would."""
+    for name, value, least in (
+        ("servers", servers, 1),
+        ("workers", workers, 1),
+        ("replicas", replicas, 0),
+        ("virtual_servers", virtual_servers, 1),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name}={value!r}: a whole number >= {least}; write {name}={max(least, 1)}")
+    if replicas >= servers:
+        raise ValueError(
+            f"replicas={replicas} with servers={servers}: a range's master and its copies are on different "
+            f"servers; write replicas={servers - 1} or servers={replicas + 1}"
+        )
+    if replicas and servers > machines:
+        raise ValueError(
+            f"servers={servers} with replicas={replicas} on {machines} machines: two copies would share a "
+            f"machine and die with it; write servers={machines}, or give the cluster {servers} machines"
+        )
+    if not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
+        raise ValueError(f"timeout={timeout!r}: seconds of silence, positive; write timeout=2.0")
+    if death not in ON_WORKER_DEATH:
+        raise ValueError(f'on_worker_death={death!r}: write "reassign" or "ignore"')
+
+
+def check_consistency(consistency: Any) -> None:
+    """It must be a consistency model."""
+    if not isinstance(consistency, Consistency):
+        raise TypeError(f"consistency is BSP(), SSP(s), Async() or Bounded(tau), not {consistency!r}")
+
+
+def check_run(function: Any, iterations: Any, data: Any) -> None:
+    """A program, a number and something for each shard."""
+    if not callable(function):
+        raise TypeError(f"run takes an async function of a worker, not {function!r}")
+    if not isinstance(iterations, int) or iterations < 1:
+        raise ValueError(f"iterations={iterations!r}: a whole number >= 1")
+    if data is not None and not len(data):
+        raise ValueError("data=[]: give the data of at least one shard, or None")

@@ -1,0 +1,169 @@
+"""`LineagePanel`: a Spark job's lineage, where its partitions are, and what a failure costs."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import ipywidgets
+
+from .base import Panel
+from .charts import Jobs
+from .frames import lineage as frames
+from .frames.common import MachineView
+from .frames.lineagefold import LineageReducer
+from .frames.lineagestate import LineageState, Piece
+from .lineage_story import cost, told
+from .scene import Scene
+from .scenes import lineage_scene
+from .stage import Part, update
+
+#: Storage levels that can be chosen, with the words for each.
+LEVELS = (
+    ("in memory", "MEMORY_ONLY"),
+    ("in memory, else on disk", "MEMORY_AND_DISK"),
+    ("on disk", "DISK_ONLY"),
+    ("in memory, two copies", "MEMORY_ONLY_2"),
+)
+
+
+class LineagePanel(Panel):
+    """A Spark context on a cluster."""
+
+    title: ClassVar[str] = "Spark"
+
+    def __init__(self, sc: Any, *, live: bool = True) -> None:
+        self.sc = sc
+        super().__init__(sc.cluster, live=live)
+        self.root.add_class("labkit-lineage")
+
+    # -- widgets --------------------------------------------------------
+
+    def side(self) -> list[ipywidgets.Widget]:
+        """The selected RDD and what can be done with it, the cost of the last failure, the jobs."""
+        self.steps = Part(kind="steps")
+        self.steps.on_action(self.act)
+        self.level = ipywidgets.Dropdown(options=LEVELS, description="Keep", value="MEMORY_ONLY")
+        self.level.style.description_width = "initial"
+        self.keep = ipywidgets.Button(description="Persist", tooltip="Keep the selected RDD's partitions")
+        self.drop = ipywidgets.Button(
+            description="Unpersist", tooltip="Drop the selected RDD's partitions; lineage can make them again"
+        )
+        self.cut = ipywidgets.Button(
+            description="Checkpoint",
+            tooltip="Save the selected RDD when a job next computes it, and cut its lineage there",
+        )
+        self.keep.on_click(lambda _button: self.act("persist", level=self.level.value))
+        self.drop.on_click(lambda _button: self.act("unpersist"))
+        self.cut.on_click(lambda _button: self.act("checkpoint"))
+        levels, buttons = ipywidgets.Box([self.level, self.keep]), ipywidgets.Box([self.drop, self.cut])
+        for form in (levels, buttons):
+            form.add_class("labkit-form")
+        self.cost = Part(kind="cost")
+        self.jobs = Jobs()
+        return [self.steps, levels, buttons, self.cost, *self.jobs.widgets]
+
+    # -- frame --------------------------------------------------------
+
+    def reducer(self, known: tuple[MachineView, ...]) -> LineageReducer:
+        """Spark's events."""
+        return LineageReducer(known)
+
+    def frame(self, position: float | None) -> frames.LineageFrame:
+        """The latest job at a position."""
+        return frames.frame(self.cluster.trace, position, history=self.history)
+
+    def scene(self, frame: frames.LineageFrame) -> Scene:
+        """Lineage, partitions, tasks; what the selected partition was made from."""
+        piece = selected_piece(self.stage.selected)
+        made_from = frames.sources(self._state(), piece) if piece is not None else set()
+        return lineage_scene(frame, self.stage.selected or None, frozenset(made_from))
+
+    def _state(self) -> LineageState:
+        state: LineageState = self.history.at(self.position.at)
+        return state
+
+    def facts(self, frame: frames.LineageFrame) -> str:
+        """Cluster, engine, seed, executors."""
+        executors = len({slot.executor for slot in frame.slots})
+        words = f"{executors} executor{'s' * (executors != 1)}, {len(frame.slots)} at a time"
+        return f"{super().facts(frame)} · {words}" if executors else super().facts(frame)
+
+    def caption(self, frame: frames.LineageFrame, left_out: int) -> str:
+        """How to read it."""
+        if not frame.job:
+            return ""
+        if any(row.counts for row in frame.rows):
+            return "too many partitions to draw each: a bar is as long as their number"
+        return "select a partition to see what it was made from"
+
+    def show(self, frame: frames.LineageFrame) -> None:
+        """The selected RDD, the failure's cost, the jobs, what can be clicked."""
+        update(self.steps, steps=told(self._state(), frame, self.stage.selected))
+        update(self.cost, cost=cost(frame))
+        self.jobs.show(frame.jobs, frame.time)
+        number = selected_rdd(self.stage.selected)
+        rdd = frame.rdd(number) if number is not None else None
+        off = not self.position.live or self._gone() or rdd is None
+        kept = rdd is not None and rdd.storage is not None
+        update(self.level, disabled=off or kept)
+        update(self.keep, disabled=off or kept or self._busy("persist"))
+        update(self.drop, disabled=off or not kept or self._busy("unpersist"))
+        over = rdd is not None and rdd.storage == "checkpoint"
+        update(self.cut, disabled=off or over or self._busy("checkpoint"))
+
+    def code(self) -> str:
+        """The cluster, its faults and the context as code."""
+        return (
+            f"{super().code()}\nfrom labkit.systems.spark import SparkContext\n\nsc = SparkContext(cluster)\n"
+        )
+
+    # -- actions --------------------------------------------------------
+
+    def _busy(self, key: str) -> bool:
+        return key in self._work and self._work[key].is_alive()
+
+    def _selected(self) -> Any:
+        """The user's RDD of that number, as far as anybody still holds it."""
+        number = selected_rdd(self.stage.selected)
+        if number is None:
+            raise ValueError("select an RDD first: click its dot, or one of its partitions")
+        rdd = self.sc.rdd(number)
+        if rdd is None:
+            raise ValueError(f"no variable holds RDD {number} any more, so nobody can use it again")
+        return rdd
+
+    def on_persist(self, level: str) -> None:
+        """Keep the selected RDD from now on."""
+        from labkit.systems.spark import StorageLevel
+
+        rdd = self._selected()
+        self.later("persist", lambda: rdd.persist(getattr(StorageLevel, level)))
+
+    def on_unpersist(self) -> None:
+        """Keep it no longer."""
+        self.later("unpersist", self._selected().unpersist)
+
+    def on_checkpoint(self) -> None:
+        """Cut its lineage when a job next computes it."""
+        self.later("checkpoint", self._selected().checkpoint)
+
+    def on_replay(self) -> None:
+        """The story of a partition has nothing to replay."""
+
+
+def selected_piece(selected: str) -> Piece | None:
+    """The partition or shuffle output of a selected mark, if it is one."""
+    parts = selected.partition("@")[0].split(":")
+    return (parts[0], int(parts[1]), int(parts[2])) if len(parts) == 3 else None
+
+
+def selected_rdd(selected: str) -> int | None:
+    """The RDD of a selected mark, if it belongs to one."""
+    piece = selected_piece(selected)
+    if piece is not None:
+        return piece[1] if piece[0] == "block" else None
+    kind, _, number = selected.partition(":")
+    return int(number) if kind == "r" else None
+
+
+__all__ = ["LEVELS", "LineagePanel"]

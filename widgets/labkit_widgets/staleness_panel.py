@@ -1,0 +1,192 @@
+"""`StalenessPanel`.
+
+A parameter server while it trains: workers' clocks against the bound, how stale each read was, who waits for
+whom, the loss against time and against iterations, the ring of key ranges; and one control that moves from
+bulk-synchronous through stale synchronous to asynchronous.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+import ipywidgets
+
+from .base import Panel
+from .frames import staleness as frames
+from .frames.common import MachineView
+from .frames.stalenessfold import StalenessReducer
+from .frames.stalenesswords import called, meaning
+from .scene import Pulse, Scene
+from .scenes import staleness_scene
+from .stage import update
+from .staleness_charts import Losses, Staleness, Waiting, legend
+
+#: Where the control can stand: from everybody waits to (almost) nobody waits. At its end stands Async.
+BOUNDS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
+#: The end of the control: ipywidgets takes None for "nothing is selected".
+ASYNC = -1
+#: Messages that are drawn in one refresh.
+PULSES = 40
+
+
+class StalenessPanel(Panel):
+    """A parameter server on a cluster."""
+
+    title: ClassVar[str] = "Parameter server"
+
+    def __init__(self, ps: Any, *, live: bool = True) -> None:
+        self.ps = ps
+        #: The bound that was asked for and is not in force yet; "": none.
+        self._wanted: int | str | None = ""
+        #: The thread that moves the control itself: what it does is nobody's wish.
+        self._showing = 0
+        super().__init__(ps.cluster, live=live)
+
+    # -- widgets --------------------------------------------------------
+
+    def side(self) -> list[ipywidgets.Widget]:
+        """The control, what it means, and the loss."""
+        self.control = ipywidgets.SelectionSlider(
+            options=options(0),
+            value=0,
+            description="Consistency",
+            continuous_update=False,
+            layout=ipywidgets.Layout(width="100%"),
+        )
+        self.control.style.description_width = "initial"
+        self.control.tooltip = "From everybody waits (BSP) to nobody waits (Async)"
+        self.control.observe(self._moved_to, "value")
+        self.meaning = ipywidgets.Label("")
+        self.against_time = Losses("Loss against seconds", "time")
+        self.against_iterations = Losses("Loss against iterations", "iterations")
+        return [
+            self.control,
+            self.meaning,
+            *self.against_time.widgets,
+            *self.against_iterations.widgets,
+            legend(),
+        ]
+
+    def below(self) -> list[ipywidgets.Widget]:
+        """Staleness of reads, and waiting."""
+        self.stale, self.waiting = Staleness(), Waiting()
+        return [*self.stale.widgets, *self.waiting.widgets]
+
+    # -- frame --------------------------------------------------------
+
+    def reducer(self, known: tuple[MachineView, ...]) -> StalenessReducer:
+        """The parameter server's events."""
+        return StalenessReducer(known)
+
+    def frame(self, position: float | None) -> frames.StalenessFrame:
+        """The parameter server at a position."""
+        return frames.frame(self.cluster.trace, position, history=self.history, now=self._clock())
+
+    def scene(self, frame: frames.StalenessFrame) -> Scene:
+        """Clocks and key ranges."""
+        return staleness_scene(frame)
+
+    def facts(self, frame: frames.StalenessFrame) -> str:
+        """Cluster, engine, seed, consistency."""
+        return f"{super().facts(frame)} · {frame.consistency or 'not training'}"
+
+    def pulses(self, frame: frames.StalenessFrame, since: float, scene: Scene) -> tuple[list[Pulse], int]:
+        """Pushes that reached a server, and updates passed on along a chain."""
+        if not self.position.live and not self.position.replaying:
+            return [], 0
+        marks = {mark.id for mark in scene.marks}
+        at = {worker.name: f"shard-{worker.shard}" for worker in reversed(frame.workers)}
+        fresh = []
+        for flow in frame.flows:
+            ends = at.get(flow.source, flow.source), flow.target
+            if flow.time > since and marks.issuperset(ends):
+                kind = "request" if flow.kind == "push" else "hop"
+                fresh.append(Pulse(flow.seq, *ends, kind, f"{flow.kind}: {flow.source} to {flow.target}"))
+        return fresh[-PULSES:], max(0, len(fresh) - PULSES)
+
+    def caption(self, frame: frames.StalenessFrame, left_out: int) -> str:
+        """What the moving dots are."""
+        words = "dots: pushes to servers, and updates passed along a chain"
+        return f"{words} ({left_out} more are not drawn)" if left_out else words
+
+    def show(self, frame: frames.StalenessFrame) -> None:
+        """The charts, and where the control stands."""
+        before = frame.earlier[-1][1] if frame.earlier else ()
+        self.against_time.show(frame.points, frame.started, before)
+        self.against_iterations.show(frame.points, frame.started, before)
+        now = frame.time if frame.running or not frame.reads else frame.reads[-1].time
+        self.stale.show(frame.reads, frame.bounds, frame.started, now)
+        self.waiting.show(frame.workers)
+        self._show_control(frame)
+
+    def _show_control(self, frame: frames.StalenessFrame) -> None:
+        """The control follows the run: what the trace says, not what was asked for."""
+        bound, label = self._in_force(frame)
+        if self._wanted == bound:
+            self._wanted = ""
+        pending = self._wanted != "" and self.position.live
+        off = not self.position.live or self._gone()
+        shown = self._wanted if pending else bound
+        self._showing = threading.get_ident()
+        try:
+            update(self.control, options=options(shown, "" if pending else label), disabled=off)
+            update(self.control, value=ASYNC if shown is None else shown)
+        finally:
+            self._showing = 0
+        words = meaning(shown) if not pending else f"{meaning(shown)} (changing …)"
+        update(self.meaning, value=words[:1].upper() + words[1:])
+
+    def _in_force(self, frame: frames.StalenessFrame) -> tuple[int | None, str]:
+        """What holds at the position; between runs: what the parameter server is set to."""
+        if self.position.live and not frame.running:
+            return self.ps.consistency.bound, called(self.ps.consistency).removesuffix("()")
+        return frame.bound, frame.consistency.removesuffix("()")
+
+    # -- actions --------------------------------------------------------
+
+    def _moved_to(self, change: dict[str, Any]) -> None:
+        if self._showing != threading.get_ident():
+            self.act("consistency", bound=None if change["new"] == ASYNC else change["new"])
+
+    def on_consistency(self, bound: int | None) -> None:
+        """Change the consistency, also of a training under way."""
+        if not self.position.live:
+            raise ValueError("this is the past; go back to live first")
+        if bound == self.ps.consistency.bound:
+            return
+        self._wanted = bound
+        self.later("consistency", self._change)
+
+    def _change(self) -> None:
+        """Until the last wish is granted: the hand may have moved on while one was."""
+        from labkit.systems.paramserver import BSP, SSP, Async
+
+        while self._wanted != "" and self._wanted != self.ps.consistency.bound:
+            wanted = self._wanted
+            try:
+                self.ps.consistency = Async() if wanted is None else SSP(wanted) if wanted else BSP()
+            except Exception:
+                self._wanted = ""
+                raise
+
+    def code(self) -> str:
+        """The cluster, its faults and the parameter server as code."""
+        made = self.cluster.trace.meta
+        return (
+            f"{super().code()}\nfrom labkit.systems.paramserver import *\n\n"
+            f"ps = ParameterServer(cluster, servers={made['servers']}, workers={made['workers']}, "
+            f"replicas={made['replicas']}, consistency={self.ps.consistency!r})\n"
+        )
+
+
+def options(bound: int | None, label: str = "") -> tuple[tuple[str, int], ...]:
+    """The control's places; a bound that has none of its own gets one. `label`: what it is called now."""
+    bounds = BOUNDS if bound is None else sorted({*BOUNDS, bound})
+    places = ((label if each == bound and label else name(each), each) for each in bounds)
+    return (*places, (name(None), ASYNC))
+
+
+def name(bound: int | None) -> str:
+    """A bound as the field calls it."""
+    return "Async" if bound is None else f"SSP({bound})" if bound else "BSP"
