@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from labkit_widgets.frames.common import History
-from labkit_widgets.frames.lineage import DRAWN, ROWS, LineageFrame, frame, sources
+from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
 from labkit_widgets.frames.lineagefold import LineageReducer
+from labkit_widgets.frames.lineagerows import ROWS
 from labkit_widgets.lineage_story import cost, told
 from labkit_widgets.scene import MARKS
 from labkit_widgets.scenes import lineage_scene
@@ -121,6 +122,18 @@ def test_tasks_that_have_their_inputs_need_no_lost_output(make_trace: Any) -> No
     for task in [row[4]["task"] for row in story.rows if row[3] == "task_running"][-4:-1]:
         story.end(task, computed=[])
     assert frame(make_trace(story.rows)).failure.tasks == 0
+
+
+def test_what_an_interrupted_task_will_fetch_is_known_from_its_inputs(make_trace: Any) -> None:
+    story = word_count("maps")
+    waiting = story.start(1, 3, "m4")
+    story.kill("m4")
+    story.notice("m4")
+    story.end(waiting, "executor_lost")
+    story.start(1, 3, "m1", "retry")
+    failure = frame(make_trace(story.rows)).failure
+    assert (failure.predicted, failure.unknown, failure.predicted_bytes) == (1, 1, 1000)
+    assert cost(frame(make_trace(story.rows)))["rows"][2] == ["records processed", "0", "not known yet"]
 
 
 def test_a_copy_of_an_interrupted_task_is_not_predicted(make_trace: Any) -> None:
@@ -291,7 +304,7 @@ def test_stories(make_trace: Any) -> None:
         "not kept: whoever needs it computes it again",
     ]
     assert story("s:0")[0] == "Shuffle 0"
-    assert story("") == ["Select a partition, or the dot of an RDD"]
+    assert story("") == ["Select a partition, or the dot of an RDD, to see what it was made from"]
     assert story("block:77:0") == []
 
 

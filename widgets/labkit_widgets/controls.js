@@ -26,6 +26,46 @@ function ask(model, el, send) {
   return { head: draw };
 }
 
+// -- one of several places in a row, from one extreme to the other ---------------------------------------------------------
+
+function choice(model, el, send) {
+  const row = make("label", "lk-choice", "", el);
+  make("b", "", model.get("head").label, row);
+  const first = make("span", "lk-facts", "", row);
+  const slider = make("input", "lk-slider", "", row);
+  Object.assign(slider, { type: "range", min: 0, step: 1 });
+  slider.setAttribute("aria-label", model.get("head").label);
+  const last = make("span", "lk-facts", "", row);
+  const now = make("output", "lk-place", "", row);
+  const words = make("span", "lk-facts lk-meaning", "", el);
+  let held = false; // while a hand is on it, the slider does not follow the run
+  for (const begun of ["pointerdown", "keydown"]) slider.addEventListener(begun, () => (held = true));
+  slider.addEventListener("blur", () => (held = false));
+  slider.addEventListener("input", () => show(Number(slider.value)));
+  slider.addEventListener("change", () => {
+    held = false;
+    send(model.get("head").action, { bound: model.get("head").bounds[Number(slider.value)] });
+  });
+  function show(place) {
+    const name = model.get("head").places[place] || "";
+    say(now, name);
+    slider.setAttribute("aria-valuetext", name);
+  }
+  function draw() {
+    const head = model.get("head");
+    slider.max = head.places.length - 1;
+    slider.disabled = Boolean(head.off);
+    say(first, head.places[0]);
+    say(last, head.places[head.places.length - 1]);
+    say(words, head.words);
+    el.dataset.pending = Boolean(head.pending);
+    if (held) return;
+    slider.value = head.place;
+    show(head.place);
+  }
+  return { head: draw };
+}
+
 // -- the network's controls ---------------------------------------------------------------------------------------------
 
 function network(model, el, send) {

@@ -90,11 +90,9 @@ class LineagePanel(Panel):
 
     def caption(self, frame: frames.LineageFrame, left_out: int) -> str:
         """How to read it."""
-        if not frame.job:
-            return ""
         if any(row.counts for row in frame.rows):
             return "too many partitions to draw each: a bar is as long as their number"
-        return "select a partition to see what it was made from"
+        return ""
 
     def show(self, frame: frames.LineageFrame) -> None:
         """The selected RDD, the failure's cost, the jobs, what can be clicked."""

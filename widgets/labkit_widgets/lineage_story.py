@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .frames.lineage import Cell, LineageFrame, Row, amount, count, sources
+from .frames.lineage import LineageFrame, amount, count, sources
+from .frames.lineagerows import Cell, Row
 from .frames.lineagestate import LineageState, Piece, TaskView
 from .scenes.lineage import piece_id, said
 
-HINT = "Select a partition, or the dot of an RDD"
+HINT = "Select a partition, or the dot of an RDD, to see what it was made from"
 
 
 def told(state: LineageState, frame: LineageFrame, selected: str) -> dict[str, Any]:
@@ -93,12 +94,13 @@ def cost(frame: LineageFrame) -> dict[str, Any]:
         if failure.noticed is not None
         else "not noticed yet"
     )
-    about = "≥" if failure.unknown else "≈"  # nobody knows what a task takes that never ended
+    # Nobody knows how many records there are in a task that never ended.
+    records = "not known yet" if failure.unknown else f"≈ {failure.predicted_records:,}"
     rows = [
         ["tasks", f"{failure.tasks:,}", f"{failure.predicted:,}"],
         ["lost partitions computed", f"{failure.partitions:,}", f"of {failure.blocks:,} lost"],
-        ["records processed", f"{failure.records:,}", f"{about} {failure.predicted_records:,}"],
-        ["shuffle bytes fetched", amount(failure.bytes), f"{about} {amount(failure.predicted_bytes)}"],
+        ["records processed", f"{failure.records:,}", records],
+        ["shuffle bytes fetched", amount(failure.bytes), f"≈ {amount(failure.predicted_bytes)}"],
         ["seconds of tasks", f"{failure.seconds:.2f}", ""],
     ]
     last = failure.last if failure.last is not None else failure.time

@@ -354,7 +354,7 @@ function cost(model, el) {
   return { cost: draw };
 }
 
-const KINDS = { top, numbers, events, steps, checks, cost, network, ask }; // the last two are in controls.js
+const KINDS = { top, numbers, events, steps, checks, cost, network, ask, choice }; // the last two are in controls.js
 
 function render({ model, el }) {
   const kind = model.get("kind");

@@ -132,7 +132,9 @@ function drawMark(mark, old, parent) {
   group.dataset.selected = mark.cls.split(" ").includes("selected");
   group.setAttribute("aria-pressed", group.dataset.selected);
   group.setAttribute("aria-label", mark.tip || mark.id);
-  make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 7 ? 3 : 5) }, group);
+  // Squares in a grid touch each other: their halo is a square as well.
+  if (group.classList.contains("cell")) make("path", { class: "lk-halo", d: shape("square", mark.x, mark.y, mark.r + 2.2) }, group);
+  else make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 6 ? 3 : 5) }, group);
   make("path", { class: "lk-shape", d: shape(mark.shape, mark.x, mark.y, mark.r) }, group);
   if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: OVERLAYS[mark.state](mark) }, group);
   return group;

@@ -49,7 +49,9 @@ class Part(anywidget.AnyWidget):
     _esm = _source("controls.js", "parts.js")
     _css = _source("parts.css")
 
-    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask", "cost")).tag(sync=True)
+    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice")).tag(
+        sync=True
+    )
     head = t.Dict().tag(sync=True)
     machines: Any = t.List().tag(sync=True)
     clock = t.Dict().tag(sync=True)

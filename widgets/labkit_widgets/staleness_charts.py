@@ -15,8 +15,8 @@ from .frames.stalenessfold import KINDS, Point, Read
 from .palette import COLOURS
 from .stage import update
 
-#: BSP, SSP and Async: a colour each, and a line style.
-HUES = dict(zip(KINDS, (COLOURS[0], COLOURS[1], COLOURS[2]), strict=True))
+#: A colour for BSP, SSP and Async that reads on light and on dark.
+HUES = dict(zip(KINDS, ("#2f8fcb", "#d98200", "#1f9e78"), strict=True))
 #: Points of an earlier run that are drawn; it stands still.
 EARLIER = 100
 #: Changes of consistency that one chart can show.

@@ -7,7 +7,6 @@ bulk-synchronous through stale synchronous to asynchronous.
 
 from __future__ import annotations
 
-import threading
 from typing import Any, ClassVar
 
 import ipywidgets
@@ -19,13 +18,11 @@ from .frames.stalenessfold import StalenessReducer
 from .frames.stalenesswords import called, meaning
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
-from .stage import update
+from .stage import Part, update
 from .staleness_charts import Losses, Staleness, Waiting, legend
 
 #: Where the control can stand: from everybody waits to (almost) nobody waits. At its end stands Async.
 BOUNDS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
-#: The end of the control: ipywidgets takes None for "nothing is selected".
-ASYNC = -1
 #: Messages that are drawn in one refresh.
 PULSES = 40
 
@@ -39,34 +36,22 @@ class StalenessPanel(Panel):
         self.ps = ps
         #: The bound that was asked for and is not in force yet; "": none.
         self._wanted: int | str | None = ""
-        #: The thread that moves the control itself: what it does is nobody's wish.
-        self._showing = 0
         super().__init__(ps.cluster, live=live)
 
     # -- widgets --------------------------------------------------------
 
+    def layout(self) -> list[ipywidgets.Widget]:
+        """As every panel, with the control above the stage."""
+        top, numbers, columns, events = super().layout()
+        self.control = Part(kind="choice", head=choice(0))
+        self.control.on_action(self.act)
+        return [top, numbers, self.control, columns, events]
+
     def side(self) -> list[ipywidgets.Widget]:
-        """The control, what it means, and the loss."""
-        self.control = ipywidgets.SelectionSlider(
-            options=options(0),
-            value=0,
-            description="Consistency",
-            continuous_update=False,
-            layout=ipywidgets.Layout(width="100%"),
-        )
-        self.control.style.description_width = "initial"
-        self.control.tooltip = "From everybody waits (BSP) to nobody waits (Async)"
-        self.control.observe(self._moved_to, "value")
-        self.meaning = ipywidgets.Label("")
+        """The loss."""
         self.against_time = Losses("Loss against seconds", "time")
         self.against_iterations = Losses("Loss against iterations", "iterations")
-        return [
-            self.control,
-            self.meaning,
-            *self.against_time.widgets,
-            *self.against_iterations.widgets,
-            legend(),
-        ]
+        return [*self.against_time.widgets, *self.against_iterations.widgets, legend()]
 
     def below(self) -> list[ipywidgets.Widget]:
         """Staleness of reads, and waiting."""
@@ -125,17 +110,11 @@ class StalenessPanel(Panel):
         bound, label = self._in_force(frame)
         if self._wanted == bound:
             self._wanted = ""
-        pending = self._wanted != "" and self.position.live
-        off = not self.position.live or self._gone()
-        shown = self._wanted if pending else bound
-        self._showing = threading.get_ident()
-        try:
-            update(self.control, options=options(shown, "" if pending else label), disabled=off)
-            update(self.control, value=ASYNC if shown is None else shown)
-        finally:
-            self._showing = 0
-        words = meaning(shown) if not pending else f"{meaning(shown)} (changing …)"
-        update(self.meaning, value=words[:1].upper() + words[1:])
+        if self._wanted != "" and self.position.live:
+            update(self.control, head=choice(self._wanted, pending=True))
+        else:
+            off = not self.position.live or self._gone()
+            update(self.control, head=choice(bound, label, off=off))
 
     def _in_force(self, frame: frames.StalenessFrame) -> tuple[int | None, str]:
         """What holds at the position; between runs: what the parameter server is set to."""
@@ -145,16 +124,10 @@ class StalenessPanel(Panel):
 
     # -- actions --------------------------------------------------------
 
-    def _moved_to(self, change: dict[str, Any]) -> None:
-        if self._showing != threading.get_ident():
-            self.act("consistency", bound=None if change["new"] == ASYNC else change["new"])
-
     def on_consistency(self, bound: int | None) -> None:
         """Change the consistency, also of a training under way."""
         if not self.position.live:
             raise ValueError("this is the past; go back to live first")
-        if bound == self.ps.consistency.bound:
-            return
         self._wanted = bound
         self.later("consistency", self._change)
 
@@ -180,11 +153,26 @@ class StalenessPanel(Panel):
         )
 
 
-def options(bound: int | None, label: str = "") -> tuple[tuple[str, int], ...]:
-    """The control's places; a bound that has none of its own gets one. `label`: what it is called now."""
-    bounds = BOUNDS if bound is None else sorted({*BOUNDS, bound})
-    places = ((label if each == bound and label else name(each), each) for each in bounds)
-    return (*places, (name(None), ASYNC))
+def bounds(bound: int | None) -> list[int | None]:
+    """The control's places; a bound that has none of its own gets one."""
+    return [*sorted({*BOUNDS, *([] if bound is None else [bound])}), None]
+
+
+def choice(bound: Any, label: str = "", off: bool = False, pending: bool = False) -> dict[str, Any]:
+    """What the control shows at a bound. `label`: what the bound is called now."""
+    places = bounds(bound)
+    names = [label if each == bound and label else name(each) for each in places]
+    words = meaning(bound)
+    return {
+        "label": "Consistency",
+        "action": "consistency",
+        "places": names,
+        "bounds": places,
+        "place": places.index(bound),
+        "words": words[:1].upper() + words[1:],
+        "off": off,
+        "pending": pending,
+    }
 
 
 def name(bound: int | None) -> str:

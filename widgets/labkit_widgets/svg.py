@@ -164,7 +164,7 @@ def _piece(box: Box, words: list[str]) -> str:
 
 def _cell(one: Mark) -> str:
     """One partition of an RDD: its state as the strength of its colour, and a sign."""
-    words = one.cls.split()
+    words = set(one.cls.split())
     strength, sign = _CELLS[one.state]
     hue = SNAPSHOT["bad"] if sign == "cross" else SNAPSHOT["again"] if "again" in words else _hue(one.colour)
     side, faint = 1.7 * one.r, "0.4" if one.state == "ghost" else None
@@ -180,11 +180,10 @@ def _cell(one: Mark) -> str:
             f"M{one.x - r * 0.45:.1f},{one.y:.1f}l{r * 0.32:.1f},{r * 0.4:.1f}l{r * 0.6:.1f},{-r * 0.8:.1f}"
         )
         parts.append(tag("path", d=tick, fill="none", stroke=SNAPSHOT["ink"], stroke_width=1.5))
-    if {"owed", "source", "selected"} & set(words):
-        ink = SNAPSHOT["again"] if "owed" in words else SNAPSHOT["accent"]
-        parts.append(
-            tag("circle", cx=one.x, cy=one.y, r=one.r + 3, fill="none", stroke=ink, stroke_width=1.6)
-        )
+    if {"owed", "source", "selected"} & words:
+        ring = {"fill": "none", "stroke": SNAPSHOT["again" if "owed" in words else "accent"]}
+        outline = shape("square", one.x, one.y, one.r + 2.2)
+        parts.append(tag("path", d=outline, stroke_width=1.6, **ring))
     return "".join(parts)
 
 

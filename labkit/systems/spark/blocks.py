@@ -62,7 +62,7 @@ class Block:
     """One kept partition: its records or their pickle; None while it is on disk only."""
 
     level: StorageLevel
-    bytes: int
+    size: int  #: bytes
     data: list[Any] | bytes | None
 
 
@@ -130,7 +130,7 @@ class BlockStore:
             if free >= size:
                 break
             victims.append(key)
-            free += self._blocks[key].bytes
+            free += self._blocks[key].size
         if free < size:
             return False
         for key in victims:
@@ -147,7 +147,7 @@ class BlockStore:
 
     def _evict(self, key: Key) -> None:
         block = self._blocks.pop(key)
-        self.used -= block.bytes
+        self.used -= block.size
         self.journal.add("dropped", *key, "spilled" if block.level.useDisk else "evicted")
         if block.level.useDisk:
             self._to_disk(key, block)
@@ -168,7 +168,7 @@ class BlockStore:
             if block.data is None:
                 self._files.remove(self._file(key))
             else:
-                self.used -= block.bytes
+                self.used -= block.size
             self.journal.add("dropped", *key, why)
 
     def drop_rdd(self, rdd: int) -> None:

@@ -10,10 +10,11 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Any
 
 from labkit.runtime.cluster import Cluster
-from labkit.runtime.errors import LabError
+from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
 
 from .closures import loads
@@ -29,6 +30,9 @@ __all__ = ["SparkContext", "StatusTracker"]
 
 #: Seconds that executors may take to register.
 REGISTERED_WITHIN = 60.0
+
+#: How often a node is removed whose machine dies meanwhile.
+STOP_ATTEMPTS = 3
 
 #: The context that is running on each cluster: there can be one, as in Spark.
 _running: weakref.WeakKeyDictionary[Cluster, weakref.ref[SparkContext]] = weakref.WeakKeyDictionary()
@@ -57,7 +61,9 @@ class SparkContext(BaseContext):
         self._local = threading.local()
         machines = self._machines(executors)
         self.defaultParallelism = max(2, len(machines) * self.options.cores)
-        self.executors = [f"executor-{number}" for number in range(len(machines))]
+        # A machine that is paused cannot be told to stop an executor of an earlier context.
+        free = (name for name in map("executor-{}".format, count()) if name not in cluster.nodes)
+        self.executors = list(islice(free, len(machines)))
         self._driver: Driver = cluster.spawn_here(Driver, self.options, name="driver")
         _running[cluster] = weakref.ref(self)
         try:
@@ -89,6 +95,10 @@ class SparkContext(BaseContext):
     async def _all_registered(self, client: Node) -> None:
         while len(self._driver.executors) < len(self.executors):
             await self._driver.changed.wait()
+
+    async def _no_jobs(self, client: Node) -> None:
+        while self.statusTracker().getActiveJobsIds():
+            await client.sleep(0.01)
 
     # --- running ------------------------------------------------------------------------------------------
 
@@ -167,11 +177,21 @@ class SparkContext(BaseContext):
         super().stop()
         if self.cluster.closed:
             return
+        if self.statusTracker().getActiveJobsIds():  # of other threads, which are not to wait for ever
+            self._do(lambda: self._driver.cancel_jobs(None, "the SparkContext was stopped"))
+            self.cluster.submit(self._no_jobs).result()
         for name in [*self.executors, "driver"]:
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        for _ in range(STOP_ATTEMPTS):
             try:
-                self.cluster.remove(name)
+                return self.cluster.remove(name)
+            except UnknownNode:
+                return None  # it did not come up
             except LabError:
-                continue  # it did not come up, or its machine was restarted this very moment
+                continue  # its machine died this very moment: then there is only a name to be removed
+        return None
 
     def __repr__(self) -> str:
         state = (

@@ -38,6 +38,7 @@ class Stage:
     """What both kinds have in common."""
 
     kind = ""
+    #: That it makes; None if it is a result stage.
     shuffle_id: int | None = None
 
     def __init__(self, rdd: Any, total: int) -> None:
@@ -90,7 +91,7 @@ class MapStage(Stage):
         self.dependency = dependency
         self.shuffle_id = dependency.shuffle_id
         self.outputs = outputs
-        outputs.add_shuffle(self.shuffle_id, self.total)
+        outputs.add_shuffle(dependency.shuffle_id, self.total)
 
     @property
     def what(self) -> Any:
@@ -99,13 +100,13 @@ class MapStage(Stage):
 
     def missing(self) -> list[int]:
         """Map tasks whose output nobody has."""
-        return self.outputs.missing(self.shuffle_id)
+        return self.outputs.missing(self.dependency.shuffle_id)
 
     def accept(self, partition: int, outcome: Outcome, executor: ExecutorRecord) -> bool:
         """Note where the output is."""
         self.succeeded.add(partition)
         output = Output(executor.source, executor.machine, outcome.value)
-        return self.outputs.store(self.shuffle_id, partition, output)
+        return self.outputs.store(self.dependency.shuffle_id, partition, output)
 
 
 class ResultStage(Stage):

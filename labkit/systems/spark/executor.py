@@ -38,14 +38,14 @@ from .task_run import (
     patient_collector,
 )
 
-__all__ = ["NOT_ME", "SEND_STAGE", "UNKNOWN_TASK", "Executor"]
+__all__ = ["NOT_ME", "SEND_STAGE", "STILL_RUNNING", "UNKNOWN_TASK", "Executor"]
 
 #: Stages whose code an executor keeps; that of an older one is sent again when it is needed.
 STAGES_KEPT = 64
 
 #: Answers to the driver that are no outcome: this life of the executor is over; it was never told of the
-#: task; it does not have the code of the stage.
-NOT_ME, UNKNOWN_TASK, SEND_STAGE = "not me", "unknown task", "send stage"
+#: task; it does not have the code of the stage; the task goes on, ask again.
+NOT_ME, UNKNOWN_TASK, SEND_STAGE, STILL_RUNNING = "not me", "unknown task", "send stage", "still running"
 
 
 class Executor(Node):
@@ -171,9 +171,12 @@ class Executor(Node):
             self.tasks[task].cancel()
 
     async def outcome_of(self, task: int) -> Any:
-        """Its pickled outcome once it is there, and with it the journal."""
+        """Its pickled outcome, and with it the journal; of a long task, after a while, that it still runs."""
         running, store = self.tasks[task], self.blocks
-        await running.done.wait()
+        try:
+            await wait_for(running.done.wait(), self.options.call_timeout / 2)
+        except Timeout:
+            return STILL_RUNNING
         return running.outcome, *store.journal.unread()
 
     def learn_stage(self, stage: int, code: bytes) -> None:
@@ -238,7 +241,7 @@ class Executor(Node):
         buckets = [
             self.fetch_buckets(task, shuffle, reduce_task, source, maps)
             for shuffle, reduce_task in needed
-            for source, maps in task.told.inputs[shuffle].items()
+            for source, maps in (task.told.inputs[shuffle] or {}).items()
         ]
         if buckets:
             await gather(*buckets)
@@ -340,15 +343,9 @@ class Executor(Node):
         )
 
     @rpc
-    def drop_rdd(self, rdd: int) -> Any:
-        """It was unpersisted."""
+    def drop_rdd(self, rdd: int) -> None:
+        """It was unpersisted; the next heartbeat says so."""
         self.blocks.drop_rdd(rdd)
-        return self.blocks.journal.unread()
-
-    @rpc
-    def drop_shuffle(self, shuffle: int) -> None:
-        """No RDD needs it any more."""
-        self.shuffles.remove(shuffle)
 
 
 def in_thread(task: TaskRun, running: Running, broadcasts: dict[int, Any]) -> bytes:

@@ -55,12 +55,6 @@ class ShuffleFiles:
             )
         return tuple(found)
 
-    def remove(self, shuffle: int) -> None:
-        """Delete all outputs of a shuffle."""
-        for key in [key for key in self._offsets if key[0] == shuffle]:
-            del self._offsets[key]
-            self._files.remove(self._file(*key))
-
     def _file(self, shuffle: int, map_task: int) -> str:
         return f"{self._prefix}shuffle-{shuffle}-{map_task}"
 
@@ -136,7 +130,3 @@ class MapOutputs:
                     outputs[index] = None
                     lost.setdefault(number, []).append(index)
         return lost
-
-    def remove(self, shuffle: int) -> None:
-        """The shuffle is not needed any more."""
-        self._outputs.pop(shuffle, None)

@@ -10,7 +10,7 @@ from types import FrameType
 __all__ = ["Site", "call_site", "cell_number", "is_ours", "where"]
 
 #: Modules of this package that use it as a user does.
-_USERS = ("labkit.systems.spark.experiments",)
+_USERS = ("labkit.systems.spark.experiments", "labkit.systems.spark.programs")
 
 #: (operation, place): ("reduceByKey", "wordcount.py:12") or ("map", "cell 3:2").
 Site = tuple[str, str]

@@ -29,7 +29,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from labkit.runtime.errors import Timeout
-from labkit.runtime.loop import Future, Task
+from labkit.runtime.loop import Future, Loop, Task
 
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
@@ -106,7 +106,7 @@ class Attempt:
 class StageTasks:
     """The tasks of a stage that is being run."""
 
-    def __init__(self, stage: Stage, now: float) -> None:
+    def __init__(self, stage: Stage, loop: Loop) -> None:
         self.stage = stage
         #: Partition to why it is to run, in order; and where it would best run, by executor name.
         self.pending: dict[int, str] = {}
@@ -116,14 +116,13 @@ class StageTasks:
         self.failures: dict[int, int] = {}
         self.attempts: dict[int, int] = {}
         self.seconds: list[float] = []  #: that successful attempts took
-        self.last_local = now  #: when a task was last started near its data
-        self.over: Future | None = None  #: resolved when nothing is missing, or an input was lost
+        self.last_local = loop.now  #: when a task was last started near its data
+        self.over = Future(loop)  #: resolved when nothing is missing, or an input was lost
 
     def suspend(self) -> None:
         """An input is gone: start nothing more until ``run`` is called again. What runs may still succeed."""
         self.pending.clear()
-        if self.over is not None:
-            self.over.set_result(False)
+        self.over.set_result(False)
 
 
 class TaskScheduler:
@@ -145,12 +144,11 @@ class TaskScheduler:
         """
         tasks = self.stages.get(stage.id)
         if tasks is None:
-            tasks = self.stages[stage.id] = StageTasks(stage, self.driver.now)
-        tasks.over = Future(self.driver.loop)
+            tasks = self.stages[stage.id] = StageTasks(stage, self.driver.loop)
+        over = tasks.over = Future(self.driver.loop)
         for partition in stage.missing():
             if partition not in tasks.running:
                 self.add(tasks, partition, "retry" if partition in tasks.attempts else "first")
-        over = tasks.over
         self.schedule()
         return over
 
@@ -182,7 +180,7 @@ class TaskScheduler:
             stage = tasks.stage
             if not shuffles.keys().isdisjoint(stage.reads):
                 tasks.suspend()
-            elif stage.shuffle_id in shuffles and tasks.over is not None and not tasks.over.done:
+            elif stage.shuffle_id in shuffles and not tasks.over.done:
                 for partition in shuffles[stage.shuffle_id]:
                     if partition not in tasks.running:
                         self.add(tasks, partition, "lost")
@@ -260,9 +258,21 @@ class TaskScheduler:
         attempt.call = self.driver.spawn(self.call(attempt, _pickle(told)))
 
     async def call(self, attempt: Attempt, told: bytes) -> None:
-        """Have the task run; ask again while there is no answer, until the executor is lost."""
+        """Have the task run, and hear how it ended."""
+        try:
+            pickled, first, entries = await self.answer(attempt, told)
+            self.driver.take_journal(attempt.executor, first, entries)
+            outcome = loads(pickled)
+        except Exception as error:  # what was sent cannot be read over there, or its answer here
+            outcome = Outcome("error", error=f"{type(error).__name__}: {error}")
+        self.finished(attempt, outcome)
+        self.schedule()
+
+    async def answer(self, attempt: Attempt, told: bytes) -> tuple[bytes, int, Any]:
+        """Ask again while there is no answer; if the executor is lost, this is cancelled."""
         executor, stage = attempt.executor, attempt.tasks.stage
         number, incarnation = attempt.number, executor.source.incarnation
+        asked: tuple[Any, ...]
         running = False  #: whether the executor may know of the task
         answer: Any = None
         while not isinstance(answer, tuple):
@@ -277,14 +287,9 @@ class TaskScheduler:
                 answer = await self.driver.call(executor.name, *asked, timeout=self.options.call_timeout)
             except Timeout:
                 answer = None
-            if (
-                answer == NOT_ME
-            ):  # it is about to register: then it is this life, or a new one and this call ends
+            if answer == NOT_ME:  # it is about to register, as this life or as a new one
                 await self.driver.sleep(self.options.heartbeat_every)
-        pickled, first, entries = answer
-        self.driver.take_journal(executor, first, entries)
-        self.finished(attempt, loads(pickled))
-        self.schedule()
+        return answer
 
     def finished(self, attempt: Attempt, outcome: Outcome) -> None:
         """An attempt has ended in one of the ways of the table above."""

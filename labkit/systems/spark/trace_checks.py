@@ -128,7 +128,8 @@ class _Replay:
         self.report.stages += 1
         shuffle = data["shuffle"]
         stage = self.stages.setdefault(data["stage"], _Stage(data["rdd"], shuffle, data["total"], set()))
-        stage.reads = {self.stages[parent].shuffle for parent in data["parents"] if parent in self.stages}
+        known = [self.stages[parent].shuffle for parent in data["parents"] if parent in self.stages]
+        stage.reads = {each for each in known if each is not None}
         stage.wanted = set(data["partitions"])
         if not self.cut & set(data["rdds"]):
             self.wrong("WideInsideStage", pipelined(data["rdd"], data["rdds"], self.parents))

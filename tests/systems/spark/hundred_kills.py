@@ -19,6 +19,8 @@ from labkit import Cluster, Kill, when
 from labkit.systems.spark import SingleContext, SparkContext
 from labkit.systems.spark.trace_checks import check_trace
 
+#: Events of which the n-th sets off a kill.
+TRIGGERS = ["outputs_stored", "task_started", "task_running", "task_finished"]
 #: Seconds that a job may take, a kill included, before it counts as hanging.
 PATIENCE = 60.0
 
@@ -40,29 +42,29 @@ def main() -> None:
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     expected = sorted(program(SingleContext(4)).collect())
-    again = 0
+    kills = armed = 0
     with Cluster(machines=arguments.machines, engine="ray", name="hundred-kills") as cluster:
-        for number in range(arguments.kills):
-            with SparkContext(cluster, executor_timeout=1.0, fetch_timeout=0.5) as sc:
-                victim = draw.choice(cluster.machines).name
-                trigger = draw.choice(["outputs_stored", "task_started", "task_running", "task_finished"])
-                cluster.play([(when(trigger, count=draw.randint(1, 24)), Kill(victim))])
-                begun = time.monotonic()
-                assert sorted(program(sc).collect()) == expected, f"wrong answer after kill {number}"
-                seconds = time.monotonic() - begun
-                assert seconds < PATIENCE, f"kill {number}: {seconds:.1f} s"
-                report = check_trace(cluster.trace, sc.options.cores)
-                assert report.ok, str(report)
-                again = sum(map(len, report.run_again.values()))
-                print(
-                    f"{number + 1}: {victim} at {trigger}, {seconds:.2f} s, {again} tasks again so far",
-                    flush=True,
-                )
+        sc = SparkContext(cluster, executor_timeout=1.0, fetch_timeout=0.5)
+        while kills < arguments.kills:
+            if armed == kills:  # else the last one waits for more tasks than the job had
+                trigger = when(draw.choice(TRIGGERS), count=draw.randint(1, 20))
+                cluster.play([(trigger, Kill(draw.choice(cluster.machines).name))])
+                armed += 1
+            begun = time.monotonic()
+            assert sorted(program(sc).collect()) == expected, f"wrong answer after {kills} kills"
+            seconds = time.monotonic() - begun
+            assert seconds < PATIENCE, f"{seconds:.1f} s after {kills} kills"
+            kills = sum(event.kind == "killed" for event in cluster.trace)
             for machine in cluster.machines:
                 if not machine.alive:
                     cluster.restart(machine)
-        failed = [event for event in cluster.trace if event.data.get("result") == "fetch_failed"]
-        print(f"{arguments.kills} kills survived; {again} map tasks ran again, {len(failed)} fetches failed")
+            cluster.run_until(lambda: len(sc._driver.executors) == arguments.machines, timeout=PATIENCE)
+            report = check_trace(cluster.trace, sc.options.cores)
+            assert report.ok, str(report)
+            again = sum(map(len, report.run_again.values()))
+            print(f"{kills} kills, {seconds:.2f} s, {again} map tasks again so far", flush=True)
+        failed = sum(event.data.get("result") == "fetch_failed" for event in cluster.trace)
+        print(f"{kills} kills survived; {again} map tasks ran again, {failed} fetches failed")
 
 
 if __name__ == "__main__":

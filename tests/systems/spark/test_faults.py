@@ -239,3 +239,10 @@ def test_the_users_faults_by_hand(sim_context: MakeContext) -> None:
         sc.cluster.inject(fault)
         assert sorted(shuffles(sc).collect()) == EXPECTED
     judge(sc)
+
+
+def test_a_long_task_is_no_timeout(sim_context: MakeContext) -> None:
+    """A timeout in the trace means trouble: an executor says in time that a task still runs."""
+    sc = sim_context(machines=2, seconds_per_task=7.0)
+    assert sc.parallelize(range(4), 4).sum() == 6
+    assert not [event for event in sc.cluster.trace if event.kind == "timed_out"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
-from labkit.runtime.errors import LabError
+from labkit.runtime.errors import LabError, MachineDead
 from labkit.systems.spark import (
     JobCancelled,
     JobFailed,
@@ -352,3 +352,54 @@ def test_storage_is_announced(sim_context: MakeContext) -> None:
     sc.cluster.run(1.0)
     assert [each["storage"] for each in events(sc, "rdd_storage")] == ["memory+disk", None]
     assert len(events(sc, "block_dropped", why="unpersisted")) == 2
+
+
+def test_stopping_ends_the_jobs_of_other_threads(sim_context: MakeContext) -> None:
+    sc = sim_context(machines=2, seconds_per_task=100.0)
+    failed: list[BaseException] = []
+
+    def action() -> None:
+        try:
+            sc.parallelize(range(4), 4).count()
+        except JobCancelled as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=action)
+    sc.cluster.pace = 1.0
+    thread.start()
+    sc.cluster.run_until(lambda: bool(events(sc, "task_running")), timeout=30)
+    sc.stop()
+    thread.join(30)
+    assert "the SparkContext was stopped" in str(failed[0])
+
+
+def test_a_new_context_where_a_machine_died_while_the_old_one_stopped(sim_context: MakeContext) -> None:
+    sc = sim_context(machines=2)
+    remove = sc.cluster.remove
+
+    def dies_first(name: str) -> None:
+        if name == "executor-1" and sc.cluster.machine("m2").alive:
+            sc.cluster.kill("m2")
+            raise MachineDead("m2 died meanwhile")
+        remove(name)
+
+    sc.cluster.remove = dies_first  # type: ignore[method-assign]
+    sc.stop()
+    assert not sc.cluster.nodes
+    with SparkContext(sc.cluster) as second:
+        assert second.parallelize(range(3)).count() == 3
+
+
+def test_what_cannot_be_read_over_there_fails_the_job(sim_context: MakeContext) -> None:
+    class Unreadable:
+        def __reduce__(self) -> Any:
+            return explode, ()
+
+    sc = sim_context(machines=2)
+    with pytest.raises((JobFailed, TaskFailed), match="no such thing here"):
+        sc.parallelize([Unreadable()], 1).count()
+    assert sc.parallelize([1]).count() == 1
+
+
+def explode() -> None:
+    raise RuntimeError("no such thing here")

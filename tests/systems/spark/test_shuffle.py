@@ -33,8 +33,6 @@ def test_a_bucket_is_read_without_the_others() -> None:
     assert second == b""
     with pytest.raises(KeyError):
         shuffle.read(4, 0, [2])
-    shuffle.remove(4)
-    assert files.names() == []
 
 
 def test_what_plain_pickle_cannot_take_travels_by_value() -> None:

@@ -220,6 +220,7 @@ def _outputs_stored(state: LineageState, event: Any, data: Mapping[str, Any]) ->
     old = state.outputs.get(key)
     _move(state, ("output", key[0]), old.machine if old else None, data["machine"])
     state.outputs[key] = Copy(data["executor"], data["machine"], "disk", int(data.get("bytes") or 0))
+    state.buckets[key] = tuple(data.get("buckets") or ())
     lost.found(state, ("output", *key))
 
 

@@ -100,15 +100,16 @@ def paid(
     blocks = [("block", rdd, p) for rdd, p in task.computed if ("block", rdd, p) in state.lost]
     number = task.again or (state.lost[blocks[0]][1] if blocks else 0)
     state.owed.pop(task.unit, None)
-    state.interrupted.pop(task.unit, None)
+    interrupted = state.interrupted.pop(task.unit, None) is not None
     for piece in blocks:
         found(state, piece)
     if not number:
         return 0
-    for rdd, p in before:
+    for rdd, p in task.computed if interrupted else before:
         state.again["block", rdd, p] = number
-    if task.unit[0] == "result" and task.again:
-        state.again[task.unit] = number
+    if task.again:
+        kind, ident, p = task.unit
+        state.again["output" if kind == "map" else kind, ident, p] = number
     failure = state.failures[number]
     state.failures[number] = replace(
         failure,
@@ -144,15 +145,14 @@ def expect(state: LineageState, job: JobView) -> None:
     for unit, number, piece in _owed(state, job):
         if unit not in state.owed:
             state.owed[unit] = number
-            cost = _cost(state, unit, piece)
-            records, size = cost or (0, 0)
+            records, size = _cost(state, unit, piece)
             failure = state.failures[number]
             state.failures[number] = replace(
                 failure,
                 predicted=failure.predicted + 1,
-                predicted_records=failure.predicted_records + records,
+                predicted_records=failure.predicted_records + (records or 0),
                 predicted_bytes=failure.predicted_bytes + size,
-                unknown=failure.unknown + (cost is None),
+                unknown=failure.unknown + (records is None),
             )
 
 
@@ -162,18 +162,34 @@ def pending(state: LineageState) -> int:
     return len(waiting - set(state.owed)) if state.judging else 0
 
 
-def _cost(state: LineageState, unit: Unit, piece: Piece) -> tuple[int, int] | None:
-    """Records and bytes of this work when it was done before; else the mean of its kind."""
+def _cost(state: LineageState, unit: Unit, piece: Piece) -> tuple[int | None, int]:
+    """Records (None: nobody knows) and bytes fetched of this work.
+
+    What it took when it was done before, else what others of its kind took on average. For work that was
+    interrupted the first time the sizes of its inputs are known.
+    """
     maker = state.done.get(state.makers.get(piece, -1))
-    if unit in state.costs or maker is not None:
-        return state.costs.get(unit) or (maker.records, maker.bytes)
-    alike = [cost for other, cost in state.costs.items() if other[:2] == unit[:2]]
-    if not alike:
-        return None
-    return (
-        round(sum(records for records, _ in alike) / len(alike)),
-        round(sum(size for _, size in alike) / len(alike)),
-    )
+    if unit in state.costs:
+        return state.costs[unit]
+    if maker is not None:
+        return maker.records, maker.bytes
+    alike = [records for other, (records, _) in state.costs.items() if other[:2] == unit[:2]]
+    return round(sum(alike) / len(alike)) if alike else None, _input(state, unit)
+
+
+def _input(state: LineageState, unit: Unit) -> int:
+    """Bytes of the shuffle outputs that a task of this unit fetches: its piece of every map output."""
+    p = unit[2]
+    stages = [s for s in state.stages.values() if s.unit(p) == unit]
+    if not stages:
+        return 0
+    shuffles, _ = walk(state, stages[-1].rdd, [p])
+    total = 0
+    for shuffle, (mapped, _tasks) in shuffles.items():
+        maps = state.rdds[mapped].partitions if mapped in state.rdds else 0
+        buckets = [state.buckets.get((shuffle, m), ()) for m in range(maps)]
+        total += sum(sizes[p] for sizes in buckets if p < len(sizes))
+    return total
 
 
 def _owed(state: LineageState, job: JobView) -> Iterator[tuple[Unit, int, Piece]]:

@@ -165,6 +165,9 @@ class LineageState:
     done: dict[int, TaskView] = field(default_factory=dict)
     blocks: dict[tuple[int, int], tuple[Copy, ...]] = field(default_factory=dict)
     outputs: dict[tuple[int, int], Copy] = field(default_factory=dict)
+    buckets: dict[tuple[int, int], tuple[int, ...]] = field(
+        default_factory=dict
+    )  # (shuffle, map) -> bytes for each reader
     passed: dict[tuple[int, int], str] = field(default_factory=dict)  # (rdd, p) -> where it was last computed
     results: dict[tuple[int, int], str] = field(default_factory=dict)  # (job, p) -> who delivered it
     makers: dict[Piece, int] = field(default_factory=dict)  # the task that made it last

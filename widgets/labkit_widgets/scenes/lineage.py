@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable
 
 from ..frames.common import MachineView
-from ..frames.lineage import Band, Cell, LineageFrame, Row, amount
+from ..frames.lineage import LineageFrame, amount
+from ..frames.lineagerows import Band, Cell, Row
 from ..frames.lineagestate import Piece
 from ..palette import SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Scene
@@ -26,7 +27,7 @@ LETTER, BOLD = 6.1, 6.8
 #: How a cell's state is said.
 WORDS = {
     "todo": "not computed yet", "running": "being computed", "passed": "computed, not kept",
-    "memory": "in memory", "disk": "on disk", "delivered": "computed; its result is with the driver",
+    "memory": "in memory", "disk": "on disk", "delivered": "computed, result delivered",
     "lost": "lost with", "ghost": "computed again; this copy was lost with",
 }  # fmt: skip
 LEGEND = (
@@ -261,6 +262,8 @@ def said(cell: Cell) -> str:
     """Where a piece is, or was, in words."""
     if not cell.machine:
         return WORDS[cell.state]
+    if cell.state == "delivered":
+        return f"computed on {cell.machine}; its result is with the driver"
     return f"{WORDS[cell.state]} {'' if cell.state in ('lost', 'ghost') else 'on '}{cell.machine}"
 
 
