@@ -11,6 +11,7 @@ exported page blank, and each panel brings a static picture of itself.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def build(source: Path) -> Path:
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"  # the same in every build, so that a difference is a real one
         cell.metadata.pop("lines_to_next_cell", None)
+    os.environ["TQDM_DISABLE"] = "1"  # for the kernel: whether a bar appears depends on the machine
     if source.parent.name != "pages":
         NotebookClient(
             notebook,

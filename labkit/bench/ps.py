@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from labkit.bench import Row, bench, row
+from labkit.bench._ps_softmax import softmax_rows
 from labkit.runtime import Cluster, gather, ray_start
 from labkit.systems.paramserver import Async, ParameterServer
 
@@ -129,3 +130,4 @@ def ps_rows() -> Iterator[Row]:
     )
     rates = max(ours(push_sparse, name="sparse", size=SIZE))
     yield row("sparse push, 10,000 keys", "updates/s", rates, numpy_alone(), "np.add.at", must=0.2)
+    yield from softmax_rows()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import sys
 import tempfile
 import threading
@@ -38,8 +37,10 @@ PARTITIONS = 4
 ROUNDS = 3
 TRIVIAL_ROUNDS = 15
 PEER = "PySpark local[2]"
+#: Seconds before each round: what the other side tidies up after its own must not be charged to this one.
+SETTLE = 0.3
 #: Seconds between two looks at the memory.
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.1
 
 Program = Callable[[], Any]
 
@@ -169,15 +170,18 @@ def pyspark_context() -> Any:
 
 
 class PeakMemory:
-    """The most bytes that the processes of each side had at any moment, looked at from a thread."""
+    """The most bytes that the processes of each side had at any moment inside the ``with``.
+
+    It looks from a thread, and costs time: what is measured must not run meanwhile.
+    """
 
     def __init__(self) -> None:
         self.ours = 0
         self.peer = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> PeakMemory:
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
@@ -244,7 +248,7 @@ def spark() -> Iterator[Row]:
         cluster = stack.enter_context(Cluster(2, engine="ray", name="bench-spark", address="local"))
         ours = stack.enter_context(SparkContext(cluster))
         peer = None if lacks else stack.enter_context(pyspark_context())
-        memory = stack.enter_context(PeakMemory())
+        memory = PeakMemory()
         programs = [
             trivial,
             lambda sc: word_count(sc, str(text)),
@@ -253,7 +257,7 @@ def spark() -> Iterator[Row]:
             sort_by_key,
         ]
         for (case, unit, scale, must, rounds), program in zip(CASES, programs, strict=True):
-            mine, theirs = measure(program, ours, peer, rounds)
+            mine, theirs = measure(program, ours, peer, rounds, memory)
             if theirs is None:
                 yield row(case, unit, mine * scale, peer_name=f"none: {lacks.split(':')[0] if lacks else ''}")
             else:
@@ -261,10 +265,12 @@ def spark() -> Iterator[Row]:
     yield row("peak memory", "MB", memory.ours / 1e6, memory.peer / 1e6 or None, PEER, less_is_better=True)
 
 
-def measure(make: Callable[[Any], Program], ours: Any, peer: Any, rounds: int) -> tuple[float, float | None]:
-    """Seconds of the best round (the median, if they are many) of ours and the peer's, run in turn.
+def measure(
+    make: Callable[[Any], Program], ours: Any, peer: Any, rounds: int, memory: PeakMemory
+) -> tuple[float, float | None]:
+    """Seconds of the best round of ours and of the peer's, run in turn.
 
-    Raises if the two do not come to the same result.
+    One more round is watched for its memory. Raises if the two do not come to the same result.
     """
     programs = [make(sc) for sc in (ours, peer) if sc is not None]
     results = [program() for program in programs]
@@ -273,8 +279,12 @@ def measure(make: Callable[[Any], Program], ours: Any, peer: Any, rounds: int) -
     seconds: list[list[float]] = [[] for _ in programs]
     for _ in range(rounds):
         for program, taken in zip(programs, seconds, strict=True):
+            time.sleep(SETTLE)
             begun = time.perf_counter()
             program()
             taken.append(time.perf_counter() - begun)
-    best = [statistics.median(taken) if rounds > 5 else min(taken) for taken in seconds]
+    with memory:
+        for program in programs:
+            program()
+    best = [min(taken) for taken in seconds]
     return best[0], best[1] if len(best) == 2 else None

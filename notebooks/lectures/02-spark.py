@@ -65,7 +65,7 @@ filter_rdd.count()
 #
 # What an RDD notes is its **lineage**: from whom it is made, and how.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 print(filter_rdd.toDebugString().decode())
 
 # %% [markdown]
@@ -96,6 +96,8 @@ print("as counted here:", result == truth)
 # %%
 for rdd in (texts, counts):
     print(rdd.id(), [type(dependency).__name__ for dependency in rdd.dependencies()])
+
+# %% tags=["nbval-ignore-output"]
 print(counts.toDebugString().decode())
 
 # %% [markdown]

@@ -54,7 +54,7 @@ def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_there_is_a_page_for_each_lecture_with_a_panel() -> None:
-    assert "chord" in PAGES
+    assert PAGES == ["chord", "parameter-server", "spark"]
 
 
 @pytest.mark.parametrize("name", PAGES)

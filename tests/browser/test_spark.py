@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LECTURE = "notebooks/lectures/02-spark.ipynb"
 #: The code cells of the lecture notebook that the test has to know.
-MAKE, LOCAL, EVEN, DEBUG, COUNT, TRUTH, KINDS, SLOW = range(8)
+MAKE, LOCAL, EVEN, DEBUG, COUNT, TRUTH, KINDS, LINEAGE, SLOW = range(9)
 
 WORDS = """
 # %%

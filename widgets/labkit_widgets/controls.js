@@ -39,7 +39,8 @@ function choice(model, el, send) {
   const now = make("output", "lk-place", "", row);
   const words = make("span", "lk-facts lk-meaning", "", el);
   let held = false; // while a hand is on it, the slider does not follow the run
-  for (const begun of ["pointerdown", "keydown"]) slider.addEventListener(begun, () => (held = true));
+  slider.addEventListener("pointerdown", () => (held = true));
+  slider.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's shortcuts are not meant
   slider.addEventListener("blur", () => (held = false));
   slider.addEventListener("input", () => show(Number(slider.value)));
   slider.addEventListener("change", () => {

@@ -72,7 +72,7 @@ class Losses:
         self.left = bqplot.Axis(
             scale=self.y, side="left", grid_lines="none", tick_format="~g", tick_values=[0.0, 1.0]
         )
-        self.figure = figure([*self.before.marks, *self.curve.marks], [self.below, self.left], height=165)
+        self.figure = figure([*self.before.marks, *self.curve.marks], [self.below, self.left], height=205)
         self.widgets = [heading(words), self.figure]
 
     def show(self, points: Sequence[Point], began: float, before: tuple[Point, ...]) -> None:
@@ -141,7 +141,8 @@ class Staleness:
         update(self.x, min=first, max=last)
         update(self.y, max=float(np.ceil(top)))
         _ticks(self.below, _moments(first, last))
-        _ticks(self.left, [float(k) for k in range(0, int(top) + 1, max(1, int(np.ceil(top / 5))))])
+        step = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if top / s <= 6), 1000)
+        _ticks(self.left, [float(k) for k in range(0, int(top) + 1, step)])
         _set(self.dots, np.array([r.time for r in reads]) - began, stale)
         self.bound.show(limits)
 

@@ -29,7 +29,7 @@ INVARIANTS = {
 class Change(NamedTuple):
     """One entry of a history: a push that was applied (or kept for its round), or a round applied."""
 
-    kind: str  #: "applied", "buffered", "round_applied" or "other"
+    kind: str  #: "applied", "buffered", "assigned", "round_applied" or "other"
     vector: str = ""
     source: str = ""
     timestamp: int = 0

@@ -62,6 +62,8 @@ class Manager(Node):
         #: Ranges of which no copy is left.
         self.lost: list[KeyRange] = []
         self.check_every = settings.timeout / 5
+        #: Seconds that one step of a move may take: a message may be lost, or a range be large.
+        self.patience = settings.resend_after
 
     def start(self) -> None:
         """Begin to keep the ranges as they should be."""
@@ -162,6 +164,13 @@ class Manager(Node):
     # governing ------------------------------------------------------------
 
     async def _govern(self) -> None:
+        try:
+            await self._keep_governing()
+        except Exception as error:
+            self.send(self.settings.scheduler, "manager_failed", repr(error))
+            raise
+
+    async def _keep_governing(self) -> None:
         while True:
             self.wake.clear()
             if self.failed:
@@ -204,7 +213,9 @@ class Manager(Node):
                 continue
             try:
                 await self._move(range_, pieces)
-            except (Timeout, Definite, _Interrupted):
+            except (Timeout, Definite, _Interrupted) as error:
+                if isinstance(error, Timeout):
+                    self.patience *= 2
                 if not self.failed:  # whatever was frozen goes on, and the move begins anew
                     await self._publish(list(self.view.ranges))
             return True
@@ -250,13 +261,15 @@ class Manager(Node):
         await self._publish(ranges)
 
     async def _ask(self, range_: KeyRange, method: str, order: tuple[Any, ...]) -> Any:
-        call = self.call(range_.chain[0], method, *order, timeout=self.settings.copy_within)
+        call = self.call(range_.chain[0], method, *order, self.patience, timeout=self.patience)
         self._over = over = Event()  # when it is answered, or a server has failed
         call.add_done(lambda _: over.set())
         await over.wait()
         if self.failed:
             raise _Interrupted
-        return call.result()
+        answer = call.result()
+        self.patience = self.settings.resend_after
+        return answer
 
     # what a user asks for ------------------------------------------------------------
 

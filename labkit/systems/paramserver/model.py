@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from labkit.progress import Progress
 from labkit.runtime.cluster import Cluster, Operation
 from labkit.runtime.errors import LabError
 from labkit.runtime.node import Node
@@ -307,8 +308,8 @@ class ParameterServer:
         data: one part for each shard; by default as many shards as workers, without data. Ctrl-C ends the
         run, not the parameter server. Raises what a worker's program raised, or ``TrainingFailed``.
         """
-        operation = self.start(function, iterations, data)
-        result: list[Any] = operation.result()
+        with Progress("training", "iterations") as self.scheduler.bar:
+            result: list[Any] = self.start(function, iterations, data).result()
         return result
 
     def start(
@@ -450,7 +451,9 @@ class ParameterServer:
         """The invariants at every step of the run so far (simulator: its trace is in causal order)."""
         if self.cluster.engine != "sim":
             raise LabError('the checks need a trace in causal order; use Cluster(engine="sim")')
-        return check_trace(self.cluster.trace)
+        mine = {f"{self.prefix}{kind}-{i}" for kind, many in self._started.items() for i in range(many)}
+        mine |= {self.settings.manager, self.settings.scheduler}
+        return check_trace(event for event in self.cluster.trace if event.node is None or event.node in mine)
 
     def close(self) -> None:
         """End all its nodes; the cluster goes on."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from labkit.progress import Progress
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, running_loop
 from labkit.runtime.node import Node, every, rpc
@@ -124,6 +125,7 @@ class Scheduler(Node):
         self.run: Run | None = None
         self.runs = 0
         self.hold = False  #: no iteration begins: somebody wants to look at the parameters
+        self.bar: Progress | None = None  #: where a user who waits sees how far the run is
         #: Reads and writes for the user, and closes rounds.
         self.client = ParameterClient(self, settings, "client", worker="client")
         self.check_every = settings.timeout / 5
@@ -140,6 +142,11 @@ class Scheduler(Node):
     def view_changed(self, view: View) -> None:
         """The manager has a new view."""
         self.client.see(view)
+
+    @rpc
+    def manager_failed(self, why: str) -> None:
+        """Nobody looks after the ranges any more."""
+        self._fail(TrainingFailed(f"the server manager has failed: {why}"))
 
     @rpc
     def range_lost(self, lo: float, hi: float) -> None:
@@ -381,16 +388,22 @@ class Scheduler(Node):
             return
         for shard in run.shards:
             while shard.finished < shard.acknowledged and shard.finished not in shard.in_round:
-                self._finish(shard)
+                self._finish(shard, shard.source)
         if not run.closing:
             self._close_next(run)
         if not run.closing and not run.living:
             run.over.set_result(None)
         self.progress.set()
 
-    def _finish(self, shard: Shard) -> None:
+    def _finish(self, shard: Shard, source: str) -> None:
         shard.finished += 1
-        self.emit("iteration_finished", worker=shard.worker, shard=shard.number, iterations=shard.finished)
+        if self.run is not None and self.bar is not None and self.bar.due:
+            done = sum(each.finished for each in self.run.shards)
+            self.bar.show(done, self.run.iterations * len(self.run.shards))
+        self.emit(
+            "iteration_finished", worker=shard.worker, shard=shard.number, iterations=shard.finished,
+            source=source,
+        )  # fmt: skip
 
     def _close_next(self, run: Run) -> None:
         """Have a round applied, if one is complete; or, if rounds are not wanted any more, what there is of
@@ -406,12 +419,18 @@ class Scheduler(Node):
             self.spawn(self._close(run, t, members, complete))
 
     async def _close(self, run: Run, t: int, members: list[Shard], last: bool) -> None:
+        try:
+            await self._close_round(run, t, members, last)
+        except Exception as error:  # whoever waits for the run must hear of it
+            self._fail(error)
+            raise
+
+    async def _close_round(self, run: Run, t: int, members: list[Shard], last: bool) -> None:
         sources = tuple(shard.in_round[t] for shard in members)
         share = 1.0 if last else len(members) / max(1, len(run.living))
         await self.client.close_round((run.number, t), sources, share, last)
         for shard in members:
-            del shard.in_round[t]
-            self._finish(shard)
+            self._finish(shard, shard.in_round.pop(t))
         run.closing = False
         if self.run is run:
             self._advance()

@@ -271,8 +271,9 @@ class Server(Node):
         self, lo: int, hi: int, round_: Round, sources: tuple[str, ...], share: float, last: bool
     ) -> None:
         copy = self._as_head(lo, hi)
+        before = copy.seq
         applied = copy.close_round(round_, sources, share, last)
-        if applied:
+        if copy.seq > before:
             self.emit(
                 "round_applied",
                 run=round_[0],
@@ -290,6 +291,7 @@ class Server(Node):
         copy = self._as_head(lo, hi)
         if copy.news(identity):
             copy.assign(identity, contents)
+            self._emit_push("assigned", identity, contents.keys, copy)
         self._pass_on(copy)
         await copy.until(copy.seq)
 
@@ -355,7 +357,7 @@ class Server(Node):
             if record.first != copy.seq + 1:
                 raise Moved(f"{self.name} is at change {copy.seq} and cannot apply {record.first}")
             copy.apply_record(record)
-            self.emit("copied", range=bounds, first=record.first, last=record.last)
+            self.emit("copied", source=sender, range=bounds, first=record.first, last=record.last)
         self._pass_on(copy)
         await copy.until(record.last)
 
@@ -396,17 +398,19 @@ class Server(Node):
     # moving ranges ------------------------------------------------------------
 
     @rpc
-    async def pre_copy(self, view: int, lo: int, hi: int, pieces: list[KeyRange], targets: list[str]) -> int:
+    async def pre_copy(
+        self, view: int, lo: int, hi: int, pieces: list[KeyRange], targets: list[str], within: float
+    ) -> int:
         """First phase: send the pieces of a range to the servers that are to have them, and go on serving."""
         copy = self._of_view(view, lo, hi)
         copy.begin_copy(view)
         snapshots = [copy.snapshot(piece.lo, piece.hi) for piece in pieces]
-        await self._install(view, pieces, targets, snapshots)
+        await self._install(view, pieces, targets, snapshots, within)
         return sum(contents.values.nbytes for each in snapshots for _, contents in each.contents)
 
     @rpc
     async def hand_over(
-        self, view: int, lo: int, hi: int, pieces: list[KeyRange], targets: list[str]
+        self, view: int, lo: int, hi: int, pieces: list[KeyRange], targets: list[str], within: float
     ) -> None:
         """Second phase: take no more pushes for the range, let every copy have all there is, and send what
         has changed meanwhile."""
@@ -415,7 +419,8 @@ class Server(Node):
         self._pass_on(copy)
         await copy.until(copy.seq)
         copy = self._of_view(view, lo, hi)
-        await self._install(view, pieces, targets, [copy.delta(piece.lo, piece.hi) for piece in pieces])
+        deltas = [copy.delta(piece.lo, piece.hi) for piece in pieces]
+        await self._install(view, pieces, targets, deltas, within)
 
     def _of_view(self, view: int, lo: int, hi: int) -> ReplicatedRange:
         if self.view is None or self.view.number != view or (lo, hi) not in self.ranges:
@@ -423,7 +428,7 @@ class Server(Node):
         return self.ranges[lo, hi]
 
     async def _install(
-        self, view: int, pieces: list[KeyRange], targets: list[str], snapshots: list[Snapshot]
+        self, view: int, pieces: list[KeyRange], targets: list[str], snapshots: list[Snapshot], within: float
     ) -> None:
         assert self.view is not None
         vectors = dict(self.view.vectors)
@@ -431,7 +436,7 @@ class Server(Node):
             *(
                 self.call(
                     target, "install", view, piece.lo, piece.hi, vectors, snapshot,
-                    timeout=self.settings.copy_within,
+                    timeout=within,
                 )
                 for piece, target, snapshot in zip(pieces, targets, snapshots, strict=True)
             )

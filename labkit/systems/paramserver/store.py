@@ -3,15 +3,20 @@ them."""
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .filters import Keys
 from .updates import Array
-from .vectors import VectorSpec, part_of
+from .vectors import VectorSpec, count, part_of
 
 __all__ = ["Contents", "DenseStore", "SparseStore", "Store", "new_store"]
+
+
+#: Numbers in a read that is worth lending rather than copying.
+LENT_FROM = 8192
 
 
 class Contents(NamedTuple):
@@ -34,6 +39,7 @@ class Store:
 
     def apply(self, keys: Keys, pushed: Array, share: float) -> None:
         """Let the vector's update function loose on these keys."""
+        self.prepare()
         where = self.places(keys, make=True)
         if isinstance(where, slice):  # views: no copy
             extras = {name: array[where] for name, array in self.extras.items()}
@@ -54,14 +60,18 @@ class Store:
 
     def put(self, contents: Contents) -> None:
         """Overwrite these entries."""
+        self.prepare()
         where = self.places(contents.keys, make=True)
         self.values[where] = contents.values
         for name, array in contents.extras.items():
             self.extras[name][where] = array
 
     def read(self, keys: Keys) -> Array:
-        """Values, zero where there are none; read-only."""
+        """Values, zero where there are none; read-only, and they stay as they are."""
         raise NotImplementedError
+
+    def prepare(self) -> None:
+        """The arrays are about to be written."""
 
     def all(self) -> Contents:
         """Every entry there is."""
@@ -80,11 +90,16 @@ def _frozen(array: Array) -> Array:
 
 
 class DenseStore(Store):
-    """An array with a place for every key."""
+    """An array with a place for every key.
+
+    A large read is not copied: it *lends* the array, which is read-only from then on. A write that comes
+    while a message still holds it goes on with a copy.
+    """
 
     def __init__(self, vector: VectorSpec, first: int, end: int) -> None:
         super().__init__(vector, first, end)
         self.values = np.zeros(end - first)
+        self._lent: list[weakref.ref[Array]] = []
         self.extras = {name: np.zeros(end - first) for name in vector.update.extras}
 
     def places(self, keys: Keys, make: bool) -> Any:
@@ -95,7 +110,21 @@ class DenseStore(Store):
 
     def read(self, keys: Keys) -> Array:
         """See ``Store``."""
-        return _frozen(self.values[self.places(keys, make=False)])
+        where = self.places(keys, make=False)
+        if not isinstance(where, slice) or count(keys) < LENT_FROM:
+            return _frozen(self.values[where])
+        self.values.flags.writeable = False
+        view = self.values[where]
+        self._lent.append(weakref.ref(view))
+        return view
+
+    def prepare(self) -> None:
+        """See ``Store``."""
+        if self._lent:
+            if any(view() is not None for view in self._lent):
+                self.values = self.values.copy()
+            self.values.flags.writeable = True
+            self._lent.clear()
 
     def all(self) -> Contents:
         """See ``Store``."""

@@ -83,6 +83,8 @@ class _Replay:
         self.finished: dict[int, int] = {}  #: by living shard
         self.bounds: dict[str, int | None] = {}  #: by source: the bound under which it runs
         self.clock_of: dict[tuple[str, str, int], tuple[int, int]] = {}  #: by push: shard and iteration
+        #: By shard and iteration: the source that has finished it.
+        self.finished_by: dict[tuple[int, int], str] = {}
         #: By run and range: the latest iteration that a read of it had to see.
         self.horizons: dict[tuple[str, Bounds], int] = {}
         self.sources: dict[int, str] = {}  #: by shard: who it is to the servers now
@@ -129,7 +131,8 @@ class _Replay:
         own = self.copies.setdefault(event.node, {})
         if bounds in own and len(own[bounds].history) == seq:
             return
-        for copies in [own, *self.copies.values()]:
+        chain = [self.copies.get(server, {}) for server in self.chains.get(bounds, [])]
+        for copies in [own, *chain, *self.copies.values()]:
             for (lo, hi), copy in copies.items():
                 if lo <= bounds[0] and bounds[1] <= hi and len(copy.history) >= seq:
                     own[bounds] = Copy(copy.history[:seq])
@@ -153,7 +156,7 @@ class _Replay:
         return self.copies.setdefault(event.node, {}).setdefault(bounds, Copy())
 
     def _changed(self, event: Any, copy: Copy, seq: int, change: Change) -> None:
-        while len(copy.history) < seq - 1:  # a change that no event tells of, such as a checkpoint read back
+        while len(copy.history) < seq - 1:  # changes from before the trace begins
             copy.add(Change("other"))
         if applied_twice(copy.parts.get(change.push, ()), change):
             self.broken(event, "AppliedOnce", f"{event.node} applies {change.push} again")
@@ -169,7 +172,7 @@ class _Replay:
             if event.kind == "applied":
                 self._judge_late(event, change.push, tuple(data["range"]))
 
-    on_buffered = on_applied
+    on_buffered = on_assigned = on_applied
 
     def on_round_applied(self, event: Any, data: Any) -> None:
         copy = self._master(event, data)
@@ -182,7 +185,7 @@ class _Replay:
         """A replica has applied a record: the changes first … last of its predecessor's."""
         bounds = tuple(data["range"])
         own = self.copies.setdefault(event.node, {}).setdefault(bounds, Copy())
-        source = self._longest(bounds, but=event.node)
+        source = self.copies.get(data["source"], {}).get(bounds)
         if data["first"] != len(own.history) + 1 or source is None or len(source.history) < data["last"]:
             self.broken(
                 event, "PrefixOfPredecessor", f"{event.node} applies {data} to {len(own.history)} changes"
@@ -190,10 +193,6 @@ class _Replay:
             return
         for change in source.history[data["first"] - 1 : data["last"]]:
             own.add(change)
-
-    def _longest(self, bounds: Bounds, but: str) -> Copy | None:
-        found = [copies[bounds] for node, copies in self.copies.items() if bounds in copies and node != but]
-        return max(found, key=lambda copy: len(copy.history), default=None)
 
     # promises ------------------------------------------------------------
 
@@ -242,9 +241,14 @@ class _Replay:
         self.horizons[run, tuple(data["range"])] = max(known, horizon)
         for past in range(copy.judged.get(run, 0), horizon + 1):
             pushes = [push for push in self.of_clock.get(past, []) if push[1].split("/")[0] == run]
-            for push in unseen([push for push in pushes if push in copy.parts], copy.visible):
+            # What a worker pushed before it died, in an iteration that was done again, is in no round.
+            wanted = [push for push in pushes if push in copy.parts and self._counts(push)]
+            for push in unseen(wanted, copy.visible):
                 self.broken(event, "ReadsSeeTheirPast", f"{data} without {push} of iteration {past}")
         copy.judged[run] = max(copy.judged.get(run, 0), horizon + 1)
+
+    def _counts(self, push: tuple[str, str, int]) -> bool:
+        return self.finished_by.get(self.clock_of[push]) == push[1]
 
     def _judge_late(self, event: Any, push: tuple[str, str, int], bounds: Bounds) -> None:
         """A push appears now: has somebody read who should have seen it?"""
@@ -267,6 +271,7 @@ class _Replay:
     def on_iteration_finished(self, event: Any, data: Any) -> None:
         if data["shard"] in self.finished:
             self.finished[data["shard"]] = data["iterations"]
+        self.finished_by[data["shard"], data["iterations"] - 1] = data["source"]
 
     def on_shard_over(self, event: Any, data: Any) -> None:
         self.finished.pop(data["shard"], None)

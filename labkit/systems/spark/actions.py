@@ -330,14 +330,14 @@ def _count_keys(index: int, records: Records) -> dict[Any, int]:
 
 
 class _ForEach(op.Operation):
-    def __call__(self, index: int, records: Records) -> None:
+    def __call__(self, index: int, records: Records) -> Any:
         f = self.f.function
         for record in records:
             f(record)
 
 
 class _ForEachPartition(op.Operation):
-    def __call__(self, index: int, records: Records) -> None:
+    def __call__(self, index: int, records: Records) -> Any:
         result = self.f.function(iter(records))
         if result is not None and hasattr(
             result, "__iter__"

@@ -100,19 +100,26 @@ def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[R
             closures = list(_closures(owner))
         parts.update((id(part), found) for part in held if part is not None)
         for closure in closures:
-            code = getattr(closure.function, "__code__", None)
+            code = _code(closure)
             if code is not None:
                 codes.setdefault(code, found)
     for frame, _ in reversed(frames):
         if frame.f_code in codes:
             return *codes[frame.f_code], frame
         # A function written in C has no frame: what called it has.
-        held = frame.f_locals.get("self")
-        if held is not None and id(held) in parts:
-            return *parts[id(held)], None
+        caller = frame.f_locals.get("self")
+        if caller is not None and id(caller) in parts:
+            return *parts[id(caller)], None
         if frame.f_code.co_name == "_hash_of_others" and hasattr(what, "partitioner"):
             return rdd, what, None
     return rdd, rdd, None
+
+
+def _code(closure: Any) -> CodeType | None:
+    try:
+        return getattr(closure.function, "__code__", None)
+    except Exception:  # that it cannot be loaded here may be the very error
+        return None
 
 
 def _parts_of(dependency: Any) -> list[Any]:
@@ -145,7 +152,7 @@ def _record(called: FrameType | None, frames: list[tuple[FrameType, int]]) -> st
     for frame, _ in reversed(frames):
         if is_ours(frame.f_globals.get("__name__", "")):
             for name in ("pair", "record", "x"):
-                if name in frame.f_locals and name != "self":
+                if name in frame.f_locals:
                     return _short(frame.f_locals[name])
             if "k" in frame.f_locals and "v" in frame.f_locals:
                 return _short((frame.f_locals["k"], frame.f_locals["v"]))

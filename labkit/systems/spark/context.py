@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+from labkit.progress import Progress
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
@@ -112,12 +113,13 @@ class SparkContext(BaseContext):
             results: list[bytes] = await job.run
             return results
 
-        with self.cluster.span(action):
+        with self.cluster.span(action), Progress(action, "tasks") as job.progress:
             try:
                 results = self.cluster.submit(program).result()
             except (JobFailed, TaskFailed) as error:
                 raise error.with_traceback(None) from None  # the driver's own frames are of no use to anybody
             finally:
+                job.run = None  # it holds the results
                 updates, job.updates = job.updates, []
                 for each in updates:
                     self._add_updates(each)

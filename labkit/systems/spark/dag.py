@@ -13,6 +13,7 @@ again:
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -88,25 +89,28 @@ class MapStage(Stage):
 
     def __init__(self, dependency: ShuffleDependency, outputs: MapOutputs) -> None:
         super().__init__(dependency.rdd, dependency.rdd.getNumPartitions())
-        self.dependency = dependency
-        self.shuffle_id = dependency.shuffle_id
+        #: Weak: when the program has let go of it, so does ``cleaner.py`` of the outputs.
+        self._dependency = weakref.ref(dependency)
+        self.shuffle_id: int = dependency.shuffle_id
         self.outputs = outputs
         outputs.add_shuffle(dependency.shuffle_id, self.total)
 
     @property
     def what(self) -> Any:
         """Write buckets."""
-        return self.dependency
+        dependency = self._dependency()
+        assert dependency is not None, "whoever wants the stage holds it"
+        return dependency
 
     def missing(self) -> list[int]:
         """Map tasks whose output nobody has."""
-        return self.outputs.missing(self.dependency.shuffle_id)
+        return self.outputs.missing(self.shuffle_id)
 
     def accept(self, partition: int, outcome: Outcome, executor: ExecutorRecord) -> bool:
         """Note where the output is."""
         self.succeeded.add(partition)
         output = Output(executor.source, executor.machine, outcome.value)
-        return self.outputs.store(self.dependency.shuffle_id, partition, output)
+        return self.outputs.store(self.shuffle_id, partition, output)
 
 
 class ResultStage(Stage):
@@ -156,7 +160,13 @@ class DAGScheduler:
         stage = self.map_stages.get(dependency.shuffle_id)
         if stage is None:
             stage = self.map_stages[dependency.shuffle_id] = MapStage(dependency, self.outputs)
+            self.driver.cleaner.watch_shuffle(dependency)
         return stage
+
+    def forget_shuffle(self, shuffle: int) -> bool:
+        """Nobody can read it any more; whether it was known."""
+        self.outputs.remove(shuffle)
+        return self.map_stages.pop(shuffle, None) is not None
 
     def number(self, stage: Stage) -> int:
         """The stage's number; a new one if it has none."""

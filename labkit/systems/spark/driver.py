@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from labkit.progress import Progress
 from labkit.runtime.loop import Loop, Task
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event
 
 from .blocks import Key
+from .cleaner import Cleaner
 from .dag import DAGScheduler, ResultStage, Stage
 from .errors import JobCancelled, JobFailed
 from .evaluate import blocks_wanted, splits
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from .rdd import RDD
 
 __all__ = ["Driver", "Job"]
+
+#: Jobs that ``statusTracker`` still knows (``spark.ui.retainedJobs``).
+JOBS_KEPT = 1000
 
 
 class Job:
@@ -44,6 +49,15 @@ class Job:
         self.planned: list[int] = []
         self.updates: list[dict[int, Any]] = []  #: what its tasks have added to accumulators
         self.run: Task | None = None
+        self.tasks_done = 0
+        self.progress: Progress | None = None
+
+    def task_done(self) -> None:
+        """Tell whoever waits for long."""
+        self.tasks_done += 1
+        if self.progress is not None and self.progress.due:
+            to_do = sum(len(stage.missing()) for stage in self.stages.values())
+            self.progress.show(self.tasks_done, self.tasks_done + to_do)
 
 
 class Driver(Node):
@@ -65,6 +79,7 @@ class Driver(Node):
         self.lives: dict[str, int] = {}
         self.tasks = TaskScheduler(self)
         self.dag = DAGScheduler(self)
+        self.cleaner = Cleaner(self)
 
     @property
     def loop(self) -> Loop:
@@ -94,6 +109,8 @@ class Driver(Node):
         finally:
             job.state = "SUCCEEDED" if error is None else "FAILED"
             self.dag.release(job)
+            while len(self.jobs) > JOBS_KEPT and next(iter(self.jobs.values())).state != "RUNNING":
+                del self.jobs[next(iter(self.jobs))]
             self.emit("job_finished", job=job.id, ok=error is None, error=error, seconds=self.now - started)
         return [stage.results[partition] for partition in partitions]
 
@@ -115,6 +132,7 @@ class Driver(Node):
         for each in sorted(new, key=lambda each: each.id()):
             described = each.description()
             self.announced[each.id()] = described["storage"]
+            self.cleaner.watch_rdd(each)
             self.emit("rdd", **described)
 
     def storage_changed(self, rdd: int, storage: str | None) -> None:
@@ -175,6 +193,7 @@ class Driver(Node):
             silent = self.now - executor.heard
             if silent > self.options.executor_timeout:
                 self.lose(executor, f"silent for {silent:.2f} s")
+        self.cleaner.clean()
         waiting = bool(self.tasks.stages) and not self.executors
         if not waiting:
             self.no_executor_since = None

@@ -347,6 +347,11 @@ class Executor(Node):
         """It was unpersisted; the next heartbeat says so."""
         self.blocks.drop_rdd(rdd)
 
+    @rpc
+    def drop_shuffle(self, shuffle: int) -> None:
+        """No RDD can read it any more."""
+        self.shuffles.remove(shuffle)
+
 
 def in_thread(task: TaskRun, running: Running, broadcasts: dict[int, Any]) -> bytes:
     """The computation of a task; its pickled outcome."""

@@ -224,8 +224,8 @@ class LocalCheckpointRDD(RDD):
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         raise LabError(
-            f"partition {partition.index} of RDD {self.of} was lost, and its local checkpoint is all there was "
-            "of it: use checkpoint() for what must survive a machine"
+            f"partition {partition.index} of RDD {self.of} was lost, and its local checkpoint is all there "
+            "was of it: use checkpoint() for what must survive a machine"
         )
 
 

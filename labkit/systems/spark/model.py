@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from labkit.runtime.errors import LabError
 
@@ -232,7 +232,7 @@ class BaseContext:
     def setLogLevel(self, logLevel: str) -> None:
         """Accepted for PySpark programs; there is no log here but the cluster's trace."""
 
-    def __enter__(self) -> BaseContext:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -85,11 +85,10 @@ def _hash_of_others(x: Any) -> int:
             return x.toordinal()
         case datetime.timedelta():
             return _hash_of_tuple((x.days, x.seconds, x.microseconds))
-    if type(x).__hash__ is not None and getattr(type(x), "__dataclass_params__", None) is not None:
-        if x.__dataclass_params__.eq:  # equal if these fields are
-            return _hash_of_tuple(
-                tuple(getattr(x, each.name) for each in dataclasses.fields(x) if each.compare)
-            )
+    parameters = getattr(type(x), "__dataclass_params__", None)
+    if parameters is not None and parameters.eq and type(x).__hash__ is not None:
+        # Two are equal if these fields are.
+        return _hash_of_tuple(tuple(getattr(x, each.name) for each in dataclasses.fields(x) if each.compare))
     if type(x).__module__ == "numpy" and getattr(x, "ndim", None) == 0:
         return portable_hash(x.item())
     raise _unstable(x)

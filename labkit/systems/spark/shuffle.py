@@ -55,6 +55,12 @@ class ShuffleFiles:
             )
         return tuple(found)
 
+    def remove(self, shuffle: int) -> None:
+        """Delete all outputs of a shuffle."""
+        for key in [key for key in list(self._offsets) if key[0] == shuffle]:
+            del self._offsets[key]
+            self._files.remove(self._file(*key))
+
     def _file(self, shuffle: int, map_task: int) -> str:
         return f"{self._prefix}shuffle-{shuffle}-{map_task}"
 
@@ -130,3 +136,7 @@ class MapOutputs:
                     outputs[index] = None
                     lost.setdefault(number, []).append(index)
         return lost
+
+    def remove(self, shuffle: int) -> None:
+        """Nobody can read it any more."""
+        self._outputs.pop(shuffle, None)

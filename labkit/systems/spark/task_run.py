@@ -29,6 +29,10 @@ __all__ = ["FetchFailed", "Outcome", "Running", "TaskDescription", "TaskRun", "p
 COLLECT_EVERY = 200_000
 
 
+#: Jumps after which an exception that another thread has ordered is certainly raised.
+SETTLE = 100
+
+
 class TaskDescription(NamedTuple):
     """What the driver tells an executor about a task, besides the code of its stage."""
 
@@ -105,7 +109,9 @@ class Running:
         finally:
             with self._lock:
                 self._thread = None
-                _raise_in(me, None)
+            if self.cancelled:
+                for _ in range(SETTLE):  # an exception that is on its way is raised here, not in other work
+                    pass
 
     def cancel(self) -> None:
         """End the task at its next line of Python code; one that still fetches, before it computes."""
@@ -114,13 +120,10 @@ class Running:
                 return
             self.cancelled = True
             if self._thread is not None and self._thread != threading.get_ident():
-                _raise_in(self._thread, TaskCancelled)
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Have a thread raise an exception soon; None takes back one that it has not raised yet."""
-    raised = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+                # Never with NULL, to take one back: CPython 3.11 then checks for it at every jump, for ever.
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread), ctypes.py_object(TaskCancelled)
+                )
 
 
 class TaskRun:

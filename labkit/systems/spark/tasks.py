@@ -323,6 +323,8 @@ class TaskScheduler:
         """What the end of an attempt means for its stage."""
         if result == "ok":
             tasks.pending.pop(partition, None)  # a copy that nobody has taken yet
+            for job in tasks.stage.jobs.values():
+                job.task_done()
             for other in tasks.running.get(partition, []):
                 self.cancel(other)
             if not tasks.stage.missing():

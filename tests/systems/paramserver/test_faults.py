@@ -10,7 +10,7 @@ from labkit import Cluster
 from labkit.runtime import Constant, Network
 from labkit.systems.paramserver import BSP, SSP, ParameterServer, TrainingFailed
 
-from .conftest import FEATURES, SHARED, MakePs, descend, descend_alone, keep_books, regression
+from .conftest import FEATURES, SHARED, MakePs, build, descend, descend_alone, keep_books, regression
 
 ITERATIONS = 30
 
@@ -51,8 +51,8 @@ def test_a_server_joins(make_ps: MakePs) -> None:
     assert ps.cluster.trace.filter(kind="range_copied")
 
 
-def test_a_server_leaves(make_ps: MakePs) -> None:
-    ps = make_ps(machines=6, servers=3)
+def test_a_server_leaves(sim_ps: MakePs) -> None:
+    ps = sim_ps(machines=6, servers=3)
     operation = train(ps)
     ps.remove_server("server-1")
     assert ps.servers == ["server-0", "server-2"]
@@ -87,6 +87,7 @@ def test_any_of_a_chain_dies(sim_ps: MakePs, victim: int) -> None:
     finish(ps, operation)
 
 
+@pytest.mark.slow
 def test_two_servers_die_one_after_the_other(sim_ps: MakePs) -> None:
     ps = sim_ps(machines=7, servers=4)
     operation = train(ps)
@@ -98,6 +99,7 @@ def test_two_servers_die_one_after_the_other(sim_ps: MakePs) -> None:
     assert ps.servers == ["server-1", "server-3"]
 
 
+@pytest.mark.slow
 def test_two_deaths_at_once_are_survived_with_two_replicas(sim_ps: MakePs) -> None:
     ps = sim_ps(machines=7, servers=4, replicas=2)
     operation = train(ps)
@@ -221,6 +223,7 @@ def test_the_last_worker_dies_and_another_goes_on(sim_ps: MakePs) -> None:
 # messages ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lost_and_duplicated_messages_change_nothing(sim_ps: MakePs) -> None:
     """Every push that was repeated, by the network or by its worker, was rejected the second time."""
     ps = sim_ps(machines=5, network=Network(loss=0.1, duplicate=0.3), consistency=SSP(1))
@@ -247,6 +250,7 @@ def test_replication_after_aggregation_sends_one_record_for_many_pushes(sim_ps: 
     assert len(records) < len(applied) / 2
 
 
+@pytest.mark.slow
 def test_a_run_survives_that_its_cluster_is_full_of_trouble(sim_ps: MakePs) -> None:
     """A server and a worker die at the same moment, in bad weather."""
     ps = sim_ps(machines=6, servers=3, network=Network(loss=0.05, duplicate=0.1))
@@ -275,6 +279,7 @@ def test_a_program_that_fails_ends_the_run_with_its_own_error(make_ps: MakePs) -
     assert ps.run(fine, iterations=3) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_trace() -> None:
     digests = []
     for _ in range(2):
@@ -288,3 +293,21 @@ def test_the_same_seed_gives_the_same_trace() -> None:
             operation.result()
             digests.append(cluster.trace.digest())
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(("node", "method"), [("scheduler", "_close_round"), ("manager", "_improve")])
+def test_a_bug_in_scheduler_or_manager_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch, node: str, method: str
+) -> None:
+    """Their failure is not survived, but nobody waits for ever."""
+
+    async def bug(*_: Any) -> bool:
+        raise ZeroDivisionError("a bug")
+
+    with Cluster(machines=5, engine="sim") as cluster:
+        ps = build(cluster)
+        operation = train(ps)
+        monkeypatch.setattr(type(getattr(ps, node)), method, bug)
+        cluster.kill("m2")
+        with pytest.raises(Exception, match="a bug"):
+            operation.result()

@@ -115,7 +115,7 @@ def test_a_record_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     async def take(self: Any, sender: str, bounds: Any, record: Any) -> None:
         copy = self.ranges[bounds]
         copy.apply_record(record)
-        self.emit("copied", range=bounds, first=record.first, last=record.last)
+        self.emit("copied", source=sender, range=bounds, first=record.first, last=record.last)
         self._pass_on(copy)
 
     monkeypatch.setattr(Server, "_send_record", once)
@@ -134,6 +134,7 @@ async def push_on(worker: Any) -> None:
         await worker.clock()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_look_at_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is cut off and replaced; a worker that has not heard of it either goes on pushing to it."""
 

@@ -14,20 +14,24 @@ from labkit.systems.paramserver import BSP, SSP, Async, Bounded
 from .conftest import SCHEDULES, SHARED, build, keep_books
 
 MODELS = (BSP(), SSP(1), SSP(3), Bounded(2), Async())
-#: Seconds from one disturbance to the next: enough to find a server dead and to make new copies.
-APART = 3.0
-ITERATIONS = 60
+#: Seconds from one disturbance to the next: enough to find a server dead and to make new copies, which takes
+#: longer if messages are lost.
+APART, APART_IN_BAD_WEATHER = 2.5, 6.0
+#: Seconds and number of iterations, so that the last disturbance comes before the end.
+STEP, ITERATIONS = 0.25, 60
 
 
 def disturbances(seed: int) -> list[tuple[float, Fault]]:
     """Every three seconds something happens to the machine of a server (m1 to m3) or worker (m4 to m6)."""
     draw = random.Random(seed)
     schedule: list[tuple[float, Fault]] = []
+    apart = APART
     if draw.random() < 0.5:
+        apart = APART_IN_BAD_WEATHER
         schedule += [(0.3, Loss(draw.choice([0.02, 0.05]))), (0.3, Duplicate(draw.choice([0.05, 0.2])))]
     killed: list[str] = []
     for number in range(3):
-        at = 0.5 + APART * number + draw.random() * 0.3
+        at = 0.5 + apart * number + draw.random() * 0.3
         machine = draw.choice([name for name in ("m1", "m2", "m3", "m4", "m5", "m6") if name not in killed])
         what = draw.choice(["kill", "kill and restart", "short pause", "long pause", "slow"])
         if what.startswith("kill"):
@@ -54,7 +58,7 @@ def test_books_balance_under_any_schedule(seed: int) -> None:
     with Cluster(machines=6, engine="sim", seed=seed, schedule=schedule) as cluster:
         ps = build(cluster, servers=3, consistency=consistency)
         books = ps.vector("books", sparse=True)
-        results = ps.run(keep_books, iterations=ITERATIONS)
+        results = ps.run(keep_books, iterations=ITERATIONS, data=[STEP] * 3)
         story = f"seed={seed} {consistency!r}\n{cluster.schedule}"
         report = ps.check()
         assert report.ok, f"{story}\n{report}"

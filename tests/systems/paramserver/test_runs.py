@@ -19,6 +19,7 @@ def test_a_bound_of_zero_equals_one_thread_bit_for_bit(sim_ps: MakePs, consisten
     assert w[:].tobytes() == descend_alone(data, 12).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("consistency", [SSP(2), Bounded(2), Async()], ids=repr)
 def test_other_models_converge_too(sim_ps: MakePs, consistency: SSP) -> None:
     data, truth = regression(3)

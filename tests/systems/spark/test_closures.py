@@ -12,7 +12,14 @@ import pytest
 
 from labkit import Cluster
 from labkit.runtime.errors import LabError, Unpicklable
-from labkit.systems.spark import BaseContext, CannotCapture, SingleContext, SparkContext, TaskContext
+from labkit.systems.spark import (
+    BaseContext,
+    CannotCapture,
+    SingleContext,
+    SparkContext,
+    TaskContext,
+    TaskFailed,
+)
 from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads, task_environment
 from tests.systems.spark.contexts import context
 
@@ -218,3 +225,24 @@ def test_updates_are_collected_per_task() -> None:
 def test_pickles_keep_classes() -> None:
     assert loads(dumps(Point(1, 2))) == Point(1, 2)
     assert loads(dumps([Point, len])) == [Point, len]
+
+
+def test_a_function_that_cannot_be_loaded_is_an_error_like_any_other() -> None:
+    sc = SingleContext()
+    rdd = sc.parallelize([1], 1).map(Breaks())
+    with pytest.raises(TaskFailed, match=r"(?s)RuntimeError: not here.*in map at test_closures.py"):
+        rdd.collect()
+
+
+class Breaks:
+    """Can be pickled, and not be unpickled."""
+
+    def __call__(self, x: int) -> int:
+        return x
+
+    def __reduce__(self) -> Any:
+        return _break, ()
+
+
+def _break() -> Any:
+    raise RuntimeError("not here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import threading
 from operator import add
 from typing import Any
@@ -403,3 +404,10 @@ def test_what_cannot_be_read_over_there_fails_the_job(sim_context: MakeContext) 
 
 def explode() -> None:
     raise RuntimeError("no such thing here")
+
+
+def test_a_job_under_a_profiler_ends(sim_context: MakeContext) -> None:
+    """Interrupting tasks must leave nothing behind: CPython 3.11 would hang under a profiler."""
+    sc = sim_context(machines=2)
+    with cProfile.Profile():
+        assert sc.parallelize(range(100), 8).map(lambda x: x + 1).sum() == 5050

@@ -88,7 +88,7 @@ add_words(
     {**PHRASES, **QUIET},
     silent=(
         "rdd", "task_started", "task_running", "task_finished", "block_stored", "outputs_stored",
-        "stage_finished",
+        "stage_finished", "shuffle_cleaned",
     ),
     repairs=("executor_registered", "checkpointed"),
     trouble=("executor_lost", "outputs_lost"),

@@ -178,7 +178,7 @@ def _staleness(state: StalenessState) -> Number:
     since = state.bounds[-1][0] if state.bounds else 0.0
     found = [read.staleness for read in state.reads if read.time > since] or [state.reads[-1].staleness]
     mean = sum(found) / len(found)
-    return Number("Staleness of reads", f"{mean:.1f} (max {max(found)})", promise)
+    return Number("Staleness of reads", f"{mean:.{1 if mean < 10 else 0}f} (max {max(found)})", promise)
 
 
 def _losses(workers: tuple[WorkerView, ...]) -> Number:

@@ -168,7 +168,7 @@ def _states(shown: tuple[WorkerView, ...], lanes: dict[int, float], lane: float)
         labels.append(Label(10, y + 12, words, cls, "start"))
         total = worker.waited + worker.worked
         if total > 0:
-            labels.append(Label(RIGHT + 6, y + 4, f"{worker.waited / total:.0%}", "note", "start"))
+            labels.append(Label(RIGHT + 14, y + 4, f"{worker.waited / total:.0%}", "note", "start"))
     return labels
 
 
@@ -180,7 +180,7 @@ def _header(frame: StalenessFrame, bottom: float, shown: int) -> list[Label]:
     labels = [
         Label(10, 24, frame.consistency.removesuffix("()"), "big", "start"),
         Label(LEFT, 19, at, "note", "start"),
-        Label(RIGHT + 6, TOP - 8, "waits", "note", "start"),
+        Label(RIGHT + 14, TOP - 8, "waits", "note", "start"),
     ]
     bound = "no bound: nobody waits" if frame.bound is None else "green: what the bound allows"
     labels.append(Label(LEFT, TOP - 8, bound, "note", "start"))
