@@ -19,7 +19,7 @@ test: $(VENV)/installed-dev browser  ## run every test: units, both engines, not
 	$(BIN)/python -m pytest $(ARGS)
 	@# Each cell's output is compared with the saved one. The plugin refuses what nbval would let pass.
 	TQDM_DISABLE=1 $(BIN)/python -m pytest -p tests.project.strict_nbval --nbval --nbval-cell-timeout=$(CELL_TIMEOUT) \
-	    --timeout=1200 notebooks/lectures
+	    --timeout=1200 notebooks/index.ipynb notebooks/lectures
 
 lint: $(VENV)/installed-dev  ## check style, format and types
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""The `labkit` command: lab, demo, doctor, bench.
+"""The `labkit` command: lab, demo, doctor, bench, kernel. Those of coursework are in `coursework/cli.py`.
 
 Each command imports what it needs when it runs, so that `labkit --help` is quick and `labkit doctor` works
 where JupyterLab or Ray do not.
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from labkit.coursework.cli import register as register_coursework
 
 __all__ = ["app", "main"]
 
@@ -117,6 +119,8 @@ def bench(
 
     raise typer.Exit(run_benches(names or [], as_json=as_json, listing=listing, say=typer.echo))
 
+
+register_coursework(app)
 
 kernel = typer.Typer(no_args_is_help=True, help='The Jupyter kernel "labkit": magics loaded, Ray found.')
 app.add_typer(kernel, name="kernel")

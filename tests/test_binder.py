@@ -7,12 +7,14 @@ asks what a notebook would ask.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import stat
 import subprocess
 import sys
+import time
 import tomllib
 import venv
 from pathlib import Path
@@ -118,3 +120,35 @@ def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) 
     assert alive == []
     assert not Path(answers["token"]).exists()
     shutil.rmtree(Path(answers["token"]).parents[1])
+
+    visit = subprocess.Popen(
+        [str(checkout / "binder/start"), "python", "tests/binder_visit.py"],
+        cwd=checkout,
+        env={**env, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")},
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=one_core,
+    )
+    peak = 0
+    while visit.poll() is None:
+        peak = max(peak, memory(psutil.Process(visit.pid)))
+        time.sleep(0.5)
+    told = visit.stdout.read() if visit.stdout else ""
+    assert visit.returncode == 0, told
+    assert "opens lab/tree/notebooks/index.ipynb" in told
+    assert "ran lectures/00-start" in told
+    assert 500e6 < peak < POD_BYTES, f"a visit took {peak / 1e6:.0f} MB"
+
+
+def one_core() -> None:
+    """In the child: a pod has one."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def memory(process: psutil.Process) -> int:
+    """Bytes of a process and its descendants; what several share is counted once."""
+    total = 0
+    for each in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            total += each.memory_full_info().pss
+    return total

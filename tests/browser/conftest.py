@@ -194,7 +194,9 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
             }
             nbformat.write(made, lab.folder / path)
         context = browser.new_context(
-            viewport={"width": width, "height": 1300}, color_scheme="dark" if dark else "light"
+            # A narrow panel is a tall one, and a picture of it shows what the window shows.
+            viewport={"width": width, "height": 1300 if width > 800 else 2600},
+            color_scheme="dark" if dark else "light",
         )
         contexts.append(context)
         page = context.new_page()

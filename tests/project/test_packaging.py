@@ -42,7 +42,7 @@ def imported(folder: Path) -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("labkit", ("bench",)),
+        ("labkit", ("bench", "nbgrader")),
         ("widgets/labkit_widgets", ()),
         ("tests", ("test", "bench", "dev")),
         ("notebooks", ("test",)),

@@ -67,6 +67,7 @@ def number(panel: StalenessPanel, label: str) -> str:
     return next(n["value"] for n in panel.numbers.numbers if n["label"] == label)
 
 
+@pytest.mark.slow
 def test_one_control_moves_from_bsp_to_async_while_it_trains(cluster: Cluster, ps: ParameterServer) -> None:
     panel = StalenessPanel(ps, live=False)
     operation = training(ps)
@@ -146,6 +147,7 @@ def test_a_server_dies_and_its_ranges_move(cluster: Cluster, ps: ParameterServer
     operation.cancel()
 
 
+@pytest.mark.slow
 def test_a_worker_dies_and_its_shard_goes_on(cluster: Cluster, ps: ParameterServer) -> None:
     ps.consistency = SSP(2)
     panel = StalenessPanel(ps, live=False)

@@ -29,7 +29,7 @@ from .filters import KKT, Filter, KeyCaching, SignificantlyModified, ZeroCompres
 from .model import Namespace, ParameterServer, Pending, Vector
 from .scheduler import TrainingFailed
 from .tables import Table
-from .updates import SGD, AdaGrad, Proximal, Sum, Update
+from .updates import SGD, AdaGrad, Proximal, Subgradient, Sum, Update
 from .worker import WorkerTask
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Pending",
     "Proximal",
     "SignificantlyModified",
+    "Subgradient",
     "Sum",
     "Table",
     "TrainingFailed",

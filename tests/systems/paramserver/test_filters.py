@@ -118,6 +118,7 @@ def test_small_changes_gather_until_they_are_significant() -> None:
     assert rounds[2][1].tolist() == pytest.approx([0.6, 0.9])
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.dictionaries(st.integers(0, 9), st.sampled_from([-1.0, -0.25, 0.125, 0.5, 2.0]), min_size=1),

@@ -83,6 +83,7 @@ def test_a_batch_goes_round() -> None:
         shards(shard, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4])
 def test_softmax_reads_digits(count: int) -> None:
     training, testing = digits_split()
@@ -107,6 +108,7 @@ def test_subgradient_descent_is_the_same_for_any_number_of_shards() -> None:
     assert fits[0].losses[-1] < 0.65 < fits[0].losses[0]
 
 
+@pytest.mark.slow
 def test_block_proximal_gradient_never_climbs_and_ends_sparse() -> None:
     l1 = 0.002
     parts = EXAMPLES.shards(4)

@@ -1,0 +1,301 @@
+"""A student's answers, and how one asks them: a question goes in, plain data come out.
+
+The judge never runs a student's code and a student's code never sees the judge. A ``Stepper`` lives where the
+answers live. It knows four questions: the value of a name, a call of a function, the start of a node's
+handler, and its continuation. A handler is a coroutine; each ``await n.call(…)`` in it comes back as a
+*request*, which the judge's own node carries out in the judge's own simulator. So the trace, the clock, the
+network and the faults are all the judge's, and what a student's process can do is answer well or badly.
+
+``Local`` asks a stepper in this process (a student's notebook, at midnight), ``labkit.coursework.bridge``
+one in another (grading). Both pass every value through ``values.encode``, so they agree.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Coroutine, Generator, Mapping
+from typing import Any
+
+from labkit.runtime import errors
+from labkit.runtime.errors import LabError
+
+from .values import NotPlain, State, decode, encode
+
+__all__ = ["AnswerRaised", "Answers", "Gone", "Local", "NodeView", "NotWritten", "Stepper", "Wrong"]
+
+#: Characters of an error's text that are passed on.
+MOST_TEXT = 500
+
+
+class Wrong(Exception):
+    """An answer that is not right: says what was asked, what came, and what should have come."""
+
+    def __init__(self, message: str, replay: str = "") -> None:
+        super().__init__(message)
+        #: A cell that shows the failure once more.
+        self.replay = replay
+
+    def _render_traceback_(self) -> list[str]:  # IPython shows this instead of the way through the checker
+        return [f"Wrong: {self}"]
+
+
+class NotWritten(Wrong):
+    """The place where the answer belongs is still as it was handed out."""
+
+
+class AnswerRaised(Wrong):
+    """The student's code raised an exception."""
+
+
+class Gone(Exception):
+    """Nobody answers any more: the student's process has died or was ended; the text says why."""
+
+
+# --- where the answers live -----------------------------------------------------------------------------
+
+
+class Request:
+    """Something that a handler awaits; the judge's node does it."""
+
+    def __init__(self, what: str, *args: Any) -> None:
+        self.what = what
+        self.args = args
+
+    def __await__(self) -> Generator[Request, Any, Any]:
+        return (yield self)
+
+
+class NodeView:
+    """A node as a student's function sees it: its attributes, and what it can do."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__["_effects"] = []
+
+    def call(self, peer: Any, method: str, *args: Any) -> Request:
+        """Ask another node, and await its answer; raises ``Timeout``."""
+        return Request("call", _name(peer), method, *args)
+
+    def ping(self, peer: Any) -> Request:
+        """Await whether another node answers at all."""
+        return Request("ping", _name(peer))
+
+    def ask(self, peer: Any) -> Request:
+        """Await another node's pointers: its predecessor and its successor list; raises ``Timeout``."""
+        return Request("ask", _name(peer))
+
+    def sleep(self, seconds: float) -> Request:
+        """Await the end of some seconds."""
+        return Request("sleep", float(seconds))
+
+    def send(self, peer: Any, method: str, *args: Any) -> None:
+        """Tell another node, one way."""
+        self._effects.append(["send", _name(peer), method, *args])
+
+    def emit(self, kind: str, **data: Any) -> None:
+        """Record an event in the trace; its kind gets the prefix ``student_``."""
+        self._effects.append(["emit", kind, data])
+
+    def __repr__(self) -> str:
+        return f"<node {self.__dict__.get('name', '?')} with id {self.__dict__.get('id', '?')}>"
+
+
+def _name(peer: Any) -> str:
+    name = getattr(peer, "name", peer)
+    if not isinstance(name, str):
+        raise TypeError(f"a peer is a Peer or a node's name, not {peer!r}; write n.call(peer, ...)")
+    return name
+
+
+class Stepper:
+    """Runs a student's functions, step by step."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        self.namespace = namespace
+        self._handlers: dict[int, tuple[Coroutine[Any, Any, Any], NodeView]] = {}
+
+    def answer(self, question: str | bytes) -> str:
+        """The answer to an encoded question, encoded."""
+        try:
+            found = self._answer(decode(question, NodeView))
+            return encode(found)
+        except NotPlain as error:
+            return encode({"raised": ["TypeError", str(error), ""]})
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            match question["do"]:
+                case "value":
+                    return {"value": self._find(question["name"])}
+                case "call":
+                    value = self._find(question["name"])(*question["args"])
+                    if inspect.isawaitable(value):
+                        _close(value)
+                        raise TypeError(f"{question['name']} is to be a plain function, without async")
+                    return {"value": value}
+                case "plan":
+                    return self._plan(question)
+                case "apply":
+                    return {"value": self._recorder.apply(question["number"], question["args"])}
+                case "start":
+                    return self._start(question)
+                case "resume":
+                    return self._resume(question)
+        except Exception as error:
+            return {"raised": described(error)}
+        return {"raised": ["ValueError", "unknown question", ""]}
+
+    def _find(self, name: str) -> Any:
+        if name not in self.namespace:
+            raise NameError(f"there is no {name}; run the cell that defines it")
+        return self.namespace[name]
+
+    def _plan(self, question: dict[str, Any]) -> dict[str, Any]:
+        from .plans import Recorded, Recorder
+
+        self._recorder = Recorder()
+        made = self._find(question["name"])(*[self._recorder.input() for _ in range(question["inputs"])])
+        if not isinstance(made, Recorded):
+            raise TypeError(f"{question['name']} is to return an RDD, not {made!r:.80}")
+        return {"value": {"steps": self._recorder.steps, "output": made.number}}
+
+    def _start(self, question: dict[str, Any]) -> dict[str, Any]:
+        view: NodeView = question["node"]
+        begun = self._find(question["name"])(view, *question["args"])
+        if not inspect.iscoroutine(begun):
+            return _done(view, begun)
+        self._handlers[question["number"]] = begun, view
+        return self._step(question["number"], lambda: begun.send(None))
+
+    def _resume(self, question: dict[str, Any]) -> dict[str, Any]:
+        handler, view = self._handlers[question["number"]]
+        view.__dict__.update(question["node"].__dict__)
+        if question.get("error"):
+            kind, text = question["error"]
+            error = getattr(errors, kind, LabError)(text)
+            return self._step(question["number"], lambda: handler.throw(error))
+        return self._step(question["number"], lambda: handler.send(question["value"]))
+
+    def _step(self, number: int, go: Any) -> dict[str, Any]:
+        _, view = self._handlers[number]
+        try:
+            request = go()
+        except StopIteration as stop:
+            del self._handlers[number]
+            return _done(view, stop.value)
+        except BaseException:
+            del self._handlers[number]
+            raise
+        if not isinstance(request, Request):
+            _close(self._handlers.pop(number)[0])
+            raise TypeError(
+                "a handler awaits n.call(...), n.ping(...), n.ask(...) or n.sleep(...), nothing else"
+            )
+        return {"request": [request.what, *request.args], **_told(view)}
+
+
+def _done(view: NodeView, value: Any) -> dict[str, Any]:
+    return {"value": value, **_told(view)}
+
+
+def _told(view: NodeView) -> dict[str, Any]:
+    effects, view.__dict__["_effects"] = view.__dict__["_effects"], []
+    state = {name: value for name, value in vars(view).items() if not name.startswith("_")}
+    return {"state": state, "effects": effects}
+
+
+def _close(coroutine: Any) -> None:
+    if hasattr(coroutine, "close"):
+        coroutine.close()
+
+
+def described(error: BaseException) -> list[str]:
+    """An exception as type, text, and the line of the student's code that it came from."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if "coursework" not in frame.filename
+    ]
+    where = f"line {frames[-1].lineno}: {frames[-1].line}" if frames and frames[-1].line else ""
+    return [type(error).__name__, str(error)[:MOST_TEXT], where[:MOST_TEXT]]
+
+
+# --- who asks -------------------------------------------------------------------------------------------
+
+
+class Answers:
+    """A student's answers, asked from outside."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        #: What went wrong first inside a simulated run, where an exception has far to go; and its messages.
+        self.failed: BaseException | None = None
+        self.hops = 0
+
+    def _ask(self, question: str) -> str | bytes:
+        raise NotImplementedError
+
+    def _answered(self, name: str, question: dict[str, Any]) -> dict[str, Any]:
+        try:
+            found = decode(self._ask(encode(question)))
+        except NotPlain as error:
+            raise Wrong(f"{name} gave no plain data: {error}") from None
+        if not isinstance(found, dict):
+            raise Wrong(f"{name} gave {found!r:.80}")
+        if "raised" in found:
+            kind, text, where = (str(word) for word in found["raised"])
+            if kind == "NotImplementedError":
+                raise NotWritten(f"{name} is not written yet")
+            raise AnswerRaised(f"{name} raised {kind}: {text}" + (f" (at {where})" if where else ""))
+        return found
+
+    def value(self, name: str) -> Any:
+        """The value of a name."""
+        return self._answered(name, {"do": "value", "name": name}).get("value")
+
+    def call(self, name: str, *args: Any) -> Any:
+        """What a plain function returns. Raises ``AnswerRaised``, ``NotWritten``."""
+        return self._answered(name, {"do": "call", "name": name, "args": args}).get("value")
+
+    def plan(self, name: str, inputs: int) -> Any:
+        """What a function does to so many RDDs, as steps (see ``plans.py``)."""
+        return self._answered(name, {"do": "plan", "name": name, "inputs": inputs}).get("value")
+
+    def apply(self, number: int, *args: Any) -> Any:
+        """What a function of the last plan makes of its arguments."""
+        return self._answered("a function of yours", {"do": "apply", "number": number, "args": args}).get(
+            "value"
+        )
+
+    def start(self, name: str, state: Mapping[str, Any], *args: Any) -> tuple[int, dict[str, Any]]:
+        """Begin a handler: its number, and the first answer (``value`` or ``request``, ``state``,
+        ``effects``).
+        """
+        self._number = number = self._number + 1
+        question = {"do": "start", "name": name, "number": number, "node": State(state), "args": args}
+        return number, self._answered(name, question)
+
+    def resume(
+        self, name: str, number: int, state: Mapping[str, Any], value: Any, error: Any
+    ) -> dict[str, Any]:
+        """Go on with a handler that awaited a request."""
+        question = {"do": "resume", "number": number, "node": State(state), "value": value, "error": error}
+        return self._answered(name, question)
+
+
+class Local(Answers):
+    """Answers in this process: no wall between them and us, and none needed."""
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.stepper = Stepper(namespace)
+
+    def _ask(self, question: str) -> str:
+        return self.stepper.answer(question)
+
+    def call_here(self, name: str, *args: Any) -> Any:
+        """What a function returns for arguments that are no plain data: to watch, never to judge."""
+        try:
+            return self.stepper.namespace[name](*args)
+        except Exception as error:
+            kind, text, where = described(error)
+            raise AnswerRaised(f"{name} raised {kind}: {text} (at {where})") from None

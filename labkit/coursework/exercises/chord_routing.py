@@ -1,0 +1,275 @@
+"""01-chord-routing: ``closest_preceding_finger`` and ``find_successor`` over messages (SIGCOMM 2001, Fig. 4).
+
+The members have exact fingers; a student's functions are their handlers. What counts is the answer, and the
+messages that the trace shows.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from labkit.runtime.cluster import Cluster
+from labkit.runtime.copying import stream
+from labkit.runtime.errors import LabError
+from labkit.runtime.node import rpc
+from labkit.systems.chord.ids import Peer
+from labkit.systems.chord.single import IdealRing
+
+from ..answers import Answers, Wrong
+from ..nodes import Answering, answered_by, failed_with, peer_of, reported
+from ..tasks import Case, Tasks
+from ..values import State
+
+tasks = Tasks("01-chord-routing")
+
+#: Entries of a successor list.
+LENGTH = 4
+
+#: Messages after which a lookup is taken to go round for ever.
+MOST_HOPS = 100
+
+
+class RoutingNode(Answering):
+    """A member with exact pointers that never change."""
+
+    answering = ("find_successor", "find_live_successor")
+
+    def __init__(self, id: int, bits: int, fingers: tuple[Peer, ...], successors: tuple[Peer, ...]) -> None:
+        self.id = id
+        self.bits = bits
+        self.fingers = fingers
+        self.successors = successors
+
+    def told(self) -> dict[str, Any]:
+        return state_of(self)
+
+    @rpc
+    async def find_successor(self, key: int) -> Peer:
+        """The owner of a key, found by the student's code."""
+        return peer_of(await self.hop("find_successor", key), "what find_successor returns")
+
+    @rpc
+    async def find_live_successor(self, key: int) -> Peer:
+        """The first living member at or after a key."""
+        return peer_of(await self.hop("find_live_successor", key), "what find_live_successor returns")
+
+    async def hop(self, function: str, key: int) -> Any:
+        """One more node is asked; many mean a lookup that never ends."""
+        self.emit("asked", key=key)
+        self.answers.hops += 1
+        if self.answers.hops > MOST_HOPS:
+            raise failed_with(
+                self.answers, Wrong(f"after {MOST_HOPS} messages {function}({key}) goes on and on")
+            )
+        return await self.play(function, key)
+
+
+def state_of(node: Any) -> State:
+    """A node's attributes, as a function is told them."""
+    return State(
+        id=node.id,
+        name=node.name,
+        bits=node.bits,
+        fingers=list(node.fingers),
+        successors=list(node.successors),
+        successor=node.successors[0],
+        peer=Peer(node.id, node.name),
+    )
+
+
+def make_ring(random: Random, members: int, bits: int) -> IdealRing:
+    """Members at random places."""
+    ids = random.sample(range(1 << bits), members)
+    return IdealRing([(id, f"node-{id}") for id in ids], bits)
+
+
+def start(cluster: Cluster, ring: IdealRing, answers: Answers) -> None:
+    """Start the ring's members, each on a machine of its own."""
+    cls = answered_by(answers, RoutingNode)
+    machines = [machine.name for machine in cluster.machines]
+    cluster.spawn_many(
+        (
+            cls,
+            (
+                peer.id,
+                ring.bits,
+                tuple(ring.fingers(peer.id)),
+                tuple(ring.successors(peer.id, LENGTH)),
+            ),
+            {},
+            peer.name,
+            machines[number % len(machines)],
+        )
+        for number, peer in enumerate(ring.peers)
+    )
+
+
+class _Told:
+    """What `state_of` needs of a node, for a function that is called without one."""
+
+    def __init__(self, ring: IdealRing, peer: Peer) -> None:
+        self.id, self.name = peer
+        self.bits = ring.bits
+        self.fingers = ring.fingers(peer.id)
+        self.successors = ring.successors(peer.id, LENGTH)
+
+
+def _of_ring(ring: IdealRing) -> str:
+    return f"in the ring of {', '.join(str(id) for id in ring.ids)} (of {1 << ring.bits} places)"
+
+
+@tasks.task("closest", visible=(1, 2, 3), hidden=25)
+def closest(answers: Answers, case: Case) -> None:
+    """The finger that comes closest before the key, also across 0; the node itself if none does."""
+    random = case.random
+    ring = make_ring(random, random.randint(2, 12), random.randint(4, 6))
+    for peer in ring.peers[:6]:
+        keys = [random.randrange(1 << ring.bits) for _ in range(6)]
+        for key in [*keys, peer.id, (peer.id + 1) % (1 << ring.bits)]:
+            told = _Told(ring, peer)
+            got = answers.call("closest_preceding_finger", state_of(told), key)
+            wanted = expected_finger(told, key)
+            if peer_of(got, "what closest_preceding_finger returns") != wanted:
+                fingers = ", ".join(str(finger.id) for finger in told.fingers)
+                raise Wrong(
+                    f"node {peer.id} with the fingers {fingers} was asked for key {key}: "
+                    f"closest_preceding_finger gave {got[0]}, the closest before the key is {wanted.id} "
+                    f"{_of_ring(ring)}"
+                )
+
+
+def expected_finger(node: Any, key: int) -> Peer:
+    """The finger strictly between node and key that is farthest from the node; else the node (Fig. 4)."""
+    size = 1 << node.bits
+    span = (key - node.id) % size or size
+    inside = [finger for finger in node.fingers if 0 < (finger.id - node.id) % size < span]
+    return max(inside, key=lambda finger: (finger.id - node.id) % size, default=Peer(node.id, node.name))
+
+
+@tasks.task("lookup", visible=(1, 2), hidden=10)
+def lookup(answers: Answers, case: Case) -> None:
+    """The owner of every key, found by messages along fingers: no more hops than Fig. 4 needs."""
+    random = case.random
+    ring = make_ring(random, random.randint(8, 32), 8)
+    with reported(answers, Cluster(machines=4, engine="sim", seed=case.seed)) as cluster:
+        start(cluster, ring, answers)
+        for _ in range(12):
+            origin, key = random.choice(ring.peers), random.randrange(1 << ring.bits)
+            before = cluster.trace.count
+            found = _asked(cluster, answers, origin, "find_successor", key)
+            owner, path = ring.successor(key), ring.path(origin.id, key)
+            if found != owner:
+                raise Wrong(
+                    f"node {origin.id} was asked for the successor of {key} and found {found[0]}; it is "
+                    f"{owner.id} {_of_ring(ring)}"
+                )
+            hops = len([e for e in cluster.trace.since(before) if e.kind == "asked"]) - 1
+            if hops > len(path):  # Fig. 4, or Fig. 4 and a last step to the owner
+                raise Wrong(
+                    f"the lookup of {key} from {origin.id} took {hops} hops; along the closest fingers it is "
+                    f"{' → '.join(str(peer.id) for peer in path)}, {len(path) - 1} hops"
+                )
+            if hops < len(path) - 1:
+                raise Wrong(
+                    f"the lookup of {key} from {origin.id} took {hops} messages, and with only its own "
+                    f"fingers a node needs {len(path) - 1}: ask with await n.call(peer, "
+                    f"'find_successor', key)"
+                )
+
+
+@tasks.task("detour", visible=(1, 2), hidden=10)
+def detour(answers: Answers, case: Case) -> None:
+    """The first living member at or after a key, although a third of all members are dead."""
+    random = case.random
+    ring = make_ring(random, random.randint(16, 24), 8)
+    alive, dead = survivors(random, ring)
+    with reported(answers, Cluster(machines=len(ring), engine="sim", seed=case.seed)) as cluster:
+        start(cluster, ring, answers)
+        for peer in dead:
+            cluster.kill(cluster.nodes[peer.name])
+        for _ in range(8):
+            origin, key = random.choice(alive.peers), random.randrange(1 << ring.bits)
+            found = _asked(cluster, answers, origin, "find_live_successor", key)
+            if found != alive.successor(key):
+                gone = ", ".join(str(peer.id) for peer in dead)
+                raise Wrong(
+                    f"with the members {gone} dead, node {origin.id} was asked for {key} and found "
+                    f"{found[0]}; "
+                    f"the first living member there is {alive.successor(key).id} {_of_ring(ring)}"
+                )
+
+
+def survivors(random: Random, ring: IdealRing) -> tuple[IdealRing, list[Peer]]:
+    """A third of the members dead, and never a whole successor list in a row (then nothing can be done)."""
+    while True:
+        dead = sorted(random.sample(ring.peers, len(ring) // 3))
+        for peer in ring.peers:
+            if all(each in dead for each in ring.successors(peer.id, LENGTH)):
+                break
+        else:
+            return IdealRing([peer for peer in ring.peers if peer not in dead], ring.bits), dead
+
+
+def _asked(cluster: Cluster, answers: Answers, origin: Peer, method: str, key: int) -> Peer:
+    answers.hops = 0
+    try:
+        return cluster.call(origin.name, method, key, timeout=300.0)
+    except LabError as error:
+        failed = answers.failed
+        if failed is not None:
+            raise failed from None
+        raise Wrong(
+            f"{method}({key}) at node {origin.id} ended with {type(error).__name__}: {error}"
+        ) from None
+
+
+@tasks.task("predict", visible=(), hidden=1)
+def predict(answers: Answers, case: Case) -> None:
+    """The predicted number of hops."""
+    _, _, truth = question(answers.value("student"))
+    guess = answers.value("predicted_hops")
+    if guess is None:
+        raise Wrong("there is no prediction yet")
+    if guess != truth:
+        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict') and follow the path")
+
+
+def question(student: str) -> tuple[str, str, int]:
+    """A question for one student: its text, its answer in words, and the number."""
+    random = stream(0, "01-chord-routing", "predict", str(student))
+    while True:
+        ring = make_ring(random, 7, 5)
+        origin, key = random.choice(ring.peers), random.randrange(32)
+        path = ring.path(origin.id, key)
+        if len(path) >= 3:
+            break
+    ids = ", ".join(str(id) for id in ring.ids)
+    text = (
+        f"Members {ids} on a circle of 32. How many hops does node {origin.id} need to the "
+        f"predecessor of {key}?"
+    )
+    words = (
+        f"{' → '.join(str(peer.id) for peer in path)}: {len(path) - 1} hops; the owner is "
+        f"{ring.successor(key).id}"
+    )
+    return text, words, len(path) - 1
+
+
+def watch(answers: Answers, engine: str, members: int = 24, seed: int = 1) -> list[str]:
+    """Some lookups by the student's code, a line each."""
+    ring = make_ring(stream(seed, "watch"), members, 8)
+    lines = []
+    with Cluster(machines=4, engine=engine, seed=seed, name="exercise") as cluster:
+        start(cluster, ring, answers)
+        for key in range(0, 256, 32):
+            before = cluster.trace.count
+            try:
+                found = str(
+                    peer_of(cluster.call(ring.peers[0].name, "find_successor", key, timeout=10.0), "it").id
+                )
+            except (LabError, Wrong) as error:
+                found = str(error)
+            asked = [event.node for event in cluster.trace.since(before) if event.kind == "asked"]
+            lines.append(f"key {key:3}: {' → '.join(map(str, asked))} → {found}")
+    return lines

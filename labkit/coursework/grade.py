@@ -1,0 +1,397 @@
+"""Grading a batch: each submission in a runner of its own, some at a time, and what comes out of it.
+
+An outcome is a file in ``OUT/results``; it is kept if nothing that it depends on has changed, so that an
+interrupted run goes on where it stopped, and the same submission always gets the same marks. What went
+wrong on *our* side (a kernel that does not start) is no mark: it is said, not kept, and the command fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Queue
+from typing import Any
+
+from labkit.lab.processes import adopt_orphans
+
+from . import landlock
+from .exercises import find_tasks
+from .handout import ANSWER, CHECK, BadSubmission, Handout
+from .tasks import hidden_seeds
+
+__all__ = ["Grader", "Limits", "Mark", "Marks", "find_submissions", "read_secret"]
+
+#: The first of the users that kernels run as, if we may choose: one for each kernel that runs at a time.
+FIRST_USER = 64500
+
+#: Seconds that a runner has beyond what the notebook may take.
+SLACK = 60.0
+
+#: Bytes of a new secret.
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may take."""
+
+    #: Seconds: of one question to the student's code, of a task, of a cell, of the notebook, of the
+    #: processor.
+    question_seconds: float = 10.0
+    task_seconds: float = 60.0
+    cell_seconds: float = 90.0
+    total_seconds: float = 240.0
+    cpu_seconds: int = 300
+    #: Bytes of memory of the kernel and its children, of one file, and of all that it prints.
+    memory: int = 2 << 30
+    file_size: int = 64 << 20
+    output: int = 1 << 20
+    #: Processes, the kernel included.
+    processes: int = 32
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The marks for one task."""
+
+    got: float
+    of: float
+    message: str = ""
+    #: A cell that shows the failure.
+    replay: str = ""
+
+
+@dataclass
+class Marks:
+    """The marks of one student."""
+
+    student: str
+    exercise: str
+    tasks: dict[str, Mark]
+    #: Remarks on the whole submission, such as why it was ended.
+    notes: list[str] = field(default_factory=list)
+    #: Cells that raised: what they raised.
+    raised: dict[str, str] = field(default_factory=dict)
+    #: The walls the kernel was behind.
+    walls: list[str] = field(default_factory=list)
+    #: Why it could not be graded, through no fault of the student's.
+    trouble: str = ""
+
+    @property
+    def got(self) -> float:
+        """All marks."""
+        return sum(mark.got for mark in self.tasks.values())
+
+    @property
+    def of(self) -> float:
+        """The marks there are."""
+        return sum(mark.of for mark in self.tasks.values())
+
+    @classmethod
+    def load(cls, found: dict[str, Any]) -> Marks:
+        """What ``asdict`` wrote."""
+        tasks = {name: Mark(**mark) for name, mark in found["tasks"].items()}
+        return cls(**{**found, "tasks": tasks})
+
+
+def read_secret(path: Path, say: Callable[[str], None] = print) -> bytes:
+    """The teacher's secret in this file, which only its owner may read; a new one if there is no file."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(os.urandom(SECRET_BYTES).hex().encode() + b"\n")
+        say(f"wrote a new secret to {path}: keep it, and keep it to yourself")
+    secret = path.read_bytes().strip()
+    if len(secret) < 16:
+        raise ValueError(
+            f"the secret in {path} has {len(secret)} characters; write 16 or more, or delete the file"
+        )
+    if path.stat().st_mode & 0o077:
+        raise ValueError(f"others may read {path}: chmod 600 {path}")
+    return secret
+
+
+def find_submissions(paths: Iterable[Path], exercise: str) -> dict[str, Path]:
+    """Student to notebook. A folder is searched: ``STUDENT.ipynb``, or ``STUDENT/…/EXERCISE.ipynb`` as
+    nbgrader
+    collects them. Raises ``LookupError`` if there is none, or two of one student.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        notebooks = [path] if path.is_file() else sorted(path.rglob("*.ipynb")) if path.is_dir() else []
+        if not notebooks:
+            raise LookupError(f"there is no notebook at {path}")
+        for notebook in notebooks:
+            if ".ipynb_checkpoints" in notebook.parts:
+                continue
+            student = notebook.stem
+            if student == exercise:
+                folder = notebook.absolute().parent
+                student = folder.parent.name if folder.name == exercise else folder.name
+            if student in found:
+                raise LookupError(f"two submissions of {student!r}: {found[student]} and {notebook}")
+            found[student] = notebook
+    if not found:
+        raise LookupError(f"there is no submission of {exercise}")
+    return found
+
+
+class Grader:
+    """Grades submissions of one exercise."""
+
+    def __init__(
+        self,
+        handout: Handout,
+        secret: bytes | None,
+        out: Path | None = None,
+        *,
+        checks: Path | None = None,
+        hidden_cells: Path | None = None,
+        limits: Limits | None = None,
+        jobs: int = 1,
+    ) -> None:
+        self.handout = handout
+        #: None: only the visible tests.
+        self.secret = secret
+        self.out = out
+        #: Where the judges of a teacher's own exercise are; and further judges that students never see.
+        self.checks = (checks or Path.cwd()).absolute()
+        self.hidden_cells = hidden_cells
+        self.limits = limits or Limits()
+        self.jobs = jobs
+        self.tasks = find_tasks(handout.name, self.checks)
+        unknown = [task for task in handout.points if task not in self.tasks]
+        if unknown:
+            raise LookupError(f"{handout.name} has a check {unknown[0]!r} that nobody judges")
+        self._slots: Queue[int] = Queue()
+        for number in range(jobs):
+            self._slots.put(number)
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    # --- many -------------------------------------------------------------------------------------------
+
+    def grade_all(self, submissions: dict[str, Path]) -> Iterator[Marks]:
+        """The marks of each, as they come. Ctrl-C ends what is running; what is done stays done."""
+        adopt_orphans()
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            futures = [pool.submit(self.grade, student, path) for student, path in submissions.items()]
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            self._stopped = True
+            with self._lock:
+                for process in self._running.values():
+                    process.kill()
+            pool.shutdown(cancel_futures=True)
+            self._end_orphans()
+            adopt_orphans(False)
+
+    # --- one --------------------------------------------------------------------------------------------
+
+    def grade(self, student: str, submission: Path) -> Marks:
+        """The marks of one student: kept ones if nothing has changed."""
+        try:
+            answers, remarks = self.handout.answers_of(submission)
+        except BadSubmission as bad:
+            return self._none(student, f"not graded as it is: {bad}")
+        key = self._key(student, answers)
+        kept = self._kept(student, key)
+        if kept is not None:
+            return kept
+        outcome = self._run(student, answers)
+        marks = self._marks(student, outcome, remarks)
+        if not marks.trouble:
+            self._keep(student, key, marks)
+        return marks
+
+    def _none(self, student: str, note: str) -> Marks:
+        tasks = {task: Mark(0, of, note) for task, of in self.handout.points.items()}
+        return Marks(student, self.handout.name, tasks, [note])
+
+    def _run(self, student: str, answers: dict[str, str]) -> dict[str, Any]:
+        slot = self._slots.get()
+        folder = Path(tempfile.mkdtemp(prefix="labkit-grade-"))
+        folder.chmod(0o711)
+        try:
+            return self._run_in(folder, slot, student, answers)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            self._slots.put(slot)
+
+    def _run_in(self, folder: Path, slot: int, student: str, answers: dict[str, str]) -> dict[str, Any]:
+        job = {
+            "folder": str(folder),
+            "notebook": self.handout.assembled(answers),
+            "exercise": self.handout.name,
+            "checks": str(self.checks),
+            "hidden_cells": self._hidden_sources(),
+            "tasks": {task: {"seeds": self._seeds(student, task)} for task in self.handout.points},
+            "limits": asdict(self.limits),
+            "uid": FIRST_USER + slot if may_change_user() else None,
+        }
+        with self._lock:
+            if self._stopped:
+                return {"trouble": "interrupted"}
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "labkit.coursework.runner"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=folder,
+                env=clean_environment(),
+                start_new_session=True,
+            )
+            self._running[process.pid] = process
+        try:
+            told, complaint = process.communicate(json.dumps(job).encode(), self.limits.total_seconds + SLACK)
+            return dict(json.loads(told))
+        except subprocess.TimeoutExpired:
+            return {"trouble": f"the runner did not end within {self.limits.total_seconds + SLACK:g} s"}
+        except ValueError:
+            words = complaint.decode(errors="replace")[-500:]
+            return {"trouble": "interrupted" if self._stopped else f"the runner failed: {words}"}
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+            with self._lock:
+                del self._running[process.pid]
+            self._end_orphans()
+
+    def _end_orphans(self) -> None:
+        """Kernels whose runner was killed are our children now (see ``adopt_orphans``): end them."""
+        import psutil
+
+        with self._lock:
+            for child in psutil.Process().children():
+                with contextlib.suppress(psutil.Error, OSError):
+                    if child.pid not in self._running and "labkit.coursework.cage" in child.cmdline():
+                        for each in (*child.children(recursive=True), child):
+                            each.send_signal(signal.SIGKILL)
+                        child.wait(2)
+
+    def _seeds(self, student: str, task: str) -> list[int]:
+        if self.secret is None:
+            return []
+        return hidden_seeds(self.secret, self.handout.name, student, task, self.tasks[task].hidden)
+
+    def _hidden_sources(self) -> dict[str, str]:
+        if self.hidden_cells is None or self.secret is None:
+            return {}
+        return {path.name: path.read_text() for path in sorted(self.hidden_cells.glob("*.py"))}
+
+    # --- marks ------------------------------------------------------------------------------------------
+
+    def _marks(self, student: str, outcome: dict[str, Any], remarks: list[str]) -> Marks:
+        cells = {name: tuple(each) for name, each in outcome.get("cells", {}).items()}
+        changed, ended = outcome.get("changed", []), outcome.get("ended", "")
+        notes = list(remarks)
+        if changed:
+            notes.append(f"an answer has changed labkit itself ({', '.join(changed[:3])}): no marks")
+        if ended:
+            notes.append(f"the run was ended: {ended}")
+        tasks = {}
+        for task, of in self.handout.points.items():
+            verdict = outcome.get("verdicts", {}).get(task)
+            if changed:
+                tasks[task] = Mark(0, of, notes[len(remarks)])
+            elif verdict is None:
+                tasks[task] = Mark(0, of, self._unjudged(ended, cells.get(CHECK + task)))
+            elif not verdict["passed"]:
+                tasks[task] = Mark(0, of, verdict["message"], verdict["replay"])
+            elif CHECK + task not in cells:
+                tasks[task] = Mark(0, of, "its check did not come to an end")
+            else:
+                tasks[task] = Mark(of, of, f"right, in {verdict['cases']} runs")
+        raised = {
+            name.removeprefix(ANSWER): str(words)
+            for name, (ran, words) in cells.items()
+            if not ran and not name.startswith(CHECK)
+        }
+        walls, trouble = outcome.get("walls", []), outcome.get("trouble", "")
+        return Marks(student, self.handout.name, tasks, notes, raised, walls, trouble)
+
+    def _unjudged(self, ended: str, cell: Any) -> str:
+        if ended:
+            return f"not judged, because the run was ended: {ended}"
+        if cell is None:
+            return "its check was never run"
+        if cell[1].startswith("Timeout"):
+            return f"its check took more than {self.limits.cell_seconds:g} s"
+        said = f"; its check said {cell[1]}" if cell[1] else ""
+        return f"the judge was never asked: an answer has replaced the exercise or its check{said}"
+
+    # --- kept outcomes ----------------------------------------------------------------------------------
+
+    def _key(self, student: str, answers: dict[str, str]) -> str:
+        """A hash of all that the marks depend on."""
+        from labkit import __version__
+
+        judges = Path(
+            sys.modules[next(iter(self.tasks.values())).judge.__module__].__file__ or ""
+        ).read_bytes()
+        parts = [
+            student,
+            json.dumps(self.handout.assembled(answers), sort_keys=True),
+            json.dumps(self.handout.points),
+            json.dumps(asdict(self.limits)),
+            json.dumps({task: self._seeds(student, task) for task in self.handout.points}),
+            json.dumps(self._hidden_sources()),
+            hashlib.sha256(judges).hexdigest(),
+            __version__,
+        ]
+        return hashlib.sha256("\0".join(parts).encode("utf8", "surrogatepass")).hexdigest()
+
+    def _file(self, student: str) -> Path | None:
+        return self.out / "results" / f"{student}.json" if self.out is not None else None
+
+    def _kept(self, student: str, key: str) -> Marks | None:
+        path = self._file(student)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if path is not None:
+                found = json.loads(path.read_text())
+                if found["key"] == key:
+                    return Marks.load(found["marks"])
+        return None
+
+    def _keep(self, student: str, key: str, marks: Marks) -> None:
+        path = self._file(student)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{threading.get_ident()}.part")
+            part.write_text(json.dumps({"key": key, "marks": asdict(marks)}, indent=1))
+            part.replace(path)  # whole or not at all, also if we are interrupted
+
+
+def may_change_user() -> bool:
+    """Whether a kernel can run as a user of its own: we are root, and that user could still read Python."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return False
+    path = Path(sys.executable).resolve()
+    open_to_all = all(parent.stat().st_mode & 0o001 for parent in (*path.parents, path))
+    return landlock.version() > 0 or open_to_all
+
+
+def clean_environment() -> dict[str, str]:
+    """What a runner needs of our environment; a student's code sees nothing else of it."""
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV") if name in os.environ
+    }
+    path = [entry for entry in sys.path if entry and Path(entry, "labkit").is_dir()]
+    return {**kept, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,41 @@
+"""nbgrader's gradebook, where nbgrader is installed: the same marks, for those whose course runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .grade import Marks
+from .handout import CHECK
+
+__all__ = ["require", "write_gradebook"]
+
+
+def require() -> Any:
+    """nbgrader's ``Gradebook``. Raises ``ImportError`` that says what to do."""
+    try:
+        from nbgrader.api import Gradebook  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ImportError(f"--gradebook nbgrader needs nbgrader ({error}): pip install nbgrader") from None
+    return Gradebook
+
+
+def write_gradebook(path: Path, all_marks: Sequence[Marks]) -> None:
+    """Add the marks to the gradebook in this file, or make it."""
+    with require()(f"sqlite:///{path.absolute()}") as book:
+        for marks in all_marks:
+            if marks.trouble:
+                continue
+            name = marks.exercise
+            book.update_or_create_assignment(name)
+            book.update_or_create_notebook(name, name)
+            for task, mark in marks.tasks.items():
+                options = {"max_score": mark.of, "cell_type": "code"}
+                book.update_or_create_grade_cell(CHECK + task, name, name, **options)
+            book.update_or_create_student(marks.student)
+            book.update_or_create_submission(name, marks.student)
+            for task, mark in marks.tasks.items():
+                grade = book.find_grade(CHECK + task, name, name, marks.student)
+                grade.auto_score, grade.needs_manual_grade = mark.got, False
+        book.db.commit()

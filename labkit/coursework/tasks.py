@@ -1,0 +1,121 @@
+"""A task: what it asks, and who judges it. A judge asks a student's answers and simulates; it raises
+``Wrong``.
+
+    tasks = Tasks("01-chord-routing")
+
+    @tasks.task("closest", visible=(1, 2), hidden=20)
+    def closest(answers, case):
+        '''The finger closest before the key.'''
+        got = answers.call("closest_preceding_finger", node, key)
+        if got != expected:
+            raise Wrong(f"…")
+
+A case is one seed. The visible ones are the same for everybody; the hidden ones come from the teacher's
+secret, other ones for each student and task. The judge is the same: knowing it does not help.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+from labkit.runtime.copying import stream
+
+from .answers import Answers, NotWritten, Wrong
+
+__all__ = ["Case", "Task", "Tasks", "Verdict", "hidden_seeds", "judge"]
+
+#: Bits of a hidden seed: short enough to type, and too many to prepare for.
+SEED_BITS = 40
+
+Judge = Callable[[Answers, "Case"], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of a judge."""
+
+    exercise: str
+    task: str
+    seed: int
+
+    @property
+    def random(self) -> Random:
+        """A new stream of random numbers, the same for the same case."""
+        return stream(self.seed, self.exercise, self.task)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to be done, and marked."""
+
+    name: str
+    #: What is judged, in a line.
+    text: str
+    judge: Judge
+    visible: tuple[int, ...]
+    #: How many hidden cases there are.
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out for one task."""
+
+    task: str
+    passed: bool
+    #: Cases that were judged, the failing one included.
+    cases: int
+    message: str = ""
+    #: A cell that shows the failure again.
+    replay: str = ""
+
+
+class Tasks(dict[str, Task]):
+    """The tasks of an exercise by name."""
+
+    def __init__(self, exercise: str) -> None:
+        super().__init__()
+        self.exercise = exercise
+
+    def task(
+        self, name: str, *, visible: Iterable[int] = (1, 2, 3), hidden: int = 10
+    ) -> Callable[[Judge], Judge]:
+        """Register a judge. Its docstring's first line says what is judged."""
+
+        def add(judge: Judge) -> Judge:
+            text = (judge.__doc__ or name).strip().split("\n")[0]
+            self[name] = Task(name, text, judge, tuple(visible), hidden)
+            return judge
+
+        return add
+
+
+def judge(exercise: str, task: Task, answers: Answers, seeds: Iterable[int]) -> Verdict:
+    """Try one case after the other, up to the first that fails. ``Gone`` passes through."""
+    count = 0
+    for seed in seeds:
+        count += 1
+        try:
+            task.judge(answers, Case(exercise, task.name, seed))
+        except NotWritten as missing:
+            return Verdict(task.name, False, count, str(missing))
+        except Wrong as wrong:
+            replay = wrong.replay or f"exercise.check({task.name!r}, seed={seed})"
+            return Verdict(task.name, False, count, str(wrong), replay)
+    return Verdict(task.name, True, count)
+
+
+def hidden_seeds(secret: bytes, exercise: str, student: str, task: str, count: int) -> list[int]:
+    """The seeds of one student's hidden cases: a keyed hash, so only who has the secret knows them."""
+    if not secret:
+        raise ValueError("the secret is empty; make one with `labkit grade --secret FILE`, which writes it")
+    seeds = []
+    for number in range(count):
+        text = "\0".join([exercise, student, task, str(number)]).encode()
+        digest = hmac.new(secret, text, hashlib.sha256).digest()
+        seeds.append(int.from_bytes(digest, "big") >> (256 - SEED_BITS))
+    return seeds

@@ -1,0 +1,60 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3 (ipykernel), language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Distributed systems, by running them
+#
+# Each lecture starts a real system, uses it, watches it work, and breaks it while it works. Each exercise asks for a part of one, and
+# tells at once whether your part survives.
+#
+# | week | read and run | then write | bring an answer |
+# |---|---|---|---|
+# | 1 | [Start here](lectures/00-start.ipynb) | | Six nodes died and no key was lost. What had to be true before they died? |
+# | 2 | [Chord](lectures/01-chord.ipynb) | [Routing](exercises/01-chord-routing.ipynb) | Twice as many nodes: how many hops more? |
+# | 3 | [Chord](lectures/01-chord.ipynb), again | [Repair](exercises/02-chord-repair.ipynb) and [Break Chord](exercises/03-break-chord.ipynb) | The protocol of the paper can break. Which test of yours would have told? |
+# | 4 | [Spark](lectures/02-spark.ipynb) | [MapReduce on RDDs](exercises/04-mapreduce-on-rdds.ipynb) | Which of your transformations moved data, and how many bytes? |
+# | 5 | [Spark](lectures/02-spark.ipynb), again | [Lineage](exercises/05-lineage.ipynb) | When is a checkpoint cheaper than computing again? |
+# | 6 | [Parameter server](lectures/03-parameter-server.ipynb) | [SSP](exercises/06-ssp.ipynb) | Who waits for whom, and why is that enough? |
+# | 7 | [Parameter server](lectures/03-parameter-server.ipynb), again | [Consistency](exercises/07-consistency.ipynb) | One worker is slow. How stale would you let the others be? |
+#
+# An exercise is checked with its own cells, or all at once: `labkit validate exercises/01-chord-routing.ipynb`.
+
+# %% [markdown]
+# ## The lecture's three questions
+# Ask them of every system: how is work divided, how do the parts communicate, what happens on failure?
+
+# %%
+from labkit.systems import questions
+
+questions()
+
+# %% [markdown]
+# ## A lab by hand
+# Every notebook has the same tools. A cluster has machines; nodes run on them; everything that happens is an event of the trace.
+
+# %%
+from labkit import Cluster
+from labkit.systems.chord import Chord
+
+# %load_ext labkit
+cluster = Cluster(machines=3, engine="sim", seed=7)
+ring = Chord(cluster, nodes=9, replicas=3)
+ring["lecture"] = "P2"
+
+# %% [markdown]
+# `%kill`, `%restart`, `%partition`, `%slow` … are faults; `%step` and `%run_for` let time pass; `%trace` shows what happened and `%why` what led to it.
+# `%lab?` explains. With `engine="ray"`, or without `engine=`, the machines are processes of their own.
+
+# %%
+# %kill m2
+# %run_for 5
+print(ring["lecture"])
+# %why
+
+# %% [markdown]
+# Whose timeout was the last, and which fault does `%why` end at?
+
+# %%
+cluster.close()

@@ -1,0 +1,93 @@
+"""Each exercise: the solved copy gets all marks, the handed-out one none, and a planted wrong solution
+loses just its
+own.
+
+Here the judges run in this process; ``test_grading.py`` sends both copies of each exercise through the whole
+grader.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from labkit.coursework.generate import copies, wrong_solutions
+from labkit.coursework.handout import ANSWER, Handout, grade_id
+from tests.coursework.common import ROOT, SOURCES, points_here
+from tests.project.strict_nbval import complaints
+
+#: Hidden cases that are tried here.
+CASES = 3
+
+WRONG = [(source, wrong) for source in SOURCES for wrong in wrong_solutions(source)]
+
+
+def ids(value: object) -> str | None:
+    if isinstance(value, Path):
+        return value.stem
+    return getattr(value, "name", None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_the_solution_gets_all_marks(source: Path) -> None:
+    assert points_here(source, {}, CASES) == Handout.of(source.stem, copies(source)[0]).points
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("source", "wrong"), WRONG, ids=ids)
+def test_a_wrong_solution_loses_its_marks_and_no_others(source: Path, wrong: object) -> None:
+    got = points_here(source, wrong.answers, CASES)
+    assert tuple(task for task, points in got.items() if points == 0) == tuple(
+        task for task in got if task in wrong.loses
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_each_task_has_a_wrong_solution(source: Path) -> None:
+    """A check that nothing fails is no check."""
+    lost = {task for wrong in wrong_solutions(source) for task in wrong.loses}
+    assert set(Handout.of(source.stem, copies(source)[0]).points) - {"predict"} <= lost
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_the_generated_copies_are_those_of_the_source(source: Path) -> None:
+    for made, path in zip(
+        copies(source), (ROOT / f"{source.stem}.ipynb", ROOT / "solved" / f"{source.stem}.ipynb"), strict=True
+    ):
+        kept = nbformat.read(path, as_version=4)
+        assert [(cell.cell_type, cell.source, cell.metadata) for cell in kept.cells] == [
+            (cell.cell_type, cell.source, cell.metadata) for cell in made.cells
+        ], f"{path.name} is not made from {source.name} as it is: labkit exercise build {source}"
+        assert complaints(kept) == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_students_get_no_solution_and_no_hidden_test(source: Path) -> None:
+    student, solved = copies(source)
+    text = "\n".join(cell.source for cell in student.cells)
+    assert "SOLUTION" not in text
+    assert "HIDDEN" not in text
+    assert "check_hidden" not in text
+    handed, right = (
+        {grade_id(c): c.source for c in copy.cells if ANSWER in grade_id(c)} for copy in (student, solved)
+    )
+    assert all(handed[answer] != right[answer] for answer in right)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_cells_are_short(source: Path) -> None:
+    for cell in copies(source)[1].cells:
+        marks = sum(line.strip().startswith("### ") for line in cell.source.splitlines())
+        assert cell.cell_type != "code" or len(cell.source.splitlines()) - marks <= 15, cell.source
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=ids)
+def test_planted_wrong_solutions_name_answers_and_tasks_that_exist(source: Path) -> None:
+    handout = Handout.of(source.stem, copies(source)[0])
+    for wrong in tomllib.loads(source.with_suffix(".toml").read_text())["wrong"]:
+        assert set(wrong["answers"]) <= set(handout.answers)
+        assert set(wrong["loses"]) <= set(handout.points)

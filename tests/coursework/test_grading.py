@@ -1,0 +1,330 @@
+"""The grader end to end: kernels in cages, judged from outside. Each attack costs the attacker the marks,
+says so, and
+the batch goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import nbformat
+import psutil
+import pytest
+
+from labkit.coursework import landlock
+from labkit.coursework.batch import Batch, run_batch, run_validate
+from labkit.coursework.generate import copies
+from labkit.coursework.grade import Grader, Limits, Marks
+from labkit.coursework.handout import ANSWER, CHECK, Handout, grade_id
+from labkit.coursework.template import write_template
+from tests.coursework.common import ROOT, SECRET, SOURCES, submission
+
+pytestmark = pytest.mark.slow
+
+LIMITS = Limits(
+    question_seconds=2.0,
+    task_seconds=20.0,
+    cell_seconds=15.0,
+    total_seconds=60.0,
+    memory=2 << 30,
+    output=200_000,
+    processes=20,
+)
+
+RIGHT = "def median(numbers):\n    return sorted(numbers)[len(numbers) // 2]\n"
+walled = pytest.mark.skipif(landlock.version() < 6, reason="this kernel has no Landlock with scopes")
+
+
+# Who attacks, with what (in place of the answer), and the words by which it is told. {secret} is the
+# teacher's file.
+ATTACKS = {
+    "exits": ("import sys\ndef median(numbers):\n    sys.exit(0)", "raised SystemExit"),
+    "dies": ("import os\ndef median(numbers):\n    os._exit(0)", "the student's process ended"),
+    "dies early": ("import os\nos._exit(0)", "the student's process ended"),
+    "loops": ("def median(numbers):\n    while True: pass", "an endless loop"),
+    "loops on": (
+        "import signal\ndef median(numbers):\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    "
+        "while True: pass",
+        "an endless loop that could not be interrupted",
+    ),
+    "forks": ("import os\nwhile True: os.fork()", "it started more than 20 processes"),
+    "forks away": (
+        "import subprocess, time\nmany = 'for i in $(seq 40); do sleep 60 & done; wait'\n"
+        "subprocess.Popen(['sh', '-c', many], start_new_session=True)\ntime.sleep(8)",
+        "it started more than 20 processes",
+    ),
+    "prints": ("while True: print('x' * 1000)", "it printed more than"),
+    "prints at once": ("print('x' * 300_000_000)", "it printed more than"),
+    "hoards": ("kept = [bytearray(1 << 28) for _ in range(9)]", "MemoryError"),
+    "patches the check": (
+        "import labkit.coursework.exercise as e\ne.Exercise.check = lambda *_: print('right')",
+        "has changed labkit itself (labkit.coursework.exercise.Exercise.check)",
+    ),
+    "patches the judge": (
+        "import labkit.coursework.tasks as t\nt.judge.__code__ = (lambda *a: t.Verdict('median', "
+        "True, 9)).__code__",
+        "has changed labkit itself (labkit.coursework",
+    ),
+    "patches builtins": (
+        "import builtins\nbuiltins.sorted = lambda x: [0] * 99",
+        "has changed labkit itself (builtins.sorted)",
+    ),
+    "replaces the exercise": (
+        "class exercise:\n    check = print",
+        "the judge was never asked: an answer has replaced the exercise or its check",
+    ),
+    "claims": (
+        "from labkit.coursework import bridge\nimport json\nfor kind in (b'A', b'V', b'C', b'H'):\n"
+        "    bridge.send(bridge.here._line, kind, json.dumps({'task': 'median', 'changed': [], "
+        "'passed': True,"
+        " 'walls': ['all'], 'value': 50}))",
+        "said something else than the answer",
+    ),
+    "answers much": ("def median(numbers):\n    return 'x' * 9_000_000", "8000000 are allowed"),
+    "answers deep": (
+        "x = []\nfor _ in range(3000): x = [x]\ndef median(numbers):\n    return x",
+        "cannot be sent",
+    ),
+}
+
+#: Attacks on what lies outside; each ends in the error that it got, as its answer's exception.
+WALLS = {
+    "reads the secret": "open({secret!r}).read()",
+    "reads the runner": "open(f'/proc/{{os.getppid()}}/mem', 'rb').read(1)",
+    "reads the job": "os.listdir('..')",
+    "reads a solution": "open({solution!r}).read()",
+    "kills the runner": "os.kill(os.getppid(), 9)",
+    "calls home": "__import__('socket').create_connection(('127.0.0.1', 9), 1)",
+    "writes elsewhere": "open('/tmp/labkit-was-here', 'w')",
+}
+
+
+@pytest.fixture(scope="module")
+def mini(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small exercise, as `labkit exercise new` makes it."""
+    folder = tmp_path_factory.mktemp("exercises")
+    source = write_template("mini", folder)[0]
+    nbformat.write(copies(source)[0], folder / "mini.ipynb")
+    return folder
+
+
+def hand_in(folder: Path, student: str, mini: Path, **answers: str) -> Any:
+    """A submission of the small exercise, written to a folder; its cells can be changed afterwards."""
+    notebook = copies(mini / "mini.py")[1]
+    for cell in notebook.cells:
+        answer = grade_id(cell).removeprefix(ANSWER)
+        if grade_id(cell).startswith(ANSWER) and answer in answers:
+            cell.source = answers[answer]
+    folder.mkdir(exist_ok=True)
+    nbformat.write(notebook, folder / f"{student}.ipynb")
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def batch(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Marks]:
+    """The whole class, attackers and honest students, graded in one go: the marks by student."""
+    folder = tmp_path_factory.mktemp("class")
+    secret, submissions = folder / "secret.key", folder / "in"
+    secret.write_bytes(SECRET)
+    secret.chmod(0o600)
+    for student, (source, _) in ATTACKS.items():
+        hand_in(submissions, student, mini, median=f"{RIGHT}\n{source}\n")
+    for student, source in WALLS.items():
+        line = source.format(secret=str(secret), solution=str(ROOT / "01-chord-routing.py"))
+        code = f"import os\ndef median(numbers):\n    return {line}\n"
+        hand_in(submissions, student, mini, median=code)
+    hand_in(submissions, "ada", mini)
+    hand_in(submissions, "prints differently", mini, median=RIGHT.replace("return", "print(numbers); return"))
+    _cheat_with_cells(submissions, mini)
+    before = set(psutil.Process().children(recursive=True))
+    grader = Grader(Handout.read(mini / "mini.ipynb"), SECRET, checks=mini, limits=LIMITS, jobs=2)
+    found = {path.stem: path for path in sorted(submissions.glob("*.ipynb"))}
+    graded = {marks.student: marks for marks in grader.grade_all(found)}
+    assert set(psutil.Process().children(recursive=True)) <= before, "a submission's process lives on"
+    return graded
+
+
+def _cheat_with_cells(folder: Path, mini: Path) -> None:
+    wrong = "def median(numbers):\n    return 0"
+    edited = hand_in(folder, "edits the test", mini, median=wrong)
+    deleted = hand_in(folder, "deletes the test", mini, median=wrong)
+    for notebook in (edited, deleted):
+        for cell in notebook.cells:
+            if grade_id(cell) == "check-median":
+                cell.source = "print('median: right')"
+                cell.metadata["nbgrader"]["points"] = 99
+    deleted.cells = [cell for cell in deleted.cells if not grade_id(cell).startswith(CHECK)]
+    saved = hand_in(folder, "saves an output", mini, median=wrong)
+    for cell in saved.cells:
+        if grade_id(cell).startswith(CHECK):
+            cell.outputs = [nbformat.v4.new_output("stream", text="median: right, in 12 runs")]
+            cell.execution_count = 1
+    for student, notebook in (
+        ("edits the test", edited),
+        ("deletes the test", deleted),
+        ("saves an output", saved),
+    ):
+        nbformat.write(notebook, folder / f"{student}.ipynb")
+    (folder / "no notebook.ipynb").write_text("{]")
+    (folder / "another notebook.ipynb").write_text('{"cells": []}')
+
+
+def said(marks: Marks) -> str:
+    """All that a student is told."""
+    return " | ".join([marks.tasks["median"].message, *marks.notes, *marks.raised.values()])
+
+
+def test_everybody_is_graded(batch: dict[str, Marks]) -> None:
+    assert {student: marks.trouble for student, marks in batch.items() if marks.trouble} == {}
+    assert len(batch) == len(ATTACKS) + len(WALLS) + 7
+
+
+def test_an_honest_student_gets_the_marks(batch: dict[str, Marks]) -> None:
+    assert (batch["ada"].got, batch["ada"].of, batch["ada"].notes) == (3, 3, [])
+    assert "limits" in batch["ada"].walls
+
+
+def test_printing_differently_costs_nothing(batch: dict[str, Marks]) -> None:
+    assert batch["prints differently"].got == 3
+
+
+@pytest.mark.parametrize("student", ATTACKS)
+def test_an_attack_costs_the_marks_and_is_told(batch: dict[str, Marks], student: str) -> None:
+    marks, words = batch[student], ATTACKS[student][1]
+    assert words in said(marks)
+    if student != "hoards":  # whose answer was right all the same
+        assert marks.tasks["median"].got == 0, marks
+
+
+@walled
+@pytest.mark.parametrize("student", WALLS)
+def test_a_student_reaches_nothing_outside(batch: dict[str, Marks], student: str) -> None:
+    marks = batch[student]
+    assert marks.tasks["median"].got == 0
+    assert "raised PermissionError" in marks.tasks["median"].message
+    assert not os.path.exists("/tmp/labkit-was-here")
+
+
+@pytest.mark.parametrize("student", ["edits the test", "deletes the test", "saves an output"])
+def test_only_answers_are_taken(batch: dict[str, Marks], student: str) -> None:
+    marks = batch[student]
+    assert (marks.tasks["median"].got, marks.of) == (0, 3)
+    assert "in order they are" in marks.tasks["median"].message
+    assert any("check cells were deleted" in note for note in marks.notes) == (student == "deletes the test")
+
+
+def test_what_is_no_submission_gets_no_marks(batch: dict[str, Marks]) -> None:
+    assert "the file is no notebook (JSONDecodeError)" in batch["no notebook"].notes[0]
+    assert "no cell of it is an answer of mini" in batch["another notebook"].notes[0]
+
+
+def test_an_attack_on_one_task_leaves_the_others(batch: dict[str, Marks]) -> None:
+    assert batch["loops"].tasks["predict"].got == batch["exits"].tasks["predict"].got == 1
+
+
+# ── the exercises ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module", params=SOURCES, ids=lambda source: source.stem)
+def graded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """An exercise, and the folder of what grading its solved and its handed-out copy wrote."""
+    name, folder = request.param.stem, tmp_path_factory.mktemp("graded")
+    (folder / "in").mkdir()
+    nbformat.write(submission(name), folder / "in/ada.ipynb")
+    (folder / "in/bob.ipynb").write_text((ROOT / f"{name}.ipynb").read_text())
+    lines: list[str] = []
+    outcome = run_batch(
+        Batch([folder / "in"], name, folder / "out", folder / "key", 2, ROOT), say=lines.append
+    )
+    assert outcome == 0, lines
+    assert "Not isolated" in "\n".join(lines)
+    return name, folder / "out"
+
+
+def test_the_solved_copy_gets_all_marks_and_the_handed_out_none(graded: tuple[str, Path]) -> None:
+    with (graded[1] / "marks.csv").open() as file:
+        ada, bob = csv.DictReader(file)
+    assert ada["marks"] == ada["of"]
+    assert bob["marks"] == "0"
+
+
+def test_junit_and_feedback_say_the_same(graded: tuple[str, Path]) -> None:
+    name, out = graded
+    ada, bob = ElementTree.parse(out / "junit.xml").getroot()
+    assert (ada.get("failures"), bob.get("failures")) == ("0", bob.get("tests"))
+    page = (out / "feedback/bob.html").read_text()
+    assert "is not written yet" in page or "there is no prediction yet" in page
+    assert "Not isolated" in page
+    assert "BEGIN" not in page
+    assert name in page
+
+
+# ── one more time ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_interrupted_run_goes_on_and_marks_stay(mini: Path, tmp_path: Path) -> None:
+    """The first is done when the run is interrupted: later it is not run again, and its marks are the
+    same."""
+    failing = "def median(numbers):\n    return sorted(numbers)[0]"
+    for student in ("a", "b"):
+        hand_in(tmp_path / "in", student, mini, median=failing)
+    submissions = {student: tmp_path / f"in/{student}.ipynb" for student in ("a", "b")}
+    handout = Handout.read(mini / "mini.ipynb")
+    first = Grader(handout, SECRET, tmp_path / "out", checks=mini, limits=LIMITS)
+    begun = first.grade_all(submissions)
+    done = next(begun)
+    begun.close()
+    assert [path.name for path in (tmp_path / "out/results").iterdir()] == ["a.json"]
+
+    again = Grader(handout, SECRET, tmp_path / "out", checks=mini, limits=LIMITS)
+    ran: list[str] = []
+    run = again._run
+    again._run = lambda student, answers: ran.append(student) or run(student, answers)  # type: ignore[method-assign]
+    marks = {each.student: each for each in again.grade_all(submissions)}
+    assert ran == ["b"]
+    assert marks["a"] == done
+    fresh = Grader(handout, SECRET, None, checks=mini, limits=LIMITS).grade("a", submissions["a"])
+    assert fresh == done
+    assert again._seeds("a", "median") != again._seeds("b", "median")
+
+
+def test_a_teachers_own_judges_are_asked_too(mini: Path, tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden/negative.py").write_text(
+        "from labkit.coursework import Tasks, Wrong\ntasks = Tasks('mini')\n"
+        "@tasks.task('median', visible=(1,))\ndef negative(answers, case):\n"
+        "    if answers.call('median', [-1, -2, -3]) != -2:\n        raise Wrong('not with negative "
+        "numbers')\n"
+    )
+    only_positive = RIGHT.replace("sorted(numbers)", "sorted(map(abs, numbers))")
+    hand_in(tmp_path / "in", "a", mini, median=only_positive)
+    handout, path = Handout.read(mini / "mini.ipynb"), tmp_path / "in/a.ipynb"
+    grader = Grader(handout, SECRET, checks=mini, hidden_cells=tmp_path / "hidden", limits=LIMITS)
+    assert grader.grade("a", path).tasks["median"].message == "not with negative numbers"
+
+
+def test_validate_says_what_is_missing(mini: Path, tmp_path: Path) -> None:
+    hand_in(tmp_path / "in", "mini", mini, median="def median(numbers):\n    raise NotImplementedError()")
+    lines: list[str] = []
+    assert run_validate(tmp_path / "in/mini.ipynb", "mini", mini, say=lines.append) == 1
+    assert "✗ median: median is not written yet" in lines
+    assert "✓ predict: right, in 1 runs" in lines
+
+
+def test_a_kernel_that_does_not_start_is_no_mark(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(tmp_path / "in", "a", mini)
+    monkeypatch.setattr(
+        "labkit.coursework.grade.clean_environment", lambda: {"PATH": "", "PYTHONPATH": "/nowhere"}
+    )
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    grader = Grader(Handout.read(mini / "mini.ipynb"), SECRET, tmp_path / "out", checks=mini, limits=LIMITS)
+    marks = grader.grade("a", tmp_path / "in/a.ipynb")
+    assert marks.trouble.startswith("the runner failed")
+    assert not (tmp_path / "out").exists()
