@@ -31,6 +31,7 @@ format: $(VENV)/installed-dev  ## let ruff repair style and format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev browser  ## measure every speed claim beside its peer
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/labkit bench $(ARGS)
 
 notebooks: $(VENV)/installed-dev  ## generate and run the lecture notebooks from their sources

@@ -33,6 +33,9 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
+#: Seconds that a kernel is idle while a cell waits for it, after which its request is taken for lost.
+LOST_AFTER = 10.0
+
 #: Noise of JupyterLab's own, seen with an empty notebook too.
 NOT_OURS = re.compile(
     r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
@@ -141,6 +144,8 @@ class Notebook:
         for _ in range(5):
             self.cell(number).locator(".jp-InputArea-editor").click()
             self.page.keyboard.press("Shift+Enter")
+            if before == "[*]:":  # it is run again, for its request was lost
+                return
             try:
                 playwright_api.expect(prompt).not_to_have_text(before, timeout=5_000)
             except AssertionError:
@@ -153,9 +158,23 @@ class Notebook:
         return self.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
 
     def done(self, number: int, timeout: float = 240.0) -> str:
-        """Wait until a cell has run; its text output."""
+        """Wait until a cell has run; its text output.
+
+        JupyterLab can lose the request of a page that has just opened: the cell then waits for ever, and the
+        kernel is idle. As a person would, run it again.
+        """
         prompt = self.cell(number).locator(".jp-InputPrompt")
-        playwright_api.expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout * 1000)
+        end, idle_since = time.monotonic() + timeout, None
+        while not re.search(r"\[\d+\]:", prompt.text_content() or ""):
+            now = time.monotonic()
+            if now > end:
+                pytest.fail(f"cell {number} of {self.name} has not run after {timeout:.0f} s")
+            idle = self.page.get_by_text("| Idle").count() > 0
+            idle_since = (idle_since or now) if idle else None
+            if idle_since is not None and now - idle_since > LOST_AFTER:
+                self.run(number)
+                idle_since = None
+            self.page.wait_for_timeout(200)
         return self.text(number)
 
     def busy(self, number: int) -> bool:
