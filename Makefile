@@ -16,10 +16,7 @@ lab: $(VENV)/installed  ## start JupyterLab with a Ray beside it, on the welcome
 	@$(BIN)/labkit lab $(ARGS)
 
 test: $(VENV)/installed-dev browser  ## run every test: units, both engines, notebooks, browser
-	$(BIN)/python -m pytest $(ARGS)
-	@# Each cell's output is compared with the saved one. The plugin refuses what nbval would let pass.
-	TQDM_DISABLE=1 $(BIN)/python -m pytest -p tests.project.strict_nbval --nbval --nbval-cell-timeout=$(CELL_TIMEOUT) \
-	    --timeout=1200 notebooks/index.ipynb notebooks/lectures
+	@sh .ci/test.sh $(BIN)/python $(CELL_TIMEOUT) $(ARGS)
 
 lint: $(VENV)/installed-dev  ## check style, format and types
 	$(BIN)/ruff check .

@@ -121,19 +121,20 @@ def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) 
     assert not Path(answers["token"]).exists()
     shutil.rmtree(Path(answers["token"]).parents[1])
 
-    visit = subprocess.Popen(
+    peak = 0
+    with subprocess.Popen(
         [str(checkout / "binder/start"), "python", "tests/binder_visit.py"],
         cwd=checkout,
         env={**env, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")},
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=one_core,
-    )
-    peak = 0
-    while visit.poll() is None:
-        peak = max(peak, memory(psutil.Process(visit.pid)))
-        time.sleep(0.5)
-    told = visit.stdout.read() if visit.stdout else ""
+    ) as visit:
+        while visit.poll() is None:
+            peak = max(peak, memory(psutil.Process(visit.pid)))
+            time.sleep(0.5)
+        assert visit.stdout is not None
+        told = visit.stdout.read()
     assert visit.returncode == 0, told
     assert "opens lab/tree/notebooks/index.ipynb" in told
     assert "ran lectures/00-start" in told
