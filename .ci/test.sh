@@ -1,24 +1,42 @@
 #!/bin/sh
-# test.sh PYTHON CELL_TIMEOUT [ARGS…]: every test. ARGS go to the pytest of tests/.
+# test.sh PYTHON CELL_TIMEOUT [ARGS…]: every test; or pytest with these arguments, and the notebooks.
 #
-# The notebooks are run beside the other tests, which often wait for a Ray or a browser, and with less priority, for those
-# look at a clock. Each cell's output is compared with the saved one; the plugin refuses what nbval would let pass.
+# Most tests wait for a Ray or a browser most of the time, so two lanes run beside each other. The second, with less
+# priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with the saved ones (the plugin
+# refuses what nbval would let pass), the grading of exercises, and the Binder session.
 set -u
 python=$1 cell_timeout=$2
 shift 2
+second="tests/coursework tests/test_binder.py"
+log=test-results/second-lane.log
 mkdir -p test-results
-log=test-results/notebooks.log
 
-TQDM_DISABLE=1 nice -n 10 "$python" -m pytest -p tests.project.strict_nbval --nbval \
-    --nbval-cell-timeout="$cell_timeout" --timeout=1200 -p no:cacheprovider \
-    notebooks/index.ipynb notebooks/lectures >"$log" 2>&1 &
-notebooks=$!
-trap 'kill "$notebooks" 2>/dev/null; exit 130' INT TERM
+notebooks() {
+    TQDM_DISABLE=1 "$python" -m pytest -p tests.project.strict_nbval --nbval --nbval-cell-timeout="$cell_timeout" \
+        --timeout=1200 -p no:cacheprovider notebooks/index.ipynb notebooks/lectures
+}
 
-"$python" -m pytest "$@"
-tests=$?
-wait "$notebooks"
-cells=$?
-echo "The notebooks, compared cell by cell ($log):"
+if [ $# -gt 0 ]; then
+    "$python" -m pytest "$@" && notebooks
+    exit
+fi
+
+(
+    renice -n 10 "$(sh -c 'echo $PPID')" >/dev/null 2>&1
+    status=0
+    notebooks || status=1
+    # shellcheck disable=SC2086 # two paths
+    "$python" -m pytest -p no:cacheprovider $second || status=1
+    exit $status
+) >"$log" 2>&1 &
+lane=$!
+trap 'kill "$lane" 2>/dev/null; exit 130' INT TERM
+
+# shellcheck disable=SC2046
+"$python" -m pytest $(printf -- '--ignore=%s ' $second)
+first=$?
+wait "$lane"
+other=$?
+echo "The second lane ($log):"
 cat "$log"
-[ "$tests" = 0 ] && [ "$cells" = 0 ]
+[ "$first" = 0 ] && [ "$other" = 0 ]
