@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -130,6 +131,7 @@ def run_benches(names: Sequence[str], as_json: bool = False, listing: bool = Fal
         for each in wanted:
             say(f"{each.name:<10} {each.title}")
         return 0
+    os.environ["TQDM_DISABLE"] = "1"  # no bars between the rows
     rows = list(_run_and_say(wanted, (lambda _line: None) if as_json else say))
     if as_json:
         say(json.dumps([asdict(each) for each in rows], indent=1))

@@ -234,7 +234,11 @@ CASES: list[tuple[str, str, float, float, int]] = [
 
 @bench("spark")
 def spark() -> Iterator[Row]:
-    """RDD programs on two machines beside PySpark local[2], warm and in turn."""
+    """RDD programs on two machines beside PySpark local[2], warm and in turn.
+
+    Two task slots on each machine spare small jobs a second wave; they are threads of one Python process, so
+    both sides have two CPUs.
+    """
     from labkit.systems.spark import SparkContext
 
     lacks = missing_peer()
@@ -246,7 +250,7 @@ def spark() -> Iterator[Row]:
         write_words(text)
         # A Ray of our own, below this process, so that its memory can be counted.
         cluster = stack.enter_context(Cluster(2, engine="ray", name="bench-spark", address="local"))
-        ours = stack.enter_context(SparkContext(cluster))
+        ours = stack.enter_context(SparkContext(cluster, cores=2))
         peer = None if lacks else stack.enter_context(pyspark_context())
         memory = PeakMemory()
         programs = [
