@@ -59,7 +59,7 @@ def write_csv(path: Path, all_marks: Sequence[Marks]) -> None:
 
 def _plain(text: str) -> str:
     """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text
+    return f"'{text}" if text.startswith(tuple("=+-@\t\r")) else text
 
 
 def _number(value: float) -> str:

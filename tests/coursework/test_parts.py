@@ -294,6 +294,11 @@ def test_reports_take_any_text(tmp_path: Path) -> None:
     assert "run = 1" in page
 
 
+def test_a_table_has_no_remark_where_there_is_none(tmp_path: Path) -> None:
+    write_csv(tmp_path / "marks.csv", [Marks("ada", "mini", {"median": Mark(2, 2, "", "")})])
+    assert (tmp_path / "marks.csv").read_text().splitlines()[1] == "ada,mini,2,2,2,"
+
+
 def test_missing_walls_are_told() -> None:
     assert "NO wall round files" in isolation(["limits"])
     assert "NO wall" not in isolation(["limits", "files", "user"])
