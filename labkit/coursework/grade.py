@@ -42,6 +42,11 @@ SLACK = 60.0
 #: Bytes of a new secret.
 SECRET_BYTES = 32
 
+#: How the runner begins to say that a kernel did not start, and how often it is tried: now and then on a busy
+#: machine, another process takes a port that was to be the kernel's.
+NOT_STARTED = "the kernel did not start"
+STARTS = 3
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -214,8 +219,10 @@ class Grader:
         kept = self._kept(student, key)
         if kept is not None:
             return kept
-        outcome = self._run(student, answers)
-        marks = self._marks(student, outcome, remarks)
+        for _ in range(STARTS):
+            marks = self._marks(student, self._run(student, answers), remarks)
+            if not marks.trouble.startswith(NOT_STARTED):
+                break
         if not marks.trouble:
             self._keep(student, key, marks)
         return marks

@@ -328,3 +328,22 @@ def test_a_kernel_that_does_not_start_is_no_mark(
     marks = grader.grade("a", tmp_path / "in/a.ipynb")
     assert marks.trouble.startswith("the runner failed")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_kernel_that_does_not_start_is_started_again(
+    mini: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(tmp_path, "a", mini)
+    submission = tmp_path / "a.ipynb"
+    grader = Grader(Handout.read(mini / "mini.ipynb"), SECRET, checks=mini, limits=LIMITS)
+    run, runs = grader._run, []
+
+    def unlucky(student: str, answers: dict[str, str]) -> dict[str, Any]:
+        runs.append(student)
+        return run(student, answers) if len(runs) > 1 else {"trouble": "the kernel did not start: its port"}
+
+    monkeypatch.setattr(grader, "_run", unlucky)
+    marks = grader.grade("a", submission)
+    assert (marks.trouble, len(runs)) == ("", 2)
+    monkeypatch.setattr(grader, "_run", lambda *_: {"trouble": "the kernel did not start: never"})
+    assert grader.grade("a", submission).trouble == "the kernel did not start: never"
