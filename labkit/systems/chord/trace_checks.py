@@ -22,6 +22,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.systems.report import Findings, Violation
+
 from .invariants import Pointers, failure_allowed, rings
 from .model_check import first_broken
 
@@ -31,37 +33,18 @@ __all__ = ["Report", "Violation", "check_trace"]
 IMPERFECT = ("paused", "slowed", "partitioned", "loss_changed", "latency_changed")
 
 
-@dataclass(frozen=True)
-class Violation:
-    """Something that must not happen, and did."""
-
-    time: float
-    what: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"at {self.time:.4f} s {self.what}: {self.detail}"
-
-
 @dataclass
-class Report:
+class Report(Findings):
     """What replaying a trace found."""
 
-    violations: list[Violation] = field(default_factory=list)
     #: Instants at which the pointers were judged, and lookups whose answer was.
     states: int = 0
     lookups: int = 0
     #: Why nothing was judged from then on, if an assumption of the theory was broken.
     suspended: str = ""
 
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was violated."""
-        return not self.violations
-
     def __str__(self) -> str:
-        head = f"{self.states} states and {self.lookups} lookups judged, {len(self.violations)} violations"
-        lines = [head, *(str(violation) for violation in self.violations[:10])]
+        lines = self.lines(f"{self.states} states and {self.lookups} lookups")
         return "\n".join([*lines, f"not judged further: {self.suspended}"] if self.suspended else lines)
 
 

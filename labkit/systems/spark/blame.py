@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
@@ -172,8 +171,3 @@ def _line(frame: FrameType, number: int) -> str:
     text = source_line(code.co_filename, number)
     place = f"{where(code.co_filename, number)} in {code.co_name}"
     return f"{place}: {text}" if text else place
-
-
-def story(error: BaseException) -> str:
-    """The whole traceback as text, for the trace rather than for the user."""
-    return "".join(traceback.format_exception(error))

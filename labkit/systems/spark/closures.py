@@ -283,8 +283,8 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
 # --- stages -----------------------------------------------------------------------------------------------
 
 
-def narrow_lineage(rdd: RDD) -> list[RDD]:
-    """The RDDs that a task may compute: ``rdd`` and its ancestors up to shuffles, parents first."""
+def lineage(rdd: RDD, over_shuffles: bool = True) -> list[RDD]:
+    """The RDD and its ancestors, parents first; ``over_shuffles``: those behind a shuffle, too."""
     from .dependencies import ShuffleDependency
 
     order: list[RDD] = []
@@ -297,9 +297,17 @@ def narrow_lineage(rdd: RDD) -> list[RDD]:
         elif each.id() not in seen:
             seen.add(each.id())
             todo.append((each, True))
-            parents = [dep.rdd for dep in each.dependencies() if not isinstance(dep, ShuffleDependency)]
-            todo.extend((parent, False) for parent in reversed(parents))
+            todo.extend(
+                (dep.rdd, False)
+                for dep in reversed(each.dependencies())
+                if over_shuffles or not isinstance(dep, ShuffleDependency)
+            )
     return order
+
+
+def narrow_lineage(rdd: RDD) -> list[RDD]:
+    """The RDDs that a task may compute: ``rdd`` and its ancestors up to shuffles, parents first."""
+    return lineage(rdd, over_shuffles=False)
 
 
 def dump_stage(rdd: RDD, what: Any) -> tuple[bytes, list[int]]:

@@ -21,7 +21,7 @@ from typing import Any, Self
 from labkit.runtime.errors import LabError
 
 from . import files, kinds
-from .closures import CannotCapture, Closure, dumps
+from .closures import CannotCapture, Closure, dumps, lineage
 from .rdd import RDD
 from .shared import Accumulator, AccumulatorParam, Broadcast, param_of
 
@@ -191,7 +191,7 @@ class BaseContext:
 
     def _make_checkpoints(self, rdd: RDD) -> None:
         """Those that a job for ``rdd`` computed, ancestors first."""
-        for each in _lineage(rdd):
+        for each in lineage(rdd):
             if self._to_checkpoint.pop(each.id(), None) is not None:
                 if each.checkpoint_kind == "local":
                     # What the job did not compute and keep is computed and kept now.
@@ -279,22 +279,6 @@ class _ListOf:
 def _drain(index: int, records: Iterable[Any]) -> None:
     for _ in records:
         pass
-
-
-def _lineage(rdd: RDD) -> list[RDD]:
-    """The RDD and all its ancestors, over shuffles too, ancestors first."""
-    order: list[RDD] = []
-    seen: set[int] = set()
-    todo: list[tuple[RDD, bool]] = [(rdd, False)]
-    while todo:
-        each, done = todo.pop()
-        if done:
-            order.append(each)
-        elif each.id() not in seen:
-            seen.add(each.id())
-            todo.append((each, True))
-            todo.extend((dep.rdd, False) for dep in reversed(each.dependencies()))
-    return order
 
 
 def kinds_of_files(

@@ -19,7 +19,7 @@ from labkit.runtime.copying import stable_hash
 from . import operations as op
 from .actions import Actions
 from .closures import CannotCapture, Closure
-from .dependencies import Dependency, NarrowDependency, OneToOneDependency, Ordering, ShuffleDependency
+from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
 from .pairs import PairTransformations
 from .partitioners import Partitioner, portable_hash
 from .sites import call_site
@@ -478,11 +478,6 @@ class RDD(PairTransformations, Statistics, Actions):
         if same and self.partitioner is not None and self.partitioner.numPartitions == numPartitions:
             partitioner = self.partitioner
         return kinds.CoGroupedRDD(self.ctx, rdds, partitioner)
-
-
-def narrow_parents(rdd: RDD) -> Iterator[RDD]:
-    """The parents that the same stage computes."""
-    return (dep.rdd for dep in rdd.dependencies() if isinstance(dep, NarrowDependency))
 
 
 def closures_in(rdd: RDD) -> Iterator[Closure]:

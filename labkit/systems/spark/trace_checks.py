@@ -17,28 +17,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.systems.report import Findings, Violation
+
 from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined, to_run_again
 
 __all__ = ["Report", "Violation", "check_trace", "predicted"]
 
 
-@dataclass(frozen=True)
-class Violation:
-    """Something that must not happen, and did."""
-
-    time: float
-    what: str
-    detail: str
-
-    def __str__(self) -> str:
-        return f"at {self.time:.4f} s {self.what}: {self.detail}"
-
-
 @dataclass
-class Report:
+class Report(Findings):
     """What replaying a trace found."""
 
-    violations: list[Violation] = field(default_factory=list)
     #: Tasks, stages and jobs that were judged.
     tasks: int = 0
     stages: int = 0
@@ -46,14 +35,9 @@ class Report:
     #: Map tasks by stage that ran because their output was lost.
     run_again: dict[int, list[int]] = field(default_factory=dict)
 
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was violated."""
-        return not self.violations
-
     def __str__(self) -> str:
-        head = f"{self.jobs} jobs, {self.stages} stages and {self.tasks} tasks judged"
-        return "\n".join([f"{head}, {len(self.violations)} violations", *map(str, self.violations[:10])])
+        judged = f"{self.jobs} jobs, {self.stages} stages and {self.tasks} tasks"
+        return "\n".join(self.lines(judged))
 
 
 @dataclass

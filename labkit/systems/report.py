@@ -1,0 +1,39 @@
+"""What a check of a recorded run has found, for every system's ``trace_checks.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["Findings", "Violation"]
+
+#: Violations that a report prints; the others are counted.
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Violation:
+    """Something that must not happen, and did."""
+
+    time: float
+    what: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"at {self.time:.4f} s {self.what}: {self.detail}"
+
+
+@dataclass
+class Findings:
+    """The base of a system's ``Report``, which adds what was judged."""
+
+    violations: list[Violation] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was violated."""
+        return not self.violations
+
+    def lines(self, judged: str) -> list[str]:
+        """The report's text: what was judged, how many violations there were, and the first of them."""
+        head = f"{judged} judged, {len(self.violations)} violations"
+        return [head, *map(str, self.violations[:SHOWN])]
