@@ -491,6 +491,8 @@ class Cluster:
             if isinstance(future, Task):
                 self._engine.do(future.cancel)
             raise
+        if not future.done and isinstance(future, Task):  # a node of this process has failed
+            self._engine.do(future.cancel)
         self._raise_crash()
         try:
             return future.result()

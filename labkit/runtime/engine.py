@@ -41,6 +41,7 @@ class Engine(ABC):
     directory: dict[str, str]
     specs: dict[str, dict[str, NodeSpec]]  #: by machine and node: what a restart starts
     client_machine: Machine
+    crashes: list[tuple[str, BaseException]]  #: exceptions that nobody awaited, and no user has heard of
     client: Node
 
     @abstractmethod
@@ -119,7 +120,7 @@ class Engine(ABC):
 
     @abstractmethod
     def wait(self, future: Future) -> None:
-        """Return once the future is resolved.
+        """Return once the future is resolved, or ``client_failed``.
 
         Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole.
         """
@@ -131,6 +132,13 @@ class Engine(ABC):
     @abstractmethod
     def step(self, events: int) -> None:
         """Let the next events happen."""
+
+    @property
+    def client_failed(self) -> bool:
+        """Whether a node in the user's own process raised what nobody awaits: who waits for it may wait in
+        vain."""
+        homes = self.client_machine.directory
+        return any(node != CLIENT and homes.get(node) == CLIENT for node, _ in list(self.crashes))
 
     @abstractmethod
     def take_crashes(self) -> list[tuple[str, BaseException]]:

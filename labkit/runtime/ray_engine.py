@@ -574,7 +574,7 @@ class RayEngine(Engine):
 
         self.do(ask)
         try:
-            while not over.wait(0.5):
+            while not over.wait(0.5) and not self.client_failed:
                 self._warn_blocked()
         finally:
             with contextlib.suppress(ValueError):

@@ -53,8 +53,11 @@ DEFAULT_LATENCY = Uniform(0.0005, 0.0015)
 #: Seconds by which a fault that the user asks for comes later than the present.
 TICK = 1e-9
 
-#: Callbacks between two looks at who else wants in: about 10 ms.
+#: Callbacks between two looks at who else wants in, and at Ctrl-C: about 10 ms. At first fewer, for who
+#: knows how long they take; and always fewer if they take longer than this.
 SLICE = 2000
+FIRST_SLICE = 16
+SLICE_SECONDS = 0.02
 
 
 class FairLock:
@@ -453,11 +456,11 @@ class SimEngine(Engine):
     def wait(self, future: Future) -> None:
         """Run the loop until it is resolved, or let the player do so."""
         if self._playing:
-            self._wait_for(lambda: future.done)
-            if future.done:
+            self._wait_for(lambda: future.done or self.client_failed)
+            if future.done or self.client_failed:
                 return
         self._drive(stop=future)
-        if not future.done:
+        if not future.done and not self.client_failed:
             raise Deadlock(
                 f"at {self.now:.3f} s nothing is left to happen, and the operation still "
                 "waits: some message was lost and "
@@ -492,17 +495,21 @@ class SimEngine(Engine):
         self, until: float = INFINITY, stop: Future | None = None, enough: Callable[[], bool] | None = None
     ) -> None:
         """Run the loop until a time, a future, or (looked at after each callback) a condition."""
+        size = FIRST_SLICE if enough is None else 1
         with self._exclusive(), deferred_interrupt() as interrupted, rare_collections():
             while enough is None or not enough():
                 if self.closed:
                     raise ClusterClosed("the cluster was closed while this was under way")
                 self._watched.thread = threading.get_ident()
-                left = self.loop.run(until, stop, SLICE if enough is None else 1)
+                begun = time.monotonic()
+                left = self.loop.run(until, stop, size)
+                if enough is None:
+                    size = _next_size(size, time.monotonic() - begun)
                 if self._blocked is not None:
                     self._warn_blocked()
                 if interrupted():
                     raise KeyboardInterrupt
-                if left > 0 or (stop is not None and stop.done):
+                if left > 0 or (stop is not None and (stop.done or self.client_failed)):
                     return
                 self._lock.let_others_in()
 
@@ -628,6 +635,12 @@ def rare_collections() -> Iterator[None]:
 
 #: Real seconds between two slices of the player.
 FRAME = 0.02
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """How many callbacks to run at once, when the last ``size`` took so long: Ctrl-C is not to wait."""
+    fitting = int(size * SLICE_SECONDS / max(seconds, 1e-9))
+    return max(1, min(2 * size, SLICE, fitting))
 
 
 def _play(engine_of: weakref.ref[SimEngine]) -> None:

@@ -1,6 +1,5 @@
 """The grader end to end: kernels in cages, judged from outside. Each attack costs the attacker the marks,
-says so, and
-the batch goes on.
+says so, and the batch goes on.
 """
 
 from __future__ import annotations
@@ -60,7 +59,9 @@ ATTACKS = {
     ),
     "prints": ("while True: print('x' * 1000)", "it printed more than"),
     "prints at once": ("print('x' * 300_000_000)", "it printed more than"),
-    "hoards": ("kept = [bytearray(1 << 28) for _ in range(9)]", "MemoryError"),
+    # Of zeros that nobody writes: what counts is asked for, not paged in, however slow the machine.
+    "hoards": ("kept = [bytes(1 << 28) for _ in range(9)]", "MemoryError"),
+    "sleeps": ("import time\ntime.sleep(600)", "Timeout: stopped after 15 s"),
     "patches the check": (
         "import labkit.coursework.exercise as e\ne.Exercise.check = lambda *_: print('right')",
         "has changed labkit itself (labkit.coursework.exercise.Exercise.check)",
@@ -197,7 +198,7 @@ def test_printing_differently_costs_nothing(batch: dict[str, Marks]) -> None:
 def test_an_attack_costs_the_marks_and_is_told(batch: dict[str, Marks], student: str) -> None:
     marks, words = batch[student], ATTACKS[student][1]
     assert words in said(marks)
-    if student != "hoards":  # whose answer was right all the same
+    if student not in ("hoards", "sleeps"):  # whose answers were right all the same
         assert marks.tasks["median"].got == 0, marks
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -385,6 +386,22 @@ class TestInterrupts:
             operation.result()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert cluster.call(name, "plain", 2) == 2
+
+    def test_it_does_not_wait_for_many_long_computations(self, sim: Sim) -> None:
+        class Computes(Node):
+            @rpc
+            async def for_ever(self) -> None:
+                signal.raise_signal(signal.SIGINT)
+                while True:
+                    self.emit("tick")
+                    time.sleep(0.03)
+                    await self.sleep(1)
+
+        cluster = sim()
+        name = cluster.spawn(Computes)
+        with pytest.raises(KeyboardInterrupt):
+            cluster.call(name, "for_ever", timeout=None)
+        assert len(cluster.trace.filter(kind="tick", machine="m1")) < 100
 
     def test_a_program_that_is_interrupted_is_cancelled(self, sim: Sim) -> None:
         cluster = sim()

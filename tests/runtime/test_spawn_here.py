@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labkit import NameTaken, Node, rpc
+from labkit import NameTaken, Node, NodeCrashed, rpc
 from tests.engines import MakeCluster
 
 
@@ -73,3 +73,36 @@ def test_its_name_is_its_own_until_it_is_removed(make_cluster: MakeCluster) -> N
     cluster.remove("master")
     assert "master" not in cluster.nodes
     assert cluster.spawn_here(Master, 2, name="master").unsendable == 2
+
+
+def test_its_failure_ends_a_wait_that_would_never_end(make_cluster: MakeCluster) -> None:
+    class Fails(Master):
+        @rpc
+        async def never(self) -> None:
+            self.spawn(self.fail())
+            await self.sleep(1e9)
+
+        async def fail(self) -> None:
+            await self.sleep(0.2)
+            raise ZeroDivisionError("on purpose")
+
+    class Beats(Node):
+        async def start(self) -> None:
+            while True:  # so that time goes on
+                await self.sleep(0.01)
+
+    cluster = make_cluster(machines=1)
+    cluster.spawn(Beats)
+    cluster.spawn_here(Fails, None, name="master")
+    with pytest.raises(NodeCrashed, match="master failed, and nobody awaited it: ZeroDivisionError"):
+        cluster.call("master", "never", timeout=None)
+    assert cluster.call("master", "register", "me") == "welcome me"
+
+    async def program(client: Node) -> None:
+        await client.call("master", "never", timeout=None)
+
+    operation = cluster.submit(program)
+    with pytest.raises(NodeCrashed):
+        operation.result()
+    cluster.run(0.1)
+    assert operation.done  # it was cancelled

@@ -295,7 +295,9 @@ def test_the_same_seed_gives_the_same_trace() -> None:
     assert digests[0] == digests[1]
 
 
-@pytest.mark.parametrize(("node", "method"), [("scheduler", "_close_round"), ("manager", "_improve")])
+@pytest.mark.parametrize(
+    ("node", "method"), [("scheduler", "_close_round"), ("scheduler", "check"), ("manager", "_improve")]
+)
 def test_a_bug_in_scheduler_or_manager_ends_the_run(
     monkeypatch: pytest.MonkeyPatch, node: str, method: str
 ) -> None:
