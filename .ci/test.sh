@@ -1,9 +1,10 @@
 #!/bin/sh
 # test.sh PYTHON CELL_TIMEOUT [ARGS…]: every test; or pytest with these arguments, and the notebooks.
 #
-# Most tests wait for a Ray or a browser most of the time, so two lanes run beside each other. The second, with less
-# priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with the saved ones (the plugin
-# refuses what nbval would let pass), the grading of exercises, and the Binder session.
+# Two lanes run beside each other. The first has the tests with a Ray or a browser, which wait most of the time. The
+# second, with less priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with the saved
+# ones (the plugin refuses what nbval would let pass), the simulator's tests, the grading of exercises, and the Binder
+# session.
 set -u
 python=$1 cell_timeout=$2
 shift 2
@@ -27,13 +28,15 @@ fi
     notebooks || status=1
     # shellcheck disable=SC2086 # two paths
     "$python" -m pytest -p no:cacheprovider $second || status=1
+    # shellcheck disable=SC2046
+    "$python" -m pytest -p no:cacheprovider -m "not ray and not browser" $(printf -- '--ignore=%s ' $second) || status=1
     exit $status
 ) >"$log" 2>&1 &
 lane=$!
 trap 'kill "$lane" 2>/dev/null; exit 130' INT TERM
 
 # shellcheck disable=SC2046
-"$python" -m pytest $(printf -- '--ignore=%s ' $second)
+"$python" -m pytest -m "ray or browser" $(printf -- '--ignore=%s ' $second)
 first=$?
 wait "$lane"
 other=$?
