@@ -75,11 +75,13 @@ def dumps(value: Any, keep_in_band: Callable[[pickle.PickleBuffer], bool] | None
         return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band))
 
 
-def out_of_band(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+def out_of_band(
+    buffers: list[pickle.PickleBuffer], at_least: int = OUT_OF_BAND_BYTES
+) -> Callable[[pickle.PickleBuffer], bool]:
     """For ``pickle``: put large buffers, such as those of arrays, into ``buffers`` rather than the pickle."""
 
     def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
-        if buffer.raw().nbytes < OUT_OF_BAND_BYTES:
+        if buffer.raw().nbytes < at_least:
             return True
         buffers.append(buffer)
         return False

@@ -30,7 +30,13 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from labkit.runtime import watchdog
-from labkit.runtime.copying import copy_value, is_frozen, loads_keeping_classes, out_of_band
+from labkit.runtime.copying import (
+    OUT_OF_BAND_BYTES,
+    copy_value,
+    is_frozen,
+    loads_keeping_classes,
+    out_of_band,
+)
 from labkit.runtime.disk import DiskStore, Files, FileStore, FolderFiles
 from labkit.runtime.engine import CLIENT
 from labkit.runtime.errors import LabError, Unpicklable
@@ -40,12 +46,15 @@ from labkit.runtime.loop import Cost, Future, Loop
 from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
 from labkit.runtime.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack"]
 
 #: The module of a notebook's or a program's own classes; on a machine, it is another.
 MAIN = b"__main__"
+#: Buffers of at least this many bytes stay out of a pickle that goes to a machine on this host.
+SHARED_BYTES = 4096
 #: Callbacks between two looks at the clock.
 SLICE = 200
 #: Computations that a machine's nodes may have under way at once; a thread is made when it is needed.
@@ -61,21 +70,24 @@ def pack(value: Any) -> tuple[bytes, list[Any]]:
 
     A buffer that the receiver must copy, for its array is to be writable, is in a tuple of its own.
     """
+    data, buffers = _pickled(value, OUT_OF_BAND_BYTES)
+    return data, [each if is_frozen(each) else (each,) for each in buffers]
+
+
+def _pickled(value: Any, at_least: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """The pickle, and apart from it the buffers of at least so many bytes."""
     buffers: list[pickle.PickleBuffer] = []
-    return _pickled(value, buffers), [each if is_frozen(each) else (each,) for each in buffers]
-
-
-def _pickled(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the
     # notebook.
     try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers))
+        data = pickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers, at_least))
         if MAIN not in data and not cloudpickle.list_registry_pickle_by_value():
-            return data
+            return data, buffers
     except Exception:  # a lambda, or a class of the notebook that came here by value
         pass
     buffers.clear()
-    return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers)))
+    data = bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers, at_least)))
+    return data, buffers
 
 
 def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_keeping_classes) -> Any:
@@ -216,8 +228,19 @@ class RayMachine(Machine):
         self.peers: dict[str, Any] = {}  #: Ray's handle of each machine's actor
         self.outboxes: dict[str, Outbox] = {}
         self.batches_sent = 0  #: Ray calls that carried messages to other machines
+        self.outgoing, self.incoming = Outgoing(), Incoming()
+        self.apart: set[str] = set()  #: machines that do not reach this one's memory
+        self._trimming: asyncio.TimerHandle | None = None
         self.for_client: list[Envelope] = []
         self.wake_client: Callable[[], None] = lambda: None
+
+    def die(self) -> None:
+        """See ``Machine``."""
+        super().die()
+        if self._trimming is not None:
+            self._trimming.cancel()
+        self.outgoing.close()
+        self.incoming.close()
 
     def store(self, node: str) -> DiskStore:
         """A file on this host."""
@@ -285,7 +308,8 @@ class RayMachine(Machine):
     async def _ship_batch(self, target: str, handle: Any, batch: list[Envelope]) -> None:
         self.batches_sent += 1
         try:
-            await handle.deliver.remote(*pack(batch))
+            if target in self.apart or not await self._ship_in_memory(target, handle, batch):
+                await handle.deliver.remote(*pack(batch))
         except Exception as error:
             if is_gone(error):
                 self._lost(batch, f"{target} is dead ({type(error).__name__})")
@@ -294,6 +318,51 @@ class RayMachine(Machine):
                     await self._ship_batch(target, handle, [message])
             else:
                 self._refused(batch[0], error)
+
+    async def _ship_in_memory(self, target: str, handle: Any, batch: list[Envelope]) -> bool:
+        """Send a batch with its buffers in shared memory; False if that cannot be done."""
+        data, buffers = _pickled(batch, SHARED_BYTES)
+        if not buffers and len(data) < OUT_OF_BAND_BYTES:
+            await handle.deliver.remote(data, buffers)
+            return True
+        contents = [(each.raw(), not is_frozen(each)) for each in buffers]
+        if len(data) >= OUT_OF_BAND_BYTES:
+            contents.append((memoryview(data), False))
+            data = b""
+        packed = self.outgoing.pack(contents)
+        if packed is None:
+            return False
+        self._trim_later()
+        parcel, segments = packed
+        try:
+            await handle.deliver_in_memory.remote(data, parcel)
+        except OutOfReach:
+            self.apart.add(target)
+            self.outgoing.lost(segments)
+            return False
+        except BaseException:
+            self.outgoing.lost(segments)
+            raise
+        self.outgoing.delivered(segments)
+        return True
+
+    def take_in(self, data: bytes, parcel: Parcel) -> list[Envelope]:
+        """The batch whose buffers are in shared memory."""
+        buffers = self.incoming.unpack(parcel)
+        self._trim_later()
+        batch: list[Envelope] = loads_keeping_classes(data or bytes(buffers.pop()), buffers)
+        return batch
+
+    def _trim_later(self) -> None:
+        if self._trimming is None:
+            assert self.loop._aio is not None
+            self._trimming = self.loop._aio.call_later(IDLE / 2, self._trim)
+
+    def _trim(self) -> None:
+        self._trimming = None
+        left = [self.outgoing.trim(), self.incoming.trim()]
+        if any(left):
+            self._trim_later()
 
     def _lost(self, batch: list[Envelope], reason: str) -> None:
         self.loop.refresh()
@@ -400,6 +469,11 @@ class MachineProcess:
     async def deliver(self, data: bytes, buffers: list[Any]) -> None:
         """A batch of messages from another machine."""
         self._of().receive(unpack((data, buffers)))
+
+    async def deliver_in_memory(self, data: bytes, parcel: Parcel) -> None:
+        """As ``deliver``, with the buffers in memory that the sender shares."""
+        machine = self._of()
+        machine.receive(machine.take_in(data, parcel))
 
     async def connect(self, peers: dict[str, Any]) -> None:
         """Other machines have started, or started again."""

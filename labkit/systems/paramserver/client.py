@@ -31,10 +31,10 @@ from .vectors import VectorSpec, count, overlap, span_of
 
 __all__ = ["ParameterClient"]
 
-#: Bytes of values in one message of pushes, if more than one waits: so that the way overlaps with the work.
-MESSAGE_BYTES = 16 << 20
-#: Keys that are pulled with one message, for the same reason.
-CHUNK = 1 << 20
+#: Bytes of values in one message of pushes, if more than one waits.
+MESSAGE_BYTES = 64 << 20
+#: Keys that are pulled with one message.
+CHUNK = 8 << 20
 
 
 class Part:

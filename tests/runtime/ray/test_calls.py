@@ -58,6 +58,27 @@ class Worker(Node):
         return array
 
     @rpc
+    def add_one_in_place_to_each(self, arrays: list[Any]) -> list[Any]:
+        for array in arrays:
+            array += 1
+        return arrays
+
+    @rpc
+    async def arrays_by_way_of(self, other: str, sizes: list[int], seed: int) -> tuple[list[Any], list[str]]:
+        """Random arrays, to each of which another has added 1; and who does not reach this machine's memory."""
+        random = np.random.default_rng(seed)
+        sent = [random.random(size) for size in sizes]
+        back = await self.call(other, "add_one_in_place_to_each", sent)
+        return back, sorted(self._machine.apart)
+
+    @rpc
+    def move_elsewhere(self) -> None:
+        """From now on this machine is on another host, as far as its memory is concerned."""
+        from labkit.runtime import shared_memory
+
+        shared_memory._HOST = "elsewhere"
+
+    @rpc
     async def ask(self, other: str, name: str) -> str:
         return f"{self.name} heard: {await self.call(other, 'greet', name)}"
 
@@ -220,6 +241,26 @@ def test_large_arrays_are_writable_and_nobody_elses(cluster: Cluster) -> None:
     assert cluster.state(node, "table")["table"].sum() == 0
 
 
+@pytest.mark.parametrize("reached", [True, False])
+def test_buffers_of_all_sizes_between_machines(cluster: Cluster, reached: bool) -> None:
+    """Through memory that both have mapped, and, if the other machine cannot map it, through Ray's store."""
+    sender, receiver = (cluster.spawn(Worker, machine=machine) for machine in ("m1", "m2"))
+    if not reached:
+        cluster.call(sender, "move_elsewhere")
+    sizes = [0, 1, 1000, 10_000, 100_000, 1_000_000]
+    for seed in range(3):
+        back, apart = cluster.call(sender, "arrays_by_way_of", receiver, sizes, seed)
+        assert apart == ([] if reached else ["m2"])
+        assert [len(array) for array in back] == sizes
+        random = np.random.default_rng(seed)
+        assert all(np.array_equal(array, random.random(len(array)) + 1) for array in back)
+    if not reached:
+        for machine in ("m1", "m2"):
+            cluster.kill(machine)
+            cluster.restart(machine)
+
+
+@pytest.mark.filterwarnings("ignore::labkit.BlockingHandler")  # a slow machine takes a second for them
 def test_a_hundred_thousand_small_arrays(cluster: Cluster) -> None:
     node = cluster.spawn(Worker)
     arrays = [np.full(10, number) for number in range(100_000)]
