@@ -7,6 +7,7 @@ numbers from a worker's array into the servers' and back.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,9 +20,9 @@ from labkit.systems.paramserver import Async, ParameterServer
 
 #: Numbers in the dense vector, and how often they go there and back.
 DENSE = 10_000_000
-ROUNDS = 5
+ROUNDS = 20
 #: Keys of a sparse push, of a vector of so many; pushes in a row; those on their way at any moment.
-KEYS, SIZE, PUSHES, IN_FLIGHT = 10_000, 1_000_000, 300, 60
+KEYS, SIZE, PUSHES, IN_FLIGHT = 10_000, 1_000_000, 1000, 120
 MEGA = 1e6
 
 
@@ -40,15 +41,19 @@ async def push_and_pull(worker: Any) -> list[float]:
 
 
 async def push_sparse(worker: Any) -> list[float]:
-    """Updates a second: pushes of different keys, several on their way."""
+    """Updates a second: pushes of different keys, several on their way at any moment."""
     keys, values = sparse_pushes()
     rates = []
-    for _ in range(3):
+    for _ in range(ROUNDS + 1):
         begun = time.perf_counter()
-        for start in range(0, PUSHES, IN_FLIGHT):
-            await gather(*(worker.push("sparse", *each) for each in pushes_of(keys, values, start)))
+        under_way: deque[Any] = deque()
+        for number in range(PUSHES):
+            under_way.append(worker.push("sparse", keys[number % 10], values[number % 10]))
+            if len(under_way) == IN_FLIGHT:
+                await under_way.popleft()
+        await gather(*under_way)
         rates.append(KEYS * PUSHES / (time.perf_counter() - begun))
-    return rates
+    return rates[1:]
 
 
 def sparse_pushes() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -58,20 +63,17 @@ def sparse_pushes() -> tuple[list[np.ndarray], list[np.ndarray]]:
     return keys, [random.random(KEYS) for _ in range(10)]
 
 
-def pushes_of(keys: list[Any], values: list[Any], start: int) -> list[tuple[Any, Any]]:
-    """The next pushes that are on their way together."""
-    return [(keys[i % 10], values[i % 10]) for i in range(start, min(start + IN_FLIGHT, PUSHES))]
-
-
 def numpy_alone() -> float:
     """The same updates in one process: ``np.add.at``."""
     keys, values = sparse_pushes()
     vector = np.zeros(SIZE)
-    begun = time.perf_counter()
-    for start in range(0, PUSHES, IN_FLIGHT):
-        for own, numbers in pushes_of(keys, values, start):
-            np.add.at(vector, own, numbers)
-    return KEYS * PUSHES / (time.perf_counter() - begun)
+    rates = []
+    for _ in range(ROUNDS + 1):
+        begun = time.perf_counter()
+        for number in range(PUSHES):
+            np.add.at(vector, keys[number % 10], values[number % 10])
+        rates.append(KEYS * PUSHES / (time.perf_counter() - begun))
+    return max(rates[1:])
 
 
 class Hand:

@@ -169,6 +169,11 @@ class Node(Owner):
         """
         return self._machine.compute(work, args, cost)
 
+    @property
+    def traced(self) -> bool:
+        """Whether events are recorded: for an ``emit`` whose data take long to put together."""
+        return self._machine.trace.on
+
     def emit(self, kind: str, /, **data: Any) -> None:
         """Record one event of this node in the trace."""
         self._machine.emit(self, kind, data)

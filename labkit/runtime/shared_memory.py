@@ -42,8 +42,8 @@ GRAIN = 64 * 1024
 #: Seconds after which a segment that nobody uses is given back to the system, and after which the sender
 #: forgets one that the receiver keeps: it is the receiver's from then on.
 IDLE, KEPT = 10.0, 30.0
-#: Segments that a sender may have lent, and that a receiver keeps; beyond that the one uses Ray's store and the
-#: other takes a copy. Each segment takes two file descriptors in the sender and one in the receiver.
+#: Segments that a sender may have lent, and that a receiver keeps; beyond that the one uses Ray's store and
+#: the other takes a copy. Each segment takes two file descriptors in the sender and one in the receiver.
 MOST_LENT, MOST_KEPT = 100, 200
 #: All pages at once rather than each at its first use, where the system can.
 POPULATED = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)

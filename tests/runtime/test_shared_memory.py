@@ -1,4 +1,4 @@
-"""Buffers that travel through memory of two processes: here the sender and the receiver are one, or a child."""
+"""Buffers that travel through memory of two processes: here both are this one, or one is a child."""
 
 from __future__ import annotations
 

@@ -132,9 +132,16 @@ class ReplicatedRange:
 
     # changes at the head ------------------------------------------------------------
 
-    def push(self, identity: Identity, keys: Keys, pushed: Array, round_: Round | None, share: float) -> None:
-        """Apply a push, or keep it for its round. The caller has asked for ``news`` before."""
-        news = self.news(identity)
+    def push(
+        self,
+        identity: Identity,
+        news: list[tuple[int, int]],
+        keys: Keys,
+        pushed: Array,
+        round_: Round | None,
+        share: float,
+    ) -> None:
+        """Apply a push, or keep it for its round: those parts of it that are ``news``."""
         if news != [(identity.first, identity.end)]:
             parts = [(part, pushed[where]) for part, where in overlap(keys, news)]
         else:

@@ -9,7 +9,6 @@ by its range vector clock and does not apply it again.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,62 +21,18 @@ from labkit.runtime.sync import gather
 
 from .chain import Identity, Round
 from .filters import Filters, Keys, decode_values, raw_bytes
+from .lanes import Lane, Part, Push
+from .messages import DONE, UNKNOWN_KEYS, PullPart, PushPart, pack_pushes
 from .ring import KeyRange, View
-from .server import DONE, UNKNOWN_KEYS, PullPart, PushPart
 from .settings import Settings
 from .store import Contents
 from .updates import Array
-from .vectors import VectorSpec, count, overlap, span_of
+from .vectors import Recycled, VectorSpec, count, overlap, span_of
 
 __all__ = ["ParameterClient"]
 
-#: Bytes of values in one message of pushes, if more than one waits.
-MESSAGE_BYTES = 64 << 20
 #: Keys that are pulled with one message.
 CHUNK = 8 << 20
-
-
-class Part:
-    """The part of a push that lies in one range, until it is acknowledged."""
-
-    __slots__ = ("full", "keys", "push", "range", "resent", "stale", "values")
-
-    def __init__(self, push: Push, range_: KeyRange, keys: Keys, values: Array) -> None:
-        self.push = push
-        self.range = range_
-        self.keys = keys
-        self.values = values
-        self.stale = False  #: cut anew since: others stand for it
-        self.full = False  #: the server does not know its list of keys
-        self.resent = 0
-
-    def identity(self) -> Identity:
-        """Who, when, and which keys."""
-        return self.push.identity._replace(first=span_of(self.keys)[0], end=span_of(self.keys)[1])
-
-
-class Push:
-    """One push, until all its parts are acknowledged."""
-
-    __slots__ = ("future", "identity", "missing", "round", "share", "vector")
-
-    def __init__(
-        self, vector: VectorSpec, identity: Identity, round_: Round | None, share: float, future: Future
-    ) -> None:
-        self.vector = vector
-        self.identity = identity
-        self.round = round_
-        self.share = share
-        self.future = future
-        self.missing = 0
-
-
-class Lane:
-    """What waits to be sent to one server, by timestamp."""
-
-    def __init__(self) -> None:
-        self.queue: deque[Part] = deque()
-        self.busy = False
 
 
 class ParameterClient:
@@ -98,6 +53,8 @@ class ParameterClient:
         self._filters: dict[str, Filters] = {}
         self._lanes: dict[str, Lane] = {}
         self._parts: dict[Part, None] = {}  #: not acknowledged
+        self._ends_of: dict[VectorSpec, Any] = {}  #: see ``_ends``, and the view's number
+        self._room = Recycled()
         self._refreshing: Future | None = None
 
     def filters(self, vector: VectorSpec) -> Filters:
@@ -122,8 +79,7 @@ class ParameterClient:
             part.push.missing -= 1
             self._cut(part.push, part.keys, part.values, part.resent + 1)
         for lane in self._lanes.values():
-            waiting = [part for part in lane.queue if not part.stale]
-            lane.queue = deque(sorted(waiting, key=lambda part: part.push.identity.timestamp))
+            lane.forget_stale()
         self._start_lanes()
 
     async def refresh(self) -> None:
@@ -210,8 +166,7 @@ class ParameterClient:
         keys, values = self.filters(vector).select(keys, values)
         self.timestamp += 1
         timestamp = self.timestamp
-        identity = Identity(vector.name, self.source, timestamp, 0, 0, self.worker, self.shard, clock)
-        push = Push(vector, identity, round_, share, future)
+        push = Push(vector, timestamp, round_, clock, share, future)
         if count(keys):
             self.unfinished[timestamp] = push
             self._cut(push, keys, values, 0, None if to is None else tuple(to))
@@ -222,22 +177,35 @@ class ParameterClient:
     def _cut(
         self, push: Push, keys: Keys, values: Array, resent: int, to: tuple[str, ...] | None = None
     ) -> None:
+        """Put the parts of a push into the lanes of their servers."""
+        ranges, ends = self._ends(push.vector)
+        if isinstance(keys, tuple):
+            stops = np.clip(ends - keys[0], 0, keys[1] - keys[0])
+        else:
+            stops = np.searchsorted(keys, ends)
+        start = 0
+        for range_, stop in zip(ranges, stops.tolist(), strict=True):
+            if start < stop:
+                own = (keys[0] + start, keys[0] + stop) if isinstance(keys, tuple) else keys[start:stop]
+                if to is None or range_.head in to:
+                    part = Part(push, range_, own, values[start:stop], resent)
+                    self._parts[part] = None
+                    push.missing += 1
+                    self._lanes.setdefault(range_.head or "", Lane()).queue.append(part)
+                start = stop
+
+    def _ends(self, vector: VectorSpec) -> tuple[tuple[KeyRange, ...], Array]:
+        """The ranges, and where in this vector each ends."""
         assert self.view is not None
-        first, end = span_of(keys)
-        ranges = self.view.covering(push.vector, first, end - 1)
-        for range_ in ranges:
-            if to is not None and range_.head not in to:
-                continue
-            for own, where in overlap(keys, [push.vector.keys_in(range_.lo, range_.hi)]):
-                part = Part(push, range_, own, values[where])
-                part.resent = resent
-                self._parts[part] = None
-                push.missing += 1
-                lane = self._lanes.setdefault(range_.head or "", Lane())
-                lane.queue.append(part)
+        number, known = self._ends_of.get(vector, (-1, None))
+        if number != self.view.number or known is None:
+            ranges = self.view.ranges
+            known = ranges, np.array([vector.first_key(range_.hi) for range_ in ranges], np.int64)
+            self._ends_of[vector] = self.view.number, known
+        return known
 
     def _finish(self, push: Push) -> None:
-        self.unfinished.pop(push.identity.timestamp, None)
+        self.unfinished.pop(push.timestamp, None)
         push.future.set_result(None)
 
     def _start_lanes(self) -> None:
@@ -250,19 +218,14 @@ class ParameterClient:
         """One message after the other, until nothing waits for this server."""
         try:
             while lane.queue and not self.closed:
-                batch, size = [], 0
-                while lane.queue and (not batch or size + lane.queue[0].values.nbytes <= MESSAGE_BYTES):
-                    part = lane.queue.popleft()
-                    batch.append(part)
-                    size += part.values.nbytes
-                await self._send_batch(server, lane, batch)
+                await self._send_batch(server, lane, lane.next_message())
         finally:
             lane.busy = False
 
     async def _send_batch(self, server: str, lane: Lane, batch: list[Part]) -> None:
-        message = [self._encode(server, part) for part in batch]
+        message = pack_pushes([self._encode(server, part) for part in batch])
         try:
-            answers = await self.node.call(server, "push", message, timeout=self.settings.resend_after)
+            answers = await self.node.call(server, "push", *message, timeout=self.settings.resend_after)
         except (Timeout, Definite):
             answers = [None] * len(batch)
         again: list[Part] = []
@@ -275,34 +238,37 @@ class ParameterClient:
                 part.full = answer in (UNKNOWN_KEYS, None)
                 part.resent += 1
                 again.append(part)
-        lane.queue.extendleft(reversed(again))
+        lane.put_back(again)
         if None in answers or not all(part.full for part in again):
             await self.refresh()
 
     def _encode(self, server: str, part: Part) -> PushPart:
-        push, identity = part.push, part.identity()
+        push = part.push
+        identity = part.identity(self.source, self.worker, self.shard)
         wire = self.filters(push.vector).encode(server, part.keys, part.values, full=part.full)
-        if part.resent:
+        if self.node.traced:
+            if part.resent:
+                self.node.emit(
+                    "push_resent", worker=self.worker, shard=self.shard, timestamp=push.timestamp, to=server
+                )
             self.node.emit(
-                "push_resent", worker=self.worker, shard=self.shard, timestamp=identity.timestamp, to=server
-            )
-        self.node.emit(
-            "pushed", worker=self.worker, shard=self.shard, vector=push.vector.name,
-            timestamp=identity.timestamp, keys=count(part.keys), bytes=wire.bytes,
-            raw=raw_bytes(part.keys, part.values), clock=identity.clock, to=server,
-        )  # fmt: skip
+                "pushed", worker=self.worker, shard=self.shard, vector=push.vector.name,
+                timestamp=push.timestamp, keys=count(part.keys), bytes=wire.bytes,
+                raw=raw_bytes(part.keys, part.values), clock=push.clock, to=server,
+            )  # fmt: skip
         return PushPart(part.range.lo, part.range.hi, identity, wire, push.round, push.share)
 
     def _acknowledged(self, part: Part) -> None:
         del self._parts[part]
-        part.push.missing -= 1
-        if not part.push.missing:
-            identity = part.push.identity
-            self.node.emit(
-                "acknowledged", worker=self.worker, shard=self.shard, vector=identity.vector,
-                source=self.source, timestamp=identity.timestamp, clock=identity.clock,
-            )  # fmt: skip
-            self._finish(part.push)
+        push = part.push
+        push.missing -= 1
+        if not push.missing:
+            if self.node.traced:
+                self.node.emit(
+                    "acknowledged", worker=self.worker, shard=self.shard, vector=push.vector.name,
+                    source=self.source, timestamp=push.timestamp, clock=push.clock,
+                )  # fmt: skip
+            self._finish(push)
 
     # pull ------------------------------------------------------------
 
@@ -317,7 +283,7 @@ class ParameterClient:
         """The values of these keys, each from the tail of its range."""
         await gather(*[each for each in after if not each.done])
         view = await self._with(vector)
-        result = np.empty(count(keys))
+        result = self._room.empty(count(keys))
         missing: list[tuple[Keys, slice]] = [(keys, slice(0, len(result)))] if count(keys) else []
         full, size = False, 0
         while missing:

@@ -18,7 +18,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -191,8 +191,7 @@ class Held:
 # -- coding ------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Coded:
+class Coded(NamedTuple):
     """Values as they travel: all, or those that are not zero and a bit for each (``there``, packed)."""
 
     values: Array
@@ -225,8 +224,7 @@ def decode_values(coded: Coded) -> Array:
     return values.reshape(coded.shape)
 
 
-@dataclass(frozen=True)
-class Wire:
+class Wire(NamedTuple):
     """One request as it travels: a push, or (without values) a pull."""
 
     signature: int | None
@@ -325,7 +323,7 @@ class Receiver:
                 )
         else:
             assert not isinstance(wire.keys, tuple)
-            self._lists[wire.signature] = wire.keys
+            self._lists[wire.signature] = wire.keys.copy()  # of the message it would keep all
         self._lists.move_to_end(wire.signature)
         while len(self._lists) > REMEMBERED:
             self._lists.popitem(last=False)

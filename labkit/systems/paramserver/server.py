@@ -9,46 +9,22 @@ and learns from the manager that it is a member no more. It then forgets everyth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from labkit.runtime.errors import Definite, Timeout
-from labkit.runtime.loop import Future, running_loop
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import gather
 
 from .chain import Identity, Record, ReplicatedRange, Round, Snapshot
-from .filters import Coded, Keys, Receiver, UnknownKeys, Wire, ZeroCompression, encode_values
+from .filters import Coded, Keys, Receiver, UnknownKeys, ZeroCompression, encode_values
+from .messages import DONE, MOVED, UNKNOWN_KEYS, PullPart, PushPart, unpack_pushes
 from .ring import WHOLE, KeyRange, View
 from .settings import Moved, Settings
 from .store import Contents
+from .updates import Array
 from .vectors import VectorSpec, count
 
-__all__ = ["DONE", "MOVED", "UNKNOWN_KEYS", "PullPart", "PushPart", "Server"]
-
-#: What a server says to each part of a message.
-DONE, MOVED, UNKNOWN_KEYS = "done", "moved", "unknown keys"
-
-
-class PushPart(NamedTuple):
-    """The part of a push that lies in the range [lo, hi) of the ring."""
-
-    lo: int
-    hi: int
-    identity: Identity
-    wire: Wire
-    round_: Round | None
-    share: float
-
-
-class PullPart(NamedTuple):
-    """The part of a pull that lies in the range [lo, hi) of the ring."""
-
-    lo: int
-    hi: int
-    vector: str
-    source: str
-    wire: Wire
-
+__all__ = ["Server"]
 
 Bounds = tuple[int, int]
 
@@ -197,43 +173,46 @@ class Server(Node):
     # pushes ------------------------------------------------------------
 
     @rpc
-    async def push(self, parts: Sequence[PushPart]) -> list[str]:
+    async def push(self, heads: Sequence[Any], arrays: Sequence[Array]) -> list[str]:
         """Apply pushes, or keep them for their round; the answer, one for each part, comes when every copy
-        has them."""
+        has them. The arguments: see ``pack_pushes``."""
         answers: list[str] = []
-        waiting: list[Future] = []
+        copies: list[ReplicatedRange | None] = []
         refused: set[tuple[str, int]] = set()  # a later push must not overtake one that was refused
-        for part in parts:
-            answer, wait = self._push_part(part, (part.identity.source, part.lo) in refused)
-            answers.append(answer)
-            waiting.append(wait)
+        for part in unpack_pushes(heads, arrays):
+            answer, copy = MOVED, None
+            if (part.identity.source, part.lo) not in refused:
+                answer, copy = self._push_part(part)
             if answer != DONE:
                 refused.add((part.identity.source, part.lo))
-        outcomes = await gather(*waiting, return_exceptions=True)
-        return [
-            MOVED if isinstance(outcome, Moved) else answer
-            for answer, outcome in zip(answers, outcomes, strict=True)
-        ]
+            answers.append(answer)
+            copies.append(copy)
+        changed = list(dict.fromkeys(copy for copy in copies if copy is not None))
+        for copy in changed:
+            self._pass_on(copy)
+        outcomes = await gather(*(copy.until(copy.seq) for copy in changed), return_exceptions=True)
+        moved = [copy for copy, outcome in zip(changed, outcomes, strict=True) if isinstance(outcome, Moved)]
+        if not moved:
+            return answers
+        return [MOVED if copy in moved else each for each, copy in zip(answers, copies, strict=True)]
 
-    def _push_part(self, part: PushPart, overtakes: bool) -> tuple[str, Future]:
-        nothing = Future(running_loop())
-        nothing.set_result(None)
-        if overtakes:
-            return MOVED, nothing
+    def _push_part(self, part: PushPart) -> tuple[str, ReplicatedRange | None]:
+        """What to answer, and the range whose copies must all have it before."""
+        identity = part.identity
         try:
             copy = self._as_head(part.lo, part.hi)
-            keys, pushed = self._receiver(part.identity.source, part.identity.vector).decode(part.wire)
+            keys, pushed = self._receiver(identity.source, identity.vector).decode(part.wire)
         except Moved:
-            return MOVED, nothing
+            return MOVED, None
         except UnknownKeys:
-            return UNKNOWN_KEYS, nothing
-        if copy.news(part.identity):
-            copy.push(part.identity, keys, pushed, part.round_, part.share)
-            self._emit_push("buffered" if part.round_ else "applied", part.identity, keys, copy)
-        else:
-            self._emit_push("duplicate_rejected", part.identity, keys, copy)
-        self._pass_on(copy)
-        return DONE, copy.until(copy.seq)
+            return UNKNOWN_KEYS, None
+        news = copy.news(identity)
+        if news:
+            copy.push(identity, news, keys, pushed, part.round_, part.share)
+        if self.traced:
+            kind = "duplicate_rejected" if not news else "buffered" if part.round_ else "applied"
+            self._emit_push(kind, identity, keys, copy)
+        return DONE, copy
 
     def _receiver(self, source: str, vector: str) -> Receiver:
         if vector not in self.vectors:

@@ -7,7 +7,9 @@ of ``Keys``: a range ``(first, one past the last)``, or sorted, different int64 
 
 from __future__ import annotations
 
+import mmap
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,17 @@ import numpy as np
 from .filters import Filter, Keys
 from .updates import Array, Sum, Update
 
-__all__ = ["SPARSE_SIZE", "VectorSpec", "as_keys", "as_push", "count", "overlap", "part_of", "span_of"]
+__all__ = [
+    "SPARSE_SIZE",
+    "Recycled",
+    "VectorSpec",
+    "as_keys",
+    "as_push",
+    "count",
+    "overlap",
+    "part_of",
+    "span_of",
+]
 
 #: Keys of a sparse vector whose size nobody gave: 0 … 2**62 - 1.
 SPARSE_SIZE = 1 << 62
@@ -44,6 +56,39 @@ class VectorSpec:
     def keys_in(self, lo: int, hi: int) -> tuple[int, int]:
         """The keys of a range of the ring, as (first, one past the last)."""
         return self.first_key(lo), self.first_key(hi)
+
+
+class Recycled:
+    """Room for large arrays, used again when the array that had it is gone.
+
+    A program pulls the same vector again and again. Fresh memory would cost it more than the numbers: the
+    system gives it page by page, each cleared and, on a virtual machine, fetched from the host.
+    """
+
+    #: Bytes from which this pays, and arrays whose room is kept.
+    LARGE, KEPT = 1 << 20, 4
+
+    def __init__(self) -> None:
+        self._rooms: list[tuple[mmap.mmap, weakref.ref[Array]]] = []
+
+    def empty(self, size: int) -> Array:
+        """As ``np.empty(size)``."""
+        bytes_ = size * 8
+        if bytes_ < self.LARGE:
+            return np.empty(size)
+        free = [each for each in self._rooms if each[1]() is None and bytes_ <= len(each[0]) <= 2 * bytes_]
+        room = free[0][0] if free else _fresh(bytes_)
+        array = np.frombuffer(room, np.float64, size)
+        self._rooms = [each for each in self._rooms if each[0] is not room][-self.KEPT + 1 :]
+        self._rooms.append((room, weakref.ref(array)))
+        return array
+
+
+def _fresh(size: int) -> mmap.mmap:
+    room = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return room
 
 
 def count(keys: Keys) -> int:
@@ -89,10 +134,14 @@ def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]
             f"keys of {vector.name!r} are whole numbers, not {keys!r}; give a slice or an array of integers"
         )
     flat = asked.astype(np.int64, copy=False).ravel()
-    if flat.size and (flat.min() < 0 or flat.max() >= vector.size):
-        wrong = int(flat.min() if flat.min() < 0 else flat.max())
+    if not flat.size:
+        return flat, _as_it_is
+    in_order = bool((flat[1:] > flat[:-1]).all())
+    first, last = (flat[0], flat[-1]) if in_order else (flat.min(), flat.max())
+    if first < 0 or last >= vector.size:
+        wrong = int(first if first < 0 else last)
         raise IndexError(f"{vector.name!r} has keys 0 to {vector.size - 1}, not {wrong}")
-    if flat.ndim == asked.ndim and (len(flat) < 2 or bool(np.all(flat[1:] > flat[:-1]))):
+    if in_order and flat.ndim == asked.ndim:
         return flat, _as_it_is
     unique, inverse = np.unique(flat, return_inverse=True)
     return unique, lambda values: values[inverse].reshape(asked.shape)[()]

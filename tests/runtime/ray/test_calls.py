@@ -65,7 +65,7 @@ class Worker(Node):
 
     @rpc
     async def arrays_by_way_of(self, other: str, sizes: list[int], seed: int) -> tuple[list[Any], list[str]]:
-        """Random arrays, to each of which another has added 1; and who does not reach this machine's memory."""
+        """Random arrays, to each of which another has added 1; and who does not reach our memory."""
         random = np.random.default_rng(seed)
         sent = [random.random(size) for size in sizes]
         back = await self.call(other, "add_one_in_place_to_each", sent)

@@ -9,7 +9,7 @@ import pytest
 
 from labkit.systems.paramserver import AdaGrad, Sum
 from labkit.systems.paramserver.store import Contents, new_store
-from labkit.systems.paramserver.vectors import VectorSpec, as_keys, as_push
+from labkit.systems.paramserver.vectors import Recycled, VectorSpec, as_keys, as_push
 
 from .conftest import MakePs
 
@@ -197,3 +197,24 @@ def test_what_a_store_gives_away_does_not_change() -> None:
     assert isinstance(taken, Contents)
     assert taken.values.sum() == 0.0
     assert not before.flags.writeable
+
+
+def test_room_is_used_again_when_nothing_of_the_array_is_left() -> None:
+    room, size = Recycled(), Recycled.LARGE
+    first = room.empty(size)
+    first[:] = 1.0
+    part = first[10:20]
+    del first
+    second = room.empty(size)
+    second[:] = 2.0
+    assert part.tolist() == [1.0] * 10  # a view keeps its room
+    place = part.__array_interface__["data"][0] - 80
+    del part
+    assert room.empty(size).__array_interface__["data"][0] == place
+    assert len(room.empty(10)) == 10
+    many = [room.empty(size) for _ in range(9)]
+    for number, array in enumerate(many):
+        array[:] = number
+    assert [array.max() for array in many] == [array.min() for array in many] == list(range(9))
+    assert len(room._rooms) == Recycled.KEPT
+    assert second.max() == 2.0
