@@ -3,7 +3,8 @@
 The same ``Machine`` and the same loop as in the simulator. Here the loop is driven by asyncio with the wall
 clock, and ``route`` puts a message into the outbox of its destination. One batch per destination is under way
 at a time; what accumulates meanwhile is the next batch. A Ray call costs about a millisecond whatever it
-carries, so under load thirty messages share one; alone, a message leaves at once.
+carries, so under load thirty messages share one; alone, a message leaves at once. Large buffers go apart, in
+shared memory (``shared_memory.py``), or in Ray's object store if the other machine is on another host.
 
 The client is not an actor, so nobody can call it: it keeps one ``poll`` waiting at every machine, which
 returns as soon as there is a message for it, and otherwise with the machine's trace events, at most ten times

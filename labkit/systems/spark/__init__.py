@@ -23,11 +23,12 @@ Then the architecture; read ``driver.py`` with the paper's section 5 open:
 ``executor.py``       an executor: tasks, fetching, serving; ``task_run.py``: one attempt at a task
 ``blocks.py``         cached partitions: LRU by RDD, spill; ``shuffle.py``: map outputs
 ``invariants.py``     what must hold, as predicates; ``trace_checks.py`` applies them to a recorded run
-``options.py``        all numbers, and bad input refused
+``options.py``        all numbers, and bad input refused; ``conf.py``: PySpark's settings and master URLs
 ====================  ====================================================================================
 """
 
 from .closures import CannotCapture
+from .conf import SparkConf
 from .context import SparkContext
 from .errors import JobCancelled, JobFailed, TaskFailed
 from .model import BaseContext
@@ -52,6 +53,7 @@ __all__ = [
     "Partitioner",
     "ResultIterable",
     "SingleContext",
+    "SparkConf",
     "SparkContext",
     "StatCounter",
     "StorageLevel",

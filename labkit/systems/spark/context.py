@@ -19,6 +19,7 @@ from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
 
 from .closures import loads
+from .conf import SparkConf, parse_master
 from .driver import Driver, Job
 from .errors import JobFailed, TaskFailed
 from .executor import Executor
@@ -38,19 +39,78 @@ STOP_ATTEMPTS = 3
 #: The context that is running on each cluster: there can be one, as in Spark.
 _running: weakref.WeakKeyDictionary[Cluster, weakref.ref[SparkContext]] = weakref.WeakKeyDictionary()
 
+#: The name of a cluster that a context makes for itself.
+OWN = "spark"
+
+
+def _running_contexts() -> list[SparkContext]:
+    found = [reference() for reference in _running.values()]
+    return [context for context in found if context is not None and not context._stopped]
+
+
+def _own_cluster(master: str, options: dict[str, Any]) -> tuple[Cluster, dict[str, Any]]:
+    """A cluster for this master, and the options that the master stands for added to the given ones."""
+    asked = parse_master(master)
+    if any(context.cluster.name == OWN for context in _running_contexts()):
+        raise ValueError(
+            "Cannot run multiple SparkContexts at once: stop the other first, sc.stop(), or take it: "
+            "SparkContext.getOrCreate()"
+        )
+    meant: dict[str, Any] = {"cores": asked.cores}
+    if asked.max_failures is not None:
+        meant["max_failures"] = asked.max_failures
+    options = {**meant, **options}
+    check_options(options)  # before there is anything to be closed
+    return Cluster(asked.machines, name=OWN), options
+
 
 class SparkContext(BaseContext):
     """RDDs on a cluster.
 
+    cluster: a ``Cluster``. Or, as in a PySpark program, the master (``"local[4]"``, see ``parse_master``;
+        none is ``"local[*]"``) and the program's name: the context then has a cluster of its own.
     executors: how many, or the names of the machines to use; by default one on every living machine.
     cores: tasks that an executor runs at the same time. memory: bytes for cached partitions on each.
     options: any further field of ``Options``.
     """
 
     def __init__(
-        self, cluster: Cluster, executors: int | Iterable[str] | None = None, **options: Any
+        self,
+        cluster: Cluster | str | None = None,
+        executors: int | Iterable[str] | None = None,
+        *,
+        master: str | None = None,
+        appName: str | None = None,
+        conf: SparkConf | None = None,
+        **options: Any,
     ) -> None:
         super().__init__()
+        conf = SparkConf() if conf is None else conf
+        own = not isinstance(cluster, Cluster)
+        if own:
+            if isinstance(executors, str):  # PySpark's order: SparkContext("local[4]", "word count")
+                executors, appName = None, executors
+            master = cluster or master or conf.get("spark.master") or "local[*]"
+        elif master is not None:
+            raise TypeError(f"either a cluster or a master: SparkContext(cluster), not master={master!r} too")
+        self.appName = appName or conf.get("spark.app.name") or "labkit"
+        self.master = master or "labkit"
+        options = {**conf.options(), **options}
+        self._owner = own
+        if own:
+            cluster, options = _own_cluster(self.master, options)
+        try:
+            self._begin(cluster, executors, options)
+        except BaseException:
+            if own:
+                cluster.close()
+            raise
+        if own:
+            self.defaultParallelism = len(self.executors) * self.options.cores
+
+    def _begin(
+        self, cluster: Cluster, executors: int | Iterable[str] | None, options: dict[str, Any]
+    ) -> None:
         self.options = check_options(options)
         self.cluster = cluster
         other = _running.get(cluster, lambda: None)()
@@ -65,7 +125,7 @@ class SparkContext(BaseContext):
         # A machine that is paused cannot be told to stop an executor of an earlier context.
         free = (name for name in map("executor-{}".format, count()) if name not in cluster.nodes)
         self.executors = list(islice(free, len(machines)))
-        self._driver: Driver = cluster.spawn_here(Driver, self.options, name="driver")
+        self._driver: Driver = cluster.spawn_here(Driver, self.options, tuple(self.executors), name="driver")
         _running[cluster] = weakref.ref(self)
         try:
             cluster.spawn_many(
@@ -166,6 +226,12 @@ class SparkContext(BaseContext):
 
     # --- the context itself -------------------------------------------------------------------------------
 
+    @classmethod
+    def getOrCreate(cls, conf: SparkConf | None = None) -> SparkContext:
+        """The context that is running, else a new one on a cluster of its own."""
+        running = _running_contexts()
+        return running[-1] if running else cls(conf=conf)
+
     def panel(self, **options: Any) -> Any:
         """The lineage to watch and to break (needs a notebook)."""
         from labkit_widgets import LineagePanel
@@ -182,6 +248,9 @@ class SparkContext(BaseContext):
         if self.statusTracker().getActiveJobsIds():  # of other threads, which are not to wait for ever
             self._do(lambda: self._driver.cancel_jobs(None, "the SparkContext was stopped"))
             self.cluster.submit(self._no_jobs).result()
+        if self._owner:
+            self.cluster.close()
+            return
         for name in [*self.executors, "driver"]:
             self._remove(name)
 

@@ -63,8 +63,9 @@ class Job:
 class Driver(Node):
     """See the module's text."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, names: tuple[str, ...]) -> None:
         self.options = options
+        self.names = names  #: of its own executors; an earlier context may have left one on a paused machine
         self.heartbeat_every = options.heartbeat_every
         self.speculation_every = options.speculation_every if options.speculation else None
         #: Living executors by name.
@@ -151,8 +152,11 @@ class Driver(Node):
     # --- executors ----------------------------------------------------------------------------------------
 
     @rpc
-    def register(self, name: str, machine: str, life: int) -> int:
-        """A new executor; which of its lives this is. Asked again by the same life, the same answer."""
+    def register(self, name: str, machine: str, life: int) -> int | None:
+        """A new executor; which of its lives this is. Asked again by the same life, the same answer. None: it
+        is not one of this driver's."""
+        if name not in self.names:
+            return None
         known = self.executors.get(name)
         if known is not None and known.life == life:
             return known.source.incarnation

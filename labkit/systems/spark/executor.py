@@ -89,6 +89,8 @@ class Executor(Node):
                 )
             except Timeout:
                 continue
+            if self.incarnation is None:  # the driver is of a later context: nobody wants this executor
+                await self.sleep(self.options.no_executor_timeout)
 
     @every(seconds="heartbeat_every")
     async def heartbeat(self) -> None:
