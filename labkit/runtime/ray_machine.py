@@ -334,17 +334,17 @@ class RayMachine(Machine):
         if packed is None:
             return False
         self._trim_later()
-        parcel, segments = packed
+        parcel, loans = packed
         try:
             await handle.deliver_in_memory.remote(data, parcel)
         except OutOfReach:
             self.apart.add(target)
-            self.outgoing.lost(segments)
+            self.outgoing.lost(loans)
             return False
         except BaseException:
-            self.outgoing.lost(segments)
+            self.outgoing.lost(loans)
             raise
-        self.outgoing.delivered(segments)
+        self.outgoing.delivered(loans)
         return True
 
     def take_in(self, data: bytes, parcel: Parcel) -> list[Envelope]:

@@ -81,6 +81,7 @@ class Segment:
         os.ftruncate(self.descriptor, HEAD + self.size)
         self.map: mmap.mmap | None = mmap.mmap(self.descriptor, HEAD + self.size, flags=POPULATED)
         self.map[8:16] = self.token
+        self.loans = 0  #: how often it has been lent
         self.received = False  #: the receiver has mapped it
         self.used_at = time.monotonic()
 
@@ -95,10 +96,12 @@ class Segment:
         assert self.map is not None
         return self.map[:8] == FREE
 
-    def lend(self) -> None:
+    def lend(self) -> Loan:
         """To a receiver."""
         assert self.map is not None
         self.map[:8], self.received, self.used_at = LENT, False, time.monotonic()
+        self.loans += 1
+        return Loan(self, self.loans)
 
     def close(self) -> None:
         """Forget it; where it is still mapped it lives on."""
@@ -109,6 +112,18 @@ class Segment:
     __del__ = close
 
 
+class Loan(NamedTuple):
+    """One use of a segment."""
+
+    segment: Segment
+    number: int
+
+    @property
+    def current(self) -> bool:
+        """Whether the segment has not come back since."""
+        return self.segment.loans == self.number and self.segment.map is not None and not self.segment.free
+
+
 class Outgoing:
     """A sender's segments."""
 
@@ -117,15 +132,15 @@ class Outgoing:
         self._free: list[Segment] = []
         self._lent: list[Segment] = []
 
-    def pack(self, buffers: Sequence[tuple[memoryview, bool]]) -> tuple[Parcel, list[Segment]] | None:
+    def pack(self, buffers: Sequence[tuple[memoryview, bool]]) -> tuple[Parcel, list[Loan]] | None:
         """The buffers, each with whether the receiver's is to be writable, in segments.
 
-        None if there cannot be any more of them. The segments are for ``delivered`` or ``lost``.
+        None if there cannot be any more of them. The loans are for ``delivered`` or ``lost``.
         """
         self._collect()
         if not self.available:
             return None
-        used: list[Segment] = []
+        used: list[Loan] = []
         pieces: list[Piece] = []
         try:
             small = sum(_aligned(len(each)) for each, _ in buffers if len(each) < LEND_FROM)
@@ -139,15 +154,15 @@ class Outgoing:
                 else:
                     where, start = len(used), 0
                     used.append(self._take(len(each)))
-                used[where].put(start, each)
+                used[where].segment.put(start, each)
                 pieces.append(Piece(where, start, len(each), writable))
         except OSError:  # no memory, or no descriptor
             self.lost(used)
             return None
-        names = tuple((each.descriptor, each.token) for each in used)
+        names = tuple((each.descriptor, each.token) for each, _ in used)
         return Parcel(_HOST, os.getpid(), names, tuple(pieces)), used
 
-    def _take(self, size: int) -> Segment:
+    def _take(self, size: int) -> Loan:
         fitting = [each for each in self._free if size <= each.size <= 2 * size + GRAIN]
         if fitting:
             segment = min(fitting, key=lambda each: each.size)
@@ -156,9 +171,8 @@ class Outgoing:
             raise OSError("too many segments are lent")
         else:
             segment = Segment(size + HEAD)
-        segment.lend()
         self._lent.append(segment)
-        return segment
+        return segment.lend()
 
     def _collect(self) -> None:
         back = [each for each in self._lent if each.free]
@@ -166,16 +180,18 @@ class Outgoing:
             self._lent = [each for each in self._lent if each not in back]
             self._free += back
 
-    def delivered(self, segments: list[Segment]) -> None:
+    def delivered(self, loans: list[Loan]) -> None:
         """The receiver has them."""
-        for each in segments:
-            each.received = True
+        for each in loans:
+            if each.current:
+                each.segment.received = True
 
-    def lost(self, segments: list[Segment]) -> None:
+    def lost(self, loans: list[Loan]) -> None:
         """Nobody will say that they are free."""
-        for each in segments:
-            self._lent.remove(each)
-            each.close()
+        for each in loans:
+            if each.current:
+                self._lent.remove(each.segment)
+                each.segment.close()
 
     def trim(self) -> bool:
         """Let go of what is idle; whether anything is left."""

@@ -156,6 +156,23 @@ def test_out_of_reach(sender: Outgoing) -> None:
         Incoming().unpack(parcel)
 
 
+def test_a_loan_that_has_come_back_is_not_lost(sender: Outgoing) -> None:
+    """The receiver died after it had taken the buffers out; the segment is another's by now."""
+    receiver = Incoming()
+    first = sender.pack([(view(10, 1), False)])
+    assert first is not None
+    receiver.unpack(first[0])
+    second = sender.pack([(view(10, 2), False)])
+    assert second is not None
+    assert second[0].segments == first[0].segments
+    sender.lost(first[1])
+    sender.delivered(first[1])
+    assert not second[1][0].segment.received
+    assert bytes(receiver.unpack(second[0])[0]) == bytes(view(10, 2))
+    sender.close()
+    sender.lost(second[1])
+
+
 def test_no_more_than_so_many_are_lent(sender: Outgoing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_memory, "MOST_LENT", 2)
     assert sender.pack([(view(LARGE), False)] * 3) is None
