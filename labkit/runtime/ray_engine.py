@@ -52,12 +52,12 @@ from labkit.runtime.ray_machine import (
     MachineProcess,
     Me,
     RayMachine,
-    RealLoop,
     Report,
     is_gone,
     pack,
     unpack,
 )
+from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.trace import Trace
 
 __all__ = ["RayEngine", "SharedTrace"]

@@ -23,7 +23,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,26 +39,23 @@ from labkit.runtime.copying import (
 )
 from labkit.runtime.disk import DiskStore, Files, FileStore, FolderFiles
 from labkit.runtime.engine import CLIENT
-from labkit.runtime.errors import LabError, Unpicklable
+from labkit.runtime.errors import Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
-from labkit.runtime.loop import Cost, Future, Loop
+from labkit.runtime.loop import Cost, Future
 from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
 from labkit.runtime.trace import Trace
 
-__all__ = ["Config", "MachineProcess", "RayMachine", "RealLoop", "pack", "unpack"]
+__all__ = ["Config", "MachineProcess", "RayMachine", "pack", "unpack"]
 
 #: The module of a notebook's or a program's own classes; on a machine, it is another.
 MAIN = b"__main__"
 #: Buffers of at least this many bytes stay out of a pickle that goes to a machine on this host.
 SHARED_BYTES = 4096
-#: Callbacks between two looks at the clock.
-SLICE = 200
-#: Computations that a machine's nodes may have under way at once; a thread is made when it is needed.
-THREADS = 32
 #: Seconds between two deliveries of trace events to the client.
 DRAIN_EVERY = 0.1
 #: Seconds after which a poll returns with nothing.
@@ -103,102 +99,6 @@ def is_gone(error: BaseException) -> bool:
     from ray.exceptions import RayError, RayTaskError
 
     return isinstance(error, RayError) and not isinstance(error, RayTaskError)
-
-
-class RealLoop(Loop):
-    """The loop, driven by asyncio: ``pump`` runs what is due and asks to be called again when the next thing
-    is."""
-
-    def __init__(self, epoch: float) -> None:
-        super().__init__()
-        self.epoch = epoch  #: the cluster's time zero, in seconds since 1970
-        #: Called when a callback asks for the end of the process, as ``sys.exit()`` does.
-        self.on_exit: Callable[[SystemExit], None] = _no_exit
-        # All processes of a host have the same monotonic clock, and nobody sets it, unlike the time of day.
-        self._since_1970 = time.time() - time.monotonic()
-        self._aio: asyncio.AbstractEventLoop | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._pool: ThreadPoolExecutor | None = None
-
-    def bind(self, aio: asyncio.AbstractEventLoop) -> None:
-        """Be driven by this asyncio loop."""
-        self._aio = aio
-
-    def clock(self) -> float:
-        """Seconds since the cluster began."""
-        return time.monotonic() + self._since_1970 - self.epoch
-
-    def refresh(self) -> None:
-        """Look at the clock; time never runs backwards."""
-        self.now = max(self.now, self.clock())
-
-    def pump(self) -> None:
-        """Run everything that is due."""
-        if self.busy:
-            return
-        self.refresh()
-        left = 0  # after a failure: look again at once, for other callbacks wait
-        try:
-            left = self.run(until=self.now, budget=SLICE)
-        except SystemExit as exit:
-            self.on_exit(exit)
-        finally:
-            self._set_alarm(at_once=left == 0 or bool(self._ready))
-
-    def _set_alarm(self, at_once: bool) -> None:
-        """Have ``pump`` called when the next callback is due."""
-        assert self._aio is not None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        if at_once:
-            self._aio.call_soon(self.pump)
-        elif self._heap:
-            delay = max(0.0, self._heap[0][0] - self.clock())
-            self._alarm = self._aio.call_later(delay, self.pump)
-
-    def compute(self, work: Callable[[], Any], cost: Cost) -> Future:
-        """Do ``work`` in a thread. ``cost`` is how many times slower than normal this machine is: the rest of
-        the time is slept."""
-        assert self._aio is not None
-        assert not callable(cost)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="labkit-compute")
-        future, aio = Future(self), self._aio
-
-        def in_thread() -> None:
-            begun = time.monotonic()
-            error: Exception | None = None
-            value = None
-            try:
-                value = work()
-            except Exception as raised:
-                error = raised
-            except BaseException as raised:  # sys.exit() in a thread ends nothing, but somebody waits
-                error = LabError(f"the computation ended with {raised!r}")
-            extra = (time.monotonic() - begun) * (cost - 1.0)
-            if extra > 0:
-                time.sleep(extra)
-            aio.call_soon_threadsafe(finish, value, error)
-
-        def finish(value: Any, error: Exception | None) -> None:
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_error(error)
-            self.pump()
-
-        self._pool.submit(in_thread)
-        return future
-
-    def shut(self) -> None:
-        """Let go of the threads."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _no_exit(exit: SystemExit) -> None:
-    raise LabError("a client program does not end the process: return instead") from exit
 
 
 class Outbox:

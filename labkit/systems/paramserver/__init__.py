@@ -10,7 +10,8 @@ the data. What it builds on is the architecture:
 ``updates.py``        what the servers do with a push; ``filters.py``: what is not worth sending
 ``worker.py``         a worker, and what its program sees; ``tables.py``: rows with a cache
 ``scheduler.py``      who may begin which iteration; a dead worker's data
-``client.py``         push and pull: cut by range, sent, repeated until answered
+``client.py``         push and pull: cut by range, sent, repeated until answered; ``lanes.py``: in which order
+``messages.py``       what a push and a pull are on their way
 ``server.py``         a server; ``store.py``: its arrays
 ``chain.py``          a range of keys as a state machine, and its copies: chain replication
 ``clocks.py``         range vector clocks: no push is applied twice
