@@ -21,8 +21,9 @@ from labkit.systems.paramserver import Async, ParameterServer
 #: Numbers in the dense vector, and how often they go there and back.
 DENSE = 10_000_000
 ROUNDS = 20
-#: Keys of a sparse push, of a vector of so many; pushes in a row; those on their way at any moment.
-KEYS, SIZE, PUSHES, IN_FLIGHT = 10_000, 1_000_000, 1000, 120
+#: Keys of a sparse push, of a vector of so many; pushes in a row; those on their way at any moment, and
+#: those that are made in one turn.
+KEYS, SIZE, PUSHES, IN_FLIGHT, TURN = 10_000, 1_000_000, 1000, 480, 40
 MEGA = 1e6
 
 
@@ -49,6 +50,8 @@ async def push_sparse(worker: Any) -> list[float]:
         under_way: deque[Any] = deque()
         for number in range(PUSHES):
             under_way.append(worker.push("sparse", keys[number % 10], values[number % 10]))
+            if number % TURN == 0:
+                await worker.sleep(0)  # what waits is sent while the next are made
             if len(under_way) == IN_FLIGHT:
                 await under_way.popleft()
         await gather(*under_way)
