@@ -8,7 +8,6 @@
 set -u
 python=$1 cell_timeout=$2
 shift 2
-second="tests/coursework tests/test_binder.py"
 log=test-results/second-lane.log
 mkdir -p test-results
 
@@ -26,17 +25,14 @@ fi
     renice -n 10 "$(sh -c 'echo $PPID')" >/dev/null 2>&1
     status=0
     notebooks || status=1
-    # shellcheck disable=SC2086 # two paths
-    "$python" -m pytest -p no:cacheprovider $second || status=1
-    # shellcheck disable=SC2046
-    "$python" -m pytest -p no:cacheprovider -m "not ray and not browser" $(printf -- '--ignore=%s ' $second) || status=1
+    "$python" -m pytest -p no:cacheprovider tests/test_binder.py || status=1
+    "$python" -m pytest -p no:cacheprovider -m "not ray and not browser" --ignore=tests/test_binder.py || status=1
     exit $status
 ) >"$log" 2>&1 &
 lane=$!
 trap 'kill "$lane" 2>/dev/null; exit 130' INT TERM
 
-# shellcheck disable=SC2046
-"$python" -m pytest -m "ray or browser" $(printf -- '--ignore=%s ' $second)
+"$python" -m pytest -m "ray or browser" --ignore=tests/test_binder.py
 first=$?
 wait "$lane"
 other=$?

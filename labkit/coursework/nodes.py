@@ -17,7 +17,10 @@ from labkit.systems.chord.ids import Peer
 
 from .answers import Answers, Gone, Wrong
 
-__all__ = ["Answering", "answered_by", "failed_with", "peer_of", "peers_of", "reported"]
+__all__ = ["SETTLE", "Answering", "answered_by", "failed_with", "peer_of", "peers_of", "reported"]
+
+#: Seconds after which the trace has all that real machines had to tell.
+SETTLE = 0.5
 
 #: Effects of one step of a handler: more are a mistake.
 MOST_EFFECTS = 1000

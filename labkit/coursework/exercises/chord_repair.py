@@ -348,9 +348,10 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
     with Cluster(machines=4, engine=engine, seed=seed, name="exercise") as cluster:
         cls = answered_by(answers, RepairNode)
         machines = [machine.name for machine in cluster.machines]
-        for number, peer in enumerate(ring.peers):
-            home = machines[number % 4]
-            cluster.spawn(cls, peer.id, settings, settled(ring, peer), name=peer.name, machine=home)
+        cluster.spawn_many(
+            (cls, (peer.id, settings, settled(ring, peer)), {}, peer.name, machines[number % 4])
+            for number, peer in enumerate(ring.peers)
+        )
         contacts = tuple(peer.name for peer in ring.peers)
         cluster.spawn(cls, newcomer, settings, None, contacts, name=name_of(newcomer), machine="m1")
         try:

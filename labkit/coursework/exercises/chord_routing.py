@@ -17,7 +17,7 @@ from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.single import IdealRing
 
 from ..answers import Answers, Wrong
-from ..nodes import Answering, answered_by, failed_with, peer_of, reported
+from ..nodes import SETTLE, Answering, answered_by, failed_with, peer_of, reported
 from ..tasks import Case, Tasks
 from ..values import State
 
@@ -262,14 +262,16 @@ def watch(answers: Answers, engine: str, members: int = 24, seed: int = 1) -> li
     lines = []
     with Cluster(machines=4, engine=engine, seed=seed, name="exercise") as cluster:
         start(cluster, ring, answers)
+        found: dict[int, tuple[int, str]] = {}
         for key in range(0, 256, 32):
-            before = cluster.trace.count
-            try:
-                found = str(
-                    peer_of(cluster.call(ring.peers[0].name, "find_successor", key, timeout=10.0), "it").id
-                )
-            except (LabError, Wrong) as error:
-                found = str(error)
-            asked = [event.node for event in cluster.trace.since(before) if event.kind == "asked"]
-            lines.append(f"key {key:3}: {' → '.join(map(str, asked))} → {found}")
+            with cluster.span(f"key {key}") as span:
+                try:
+                    peer = cluster.call(ring.peers[0].name, "find_successor", key, timeout=10.0)
+                    found[key] = span, str(peer_of(peer, "it").id)
+                except (LabError, Wrong) as error:
+                    found[key] = span, str(error)
+        cluster.run(SETTLE)  # what real processes have to tell arrives a little later
+        for key, (span, owner) in found.items():
+            asked = [str(event.node) for event in cluster.trace.filter(kind="asked", span=span)]
+            lines.append(f"key {key:3}: {' → '.join([*asked, owner])}")
     return lines

@@ -9,6 +9,7 @@ the bound once is.
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ from labkit.runtime.faults import Schedule, Slow
 from labkit.systems.paramserver import SSP, ParameterServer
 
 from ..answers import Answers, Gone, Wrong
-from ..nodes import failed_with, reported
+from ..nodes import SETTLE, failed_with, reported
 from ..tasks import Case, Tasks
 
 tasks = Tasks("06-ssp")
@@ -56,15 +57,16 @@ class Answered(SSP):
 
 
 async def train(worker: Any) -> None:
-    """A program without numbers: what matters is who is where."""
+    """A program without numbers: what matters is who is where. A shard's data say how to spend seconds."""
     for _ in worker.rounds():
-        await worker.compute(_nothing, cost=COST * (0.5 + worker.random.random()))
+        seconds = COST * (0.5 + worker.random.random())
+        await worker.compute(worker.shard or _nothing, seconds, cost=seconds)
         worker.report(loss=0.0)  # in the trace: this iteration is finished
         await worker.clock()
 
 
-def _nothing() -> None:
-    """Work."""
+def _nothing(seconds: float) -> None:
+    """Work, in the simulator."""
 
 
 def run(answers: Answers, seed: int, bound: int, schedule: Schedule) -> list[Any]:
@@ -196,11 +198,13 @@ def watch(answers: Answers, engine: str, bound: int = 2, seed: int = 1) -> list[
             cluster, servers=1, workers=WORKERS, replicas=0, consistency=Answered(bound, answers)
         )
         cluster.inject(Slow(server.machine_of("worker-1"), 5.0))
-        training = server.start(train, iterations=ITERATIONS)
+        work = time.sleep if engine == "ray" else None  # where there is real time, real time has to pass
+        training = server.start(train, iterations=ITERATIONS, data=[work] * WORKERS)
         try:
             training.result(timeout=PATIENCE)
         except (Wrong, LabError) as error:
             return [str(answers.failed or error)]
+        cluster.run(SETTLE)
         waits = [event for event in cluster.trace if event.kind == "wait_finished"]
         names = sorted({event.data["worker"] for event in waits})
         times = {name: sum(e.data["seconds"] for e in waits if e.data["worker"] == name) for name in names}

@@ -1,0 +1,52 @@
+"""A student's code, watched on both engines: the free experiments at the end of the exercises."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from labkit.coursework.generate import copies
+from labkit.coursework.handout import ANSWER, grade_id
+from tests.coursework.common import ROOT
+
+#: The experiments that an engine can be chosen for, and a line that each must print.
+EXPERIMENTS = [
+    ("01-chord-routing", {"members": 12, "seed": 1}, r"key 192: (node-\d+ → )+\d+"),
+    ("02-chord-repair", {"seed": 1}, r"n\d+ +predecessor n\d+, successors \['n\d+', 'n\d+'\]"),
+    ("04-mapreduce-on-rdds", {}, r"lineage +11"),
+    ("06-ssp", {"bound": 2}, r"worker-\d waited (0\.[1-9]|[1-9])\d*\.?\d* s"),
+]
+
+
+def solved(name: str) -> Any:
+    """The exercise object of a solved notebook."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for cell in copies(ROOT / f"{name}.py")[1].cells:
+        if cell.cell_type == "code" and ("Exercise(" in cell.source or ANSWER in grade_id(cell)):
+            exec(compile(cell.source, "cell", "exec"), names)
+    return names["exercise"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["sim", pytest.param("ray", marks=pytest.mark.ray)])
+@pytest.mark.parametrize(("name", "options", "line"), EXPERIMENTS)
+def test_an_experiment_shows_a_run(
+    name: str, options: dict[str, Any], line: str, engine: str, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ray":
+        request.getfixturevalue("ray_head")
+    lines = solved(name).watch(engine=engine, **options)
+    assert [each for each in lines if re.fullmatch(line, each)], lines
+    assert not [each for each in lines if "rror" in each or "failed" in each], lines
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_the_ring_of_real_processes_is_repaired(ray_head: Any) -> None:
+    lines = solved("02-chord-repair").watch(engine="ray", seed=1)
+    members = [each.split()[0] for each in lines]
+    before = {each.split()[0]: each.split()[2].rstrip(",") for each in lines}
+    order = sorted(members, key=lambda name: int(name[1:]))
+    assert before == {name: order[number - 1] for number, name in enumerate(order)}
