@@ -75,11 +75,13 @@ class Segment:
     """Memory that another process can map."""
 
     def __init__(self, size: int) -> None:
-        self.size = -(-size // GRAIN) * GRAIN - HEAD
+        self.size = -(-(HEAD + size) // GRAIN) * GRAIN - HEAD
         self.token = os.urandom(8)
+        self.map: mmap.mmap | None = None
+        self.descriptor = -1
         self.descriptor = os.memfd_create("labkit", os.MFD_CLOEXEC)
         os.ftruncate(self.descriptor, HEAD + self.size)
-        self.map: mmap.mmap | None = mmap.mmap(self.descriptor, HEAD + self.size, flags=POPULATED)
+        self.map = mmap.mmap(self.descriptor, HEAD + self.size, flags=POPULATED)
         self.map[8:16] = self.token
         self.loans = 0  #: how often it has been lent
         self.received = False  #: the receiver has mapped it
@@ -105,9 +107,10 @@ class Segment:
 
     def close(self) -> None:
         """Forget it; where it is still mapped it lives on."""
-        if self.map is not None:
-            self.map = None
+        self.map = None
+        if self.descriptor >= 0:
             os.close(self.descriptor)
+            self.descriptor = -1
 
     __del__ = close
 
@@ -170,7 +173,7 @@ class Outgoing:
         elif len(self._lent) >= MOST_LENT:
             raise OSError("too many segments are lent")
         else:
-            segment = Segment(size + HEAD)
+            segment = Segment(size)
         self._lent.append(segment)
         return segment.lend()
 

@@ -180,6 +180,20 @@ def test_no_more_than_so_many_are_lent(sender: Outgoing, monkeypatch: pytest.Mon
     assert sender.pack([(view(LARGE), False)] * 2) is not None
 
 
+def test_where_there_is_no_memory_nothing_is_left(sender: Outgoing, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files()
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "ftruncate", full)
+    assert sender.pack([(view(LARGE), False)]) is None
+    monkeypatch.setattr(os, "memfd_create", full)
+    assert sender.pack([(view(LARGE), False)]) is None
+    gc.collect()
+    assert files() == before
+
+
 def test_a_killed_sender_leaves_what_was_received() -> None:
     program = (
         "import pickle, sys, time; from labkit.runtime.shared_memory import Outgoing\n"

@@ -260,7 +260,6 @@ def test_buffers_of_all_sizes_between_machines(cluster: Cluster, reached: bool) 
             cluster.restart(machine)
 
 
-@pytest.mark.filterwarnings("ignore::labkit.BlockingHandler")  # a slow machine takes a second for them
 def test_a_hundred_thousand_small_arrays(cluster: Cluster) -> None:
     node = cluster.spawn(Worker)
     arrays = [np.full(10, number) for number in range(100_000)]
