@@ -41,7 +41,7 @@ Run = Callable[[str], Any]
 def shell() -> Iterator[InteractiveShell]:
     """A shell with the extension loaded; the defaults are put back."""
     before = (defaults.engine, defaults.seed)
-    one = InteractiveShell()
+    one = InteractiveShell(warn_venv=False)
     one.run_line_magic("load_ext", "labkit")
     yield one
     one.run_line_magic("unload_ext", "labkit")
@@ -207,7 +207,7 @@ def test_help_says_what_a_magic_does(shell: InteractiveShell) -> None:
 
 
 def test_unloading_takes_every_magic_away(cluster: Cluster) -> None:
-    shell = InteractiveShell()
+    shell = InteractiveShell(warn_venv=False)
     before = set(shell.magics_manager.magics["line"])
     for _ in range(2):
         shell.run_line_magic("reload_ext", "labkit")
