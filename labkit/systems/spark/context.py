@@ -44,8 +44,8 @@ OWN = "spark"
 
 
 def _running_contexts() -> list[SparkContext]:
-    found = [reference() for reference in _running.values()]
-    return [context for context in found if context is not None and not context._stopped]
+    found = [(cluster, reference()) for cluster, reference in _running.items() if not cluster.closed]
+    return [context for _, context in found if context is not None and not context._stopped]
 
 
 def _own_cluster(master: str, options: dict[str, Any]) -> tuple[Cluster, dict[str, Any]]:
@@ -88,6 +88,11 @@ class SparkContext(BaseContext):
         conf = SparkConf() if conf is None else conf
         own = not isinstance(cluster, Cluster)
         if own:
+            if not (cluster is None or isinstance(cluster, str)):
+                raise TypeError(
+                    f"SparkContext takes a cluster or a master, SparkContext(Cluster(machines=4)) or "
+                    f"SparkContext('local[4]'), not {cluster!r}"
+                )
             if isinstance(executors, str):  # PySpark's order: SparkContext("local[4]", "word count")
                 executors, appName = None, executors
             master = cluster or master or conf.get("spark.master") or "local[*]"

@@ -14,6 +14,7 @@ import pytest
 from labkit import Cluster, defaults
 from labkit.systems.spark import SparkConf, SparkContext
 from labkit.systems.spark.conf import Master, parse_master
+from labkit.systems.spark.context import _running_contexts
 from labkit.systems.spark.executor import Executor
 from tests.systems.spark.conftest import MakeContext
 
@@ -38,7 +39,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Clusters are simulated unless something else is asked for."""
     monkeypatch.setattr(defaults, "engine", "sim")
     yield
-    for context in [SparkContext.getOrCreate()]:
+    for context in _running_contexts():
         context.stop()
 
 
@@ -106,7 +107,11 @@ def test_bad_input_leaves_no_cluster(simulated: None) -> None:
         SparkContext("local", kores=2)
     with Cluster(1, engine="sim") as cluster, pytest.raises(TypeError, match="either a cluster or a master"):
         SparkContext(cluster, master="local")
+    with pytest.raises(TypeError, match=r"takes a cluster or a master, .* not 4"):
+        SparkContext(4)  # type: ignore[arg-type]
     SparkContext("local").stop()  # nothing is in its way
+    SparkContext("local").cluster.close()  # nor after this
+    SparkContext("local").stop()
 
 
 def test_an_executor_that_an_earlier_context_has_left_is_not_taken(sim_context: MakeContext) -> None:
