@@ -129,10 +129,16 @@ def browser() -> Iterator[Any]:
 class Notebook:
     """A notebook in a page, as a person handles it."""
 
-    def __init__(self, page: Any, name: str) -> None:
+    def __init__(self, page: Any, name: str, idle: Callable[[], bool]) -> None:
         self.page = page
         self.name = name
+        self.idle = idle  #: whether the server says that the kernel does nothing
         self.errors: list[str] = []
+
+    def wait_open(self) -> None:
+        """Until the page shows its cells and a kernel that waits for them."""
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
+        self.page.get_by_text("| Idle").wait_for(timeout=90_000)
 
     def run(self, number: int) -> None:
         """Select the `number`-th code cell (0 is the first) and press Shift+Enter.
@@ -160,21 +166,28 @@ class Notebook:
     def done(self, number: int, timeout: float = 240.0) -> str:
         """Wait until a cell has run; its text output.
 
-        JupyterLab can lose the request of a page that has just opened: the cell then waits for ever, and the
-        kernel is idle. As a person would, run it again.
+        JupyterLab can lose the request of a page that has just opened, or its answer: the cell then waits for
+        ever, and the kernel is idle. As a person would, run it again, and if that is of no use, reload first.
         """
         prompt = self.cell(number).locator(".jp-InputPrompt")
-        end, idle_since = time.monotonic() + timeout, None
+        end, idle_since, lost = time.monotonic() + timeout, None, 0
         while not re.search(r"\[\d+\]:", prompt.text_content() or ""):
             now = time.monotonic()
             if now > end:
-                pytest.fail(f"cell {number} of {self.name} has not run after {timeout:.0f} s")
-            idle = self.page.get_by_text("| Idle").count() > 0
-            idle_since = (idle_since or now) if idle else None
+                status = self.page.locator("#jp-main-statusbar").text_content(timeout=1_000)
+                pytest.fail(
+                    f"cell {number} of {self.name} has not run after {timeout:.0f} s; the page says "
+                    f"{status!r}, the server {'idle' if self.idle() else 'not idle'}; lost {lost} times"
+                )
+            idle_since = (idle_since or now) if self.idle() else None
             if idle_since is not None and now - idle_since > LOST_AFTER:
+                lost += 1
+                if lost > 1:
+                    self.page.reload()
+                    self.wait_open()
                 self.run(number)
                 idle_since = None
-            self.page.wait_for_timeout(200)
+            self.page.wait_for_timeout(500)
         return self.text(number)
 
     def busy(self, number: int) -> bool:
@@ -219,13 +232,13 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
         )
         contexts.append(context)
         page = context.new_page()
-        notebook = Notebook(page, path)
+        notebook = Notebook(page, path, lambda: _kernels_are_idle(context, lab))
+        page.on("dialog", lambda dialog: dialog.accept())  # yes, leave the page
         page.on("console", lambda message: _note(notebook, message.type, message.text))
         page.on("pageerror", lambda error: notebook.errors.append(f"page error: {error}"))
         _set_theme(context, lab, dark)
         page.goto(lab.page_of(path))
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=90_000)
-        page.get_by_text("| Idle").wait_for(timeout=90_000)
+        notebook.wait_open()
         opened.append(notebook)
         return notebook
 
@@ -246,6 +259,10 @@ def _api(context: Any, lab: Lab, verb: str, path: str, **options: Any) -> Any:
     return context.request.fetch(
         f"{lab.url}{path}", method=verb, headers={"Authorization": f"token {lab.token}"}, **options
     )
+
+
+def _kernels_are_idle(context: Any, lab: Lab) -> bool:
+    return all(each["execution_state"] == "idle" for each in _api(context, lab, "GET", "/api/kernels").json())
 
 
 def _set_theme(context: Any, lab: Lab, dark: bool) -> None:
