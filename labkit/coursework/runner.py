@@ -237,11 +237,9 @@ class Plugin:
         if call.excinfo is None:
             return ""
         for output in item.test_outputs or []:
-            if (
-                output.output_type == "error" and output.ename == "KeyboardInterrupt"
-            ):  # nbval's, at its timeout
-                return f"Timeout: stopped after {self.limits['cell_seconds']:g} s"
             if output.output_type == "error":
+                if output.ename == "KeyboardInterrupt":  # nbval's, at its timeout
+                    return f"Timeout: stopped after {self.limits['cell_seconds']:g} s"
                 return f"{output.ename}: {output.evalue}"[:MOST_WORDS]
         return str(call.excinfo.value)[:MOST_WORDS]
 

@@ -76,7 +76,7 @@ class Lane:
 
     def next_message(self) -> list[Part]:
         """The parts that go together now."""
-        batch, size = [self.queue.popleft()], 0
+        batch = [self.queue.popleft()]
         size = batch[0].values.nbytes
         while self.queue and size + self.queue[0].values.nbytes <= MESSAGE_BYTES:
             batch.append(self.queue.popleft())

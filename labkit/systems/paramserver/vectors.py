@@ -134,13 +134,12 @@ def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]
             f"keys of {vector.name!r} are whole numbers, not {keys!r}; give a slice or an array of integers"
         )
     flat = asked.astype(np.int64, copy=False).ravel()
-    if not flat.size:
-        return flat, _as_it_is
     in_order = bool((flat[1:] > flat[:-1]).all())
-    first, last = (flat[0], flat[-1]) if in_order else (flat.min(), flat.max())
-    if first < 0 or last >= vector.size:
-        wrong = int(first if first < 0 else last)
-        raise IndexError(f"{vector.name!r} has keys 0 to {vector.size - 1}, not {wrong}")
+    if flat.size:
+        first, last = (flat[0], flat[-1]) if in_order else (flat.min(), flat.max())
+        if first < 0 or last >= vector.size:
+            wrong = int(first if first < 0 else last)
+            raise IndexError(f"{vector.name!r} has keys 0 to {vector.size - 1}, not {wrong}")
     if in_order and flat.ndim == asked.ndim:
         return flat, _as_it_is
     unique, inverse = np.unique(flat, return_inverse=True)

@@ -218,3 +218,9 @@ def test_room_is_used_again_when_nothing_of_the_array_is_left() -> None:
     assert [array.max() for array in many] == [array.min() for array in many] == list(range(9))
     assert len(room._rooms) == Recycled.KEPT
     assert second.max() == 2.0
+
+
+def test_no_keys_have_the_shape_that_was_asked_for() -> None:
+    for shape in ((0,), (0, 3)):
+        keys, in_order = as_keys(VectorSpec("w", 10), np.zeros(shape, np.int64))
+        assert in_order(np.zeros(len(keys))).shape == shape
