@@ -26,7 +26,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from labkit.runtime.cluster import Cluster, clusters, defaults
 from labkit.runtime.errors import LabError
-from labkit.runtime.trace import Event
+from labkit.trace.event import Event
 
 __all__ = ["LabMagics", "load", "unload"]
 

@@ -23,7 +23,7 @@ from labkit.runtime.faults import (
 from labkit.runtime.network import Constant, Exponential, LogNormal, Network, Uniform
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Barrier, Event, Lock, Queue, gather, timeout
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 __all__ = [
     "Barrier",

@@ -62,7 +62,8 @@ from labkit.runtime.loop import Cancelled, Future, Task
 from labkit.runtime.machine import NodeSpec
 from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
-from labkit.runtime.trace import DEFAULT_LIMIT, LEVELS, MESSAGE_KEYS, Event, Trace
+from labkit.trace.event import MESSAGE_KEYS, Event
+from labkit.trace.trace import DEFAULT_LIMIT, LEVELS, Trace
 
 __all__ = ["Cluster", "MachineHandle", "Operation", "clusters", "defaults"]
 

@@ -20,7 +20,7 @@ from labkit.runtime.loop import Future
 from labkit.runtime.machine import Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 __all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt"]
 

@@ -36,7 +36,8 @@ from labkit.runtime.errors import (
 from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
+from labkit.trace.words import Events
 
 __all__ = ["ERROR", "ONEWAY", "REPLY", "REQUEST", "Failure", "Machine", "Message", "NodeSpec"]
 
@@ -264,7 +265,7 @@ class Machine:
         for early in self.coming.pop(spec.name, ()):
             self.loop.call_soon(self.deliver, early)
         if self.trace.on:
-            self.record(node.name, "node_started", {"cls": spec.cls.__name__})
+            self.record(node.name, "node_started", _introduced(spec.cls))
         node.spawn(self._life(node))
         self.loop.cause = None
         return node
@@ -658,6 +659,13 @@ class Handling(Task):
         """It awaited a task that was cancelled, and did not expect it: the caller must hear of it."""
         text = f"{self.message.method} of {self.message.target} awaited something that was cancelled"
         self.finish(None, LabError(text))
+
+
+def _introduced(cls: type[Node]) -> dict[str, Any]:
+    """What the trace is told of a node that starts: its class, and the table that its events are read by."""
+    if isinstance(cls.events, Events):
+        return {"cls": cls.__name__, "events": cls.events.name}
+    return {"cls": cls.__name__}
 
 
 def _close_tasks(node: Node) -> None:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from labkit.runtime.loop import Cost, Future, Owner, Task
+from labkit.trace.words import Events
 
 if TYPE_CHECKING:
     from random import Random
@@ -84,6 +85,9 @@ def every(seconds: float | str, jitter: float = 0.1) -> Callable[[Handler], Hand
 
 class Node(Owner):
     """Subclass it. ``__init__`` only stores its arguments; ``start`` acts. See the module's text."""
+
+    #: How the events that it emits read in words; None: as their kind and data.
+    events: ClassVar[Events | None] = None
 
     #: Methods marked ``@rpc``, and those marked ``@every``, by name; filled in for each subclass.
     _rpcs: ClassVar[dict[str, Callable[..., Any]]] = {}

@@ -58,7 +58,7 @@ from labkit.runtime.ray_machine import (
     unpack,
 )
 from labkit.runtime.real_loop import RealLoop
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 __all__ = ["RayEngine", "SharedTrace"]
 

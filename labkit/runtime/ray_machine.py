@@ -48,7 +48,7 @@ from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "pack", "unpack"]
 

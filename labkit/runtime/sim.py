@@ -43,7 +43,7 @@ from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
 

@@ -10,8 +10,8 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 
 from labkit import Cluster
-from labkit.runtime.trace import Trace
 from labkit.systems.chord import Chord
+from labkit.trace.trace import Trace
 from labkit_widgets import close_all
 
 #: (time, machine, node, kind, data[, span[, parent]])

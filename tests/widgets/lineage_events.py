@@ -21,7 +21,9 @@ class Story:
         self.task = 0
         for k, machine in enumerate(MACHINES):
             self.rows.append((0.0, machine, None, "machine_started", {}))
-            self.rows.append((0.0, machine, f"executor-{k}", "node_started", {"cls": "Executor"}))
+            self.rows.append(
+                (0.0, machine, f"executor-{k}", "node_started", {"cls": "Executor", "events": "Spark"})
+            )
             self.tell(
                 "executor_registered", executor=f"executor-{k}", machine=machine, cores=cores, incarnation=1
             )

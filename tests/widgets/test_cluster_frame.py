@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.trace.fold import History
 from labkit_widgets.frames.cluster import ClusterReducer, frame
-from labkit_widgets.frames.common import History
 from labkit_widgets.scenes import cluster_scene, message_pulses
 
 START = [

@@ -13,8 +13,8 @@ import pytest
 from labkit import Cluster
 from labkit.runtime.faults import Kill
 from labkit.systems.spark import SparkContext
+from labkit.trace.fold import History
 from labkit_widgets import LineagePanel
-from labkit_widgets.frames.common import History
 from labkit_widgets.frames.lineage import frame
 from labkit_widgets.frames.lineagefold import LineageReducer
 

@@ -10,7 +10,7 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.chord import Chord
-from labkit_widgets.frames.common import History
+from labkit.trace.fold import History
 from labkit_widgets.frames.ring import frame
 from labkit_widgets.frames.ringfold import RingReducer
 from labkit_widgets.scenes import ring_scene
@@ -23,7 +23,8 @@ IDS = {"chord-0": 0, "chord-1": 64, "chord-2": 128, "chord-3": 192}
 def settled() -> list[tuple[Any, ...]]:
     names = list(IDS)
     rows: list[tuple[Any, ...]] = [
-        (0.0, f"m{k % 2 + 1}", n, "node_started", {"cls": "ChordNode"}) for k, n in enumerate(names)
+        (0.0, f"m{k % 2 + 1}", n, "node_started", {"cls": "ChordNode", "events": "Chord"})
+        for k, n in enumerate(names)
     ]
     for k, name in enumerate(names):
         following = [names[(k + step) % 4] for step in (1, 2, 3)]

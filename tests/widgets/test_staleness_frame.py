@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from labkit_widgets.frames.common import History
+from labkit.systems.paramserver.events import meaning
+from labkit.trace.fold import History
 from labkit_widgets.frames.staleness import frame
 from labkit_widgets.frames.stalenessfold import POINTS, StalenessReducer, kind_of
-from labkit_widgets.frames.stalenesswords import meaning
 from labkit_widgets.scenes import staleness_scene
 
 Row = tuple[Any, ...]
@@ -20,7 +20,10 @@ def lab() -> list[Row]:
     """Two servers on m1 and m2, three workers on m3, m4, m1."""
     places = {"server-0": "m1", "server-1": "m2", "worker-0": "m3", "worker-1": "m4", "worker-2": "m1"}
     return [
-        *((0.0, machine, name, "node_started", {"cls": "Node"}) for name, machine in places.items()),
+        *(
+            (0.0, machine, name, "node_started", {"cls": "Server", "events": "parameter server"})
+            for name, machine in places.items()
+        ),
         (0.0, "client", "manager", "view", {"view": 1, "ranges": RANGES}),
     ]
 

@@ -10,8 +10,8 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.paramserver import BSP, SGD, SSP, Async, Bounded, ParameterServer
+from labkit.trace.fold import History
 from labkit_widgets import StalenessPanel
-from labkit_widgets.frames.common import History
 from labkit_widgets.frames.staleness import frame
 from labkit_widgets.frames.stalenessfold import StalenessReducer
 

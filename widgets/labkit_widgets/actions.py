@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from labkit.trace.fold import History
+from labkit.trace.machines import MachineView
+
 from .clock import Position
-from .frames.common import History, MachineView
 from .poller import POLLER
 
 #: How much slower *slow* makes a machine.

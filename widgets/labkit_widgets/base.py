@@ -13,9 +13,11 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.trace.fold import History
+from labkit.trace.machines import MachineView
+
 from .actions import Actions
 from .clock import SPEEDS, Position
-from .frames.common import History, MachineView
 from .opened import forget, open_panels, register, tree
 from .outbox import Outbox
 from .palette import SHAPES, indexes

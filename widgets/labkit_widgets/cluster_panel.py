@@ -6,11 +6,12 @@ from typing import ClassVar
 
 import ipywidgets
 
+from labkit.trace.machines import MachineView
+
 from .base import Panel
 from .charts import Traffic
 from .frames import cluster
 from .frames.cluster import RECENT
-from .frames.common import MachineView
 from .scene import Pulse, Scene
 from .scenes import cluster_scene, message_pulses
 from .stage import Part, update

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.trace.machines import MachineView
+
 from .base import Panel
 from .charts import Jobs
 from .frames import lineage as frames
-from .frames.common import MachineView
 from .frames.lineagefold import LineageReducer
 from .frames.lineagestate import LineageState, Piece
 from .lineage_story import cost, told

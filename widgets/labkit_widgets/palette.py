@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .frames.common import CLIENT, natural
+from labkit.trace.machines import CLIENT, natural
 
 #: Machine i has COLOURS[i % 8] and SHAPES[i % 8]; two machines share a colour only beyond eight.
 COLOURS = ("#0072b2", "#d98200", "#00855f", "#b65a93", "#3a9fd6", "#8a6d1d", "#5b57c4", "#5f6b76")

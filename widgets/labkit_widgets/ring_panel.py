@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.trace.machines import MachineView
+
 from .base import Panel
 from .charts import Loads
 from .frames import ring as frames
-from .frames.common import MachineView
 from .frames.ringfold import LookupView, RingReducer
 from .scene import Pulse, Scene
 from .scenes import ring_scene

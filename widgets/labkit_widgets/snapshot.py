@@ -15,7 +15,8 @@ import html
 import math
 from typing import Any
 
-from .frames.common import MachineView
+from labkit.trace.machines import MachineView
+
 from .palette import SHAPES, SIGNS, SNAPSHOT, indexes
 from .scene import Mark, Scene
 from .svg import drawing, mark, tag, text

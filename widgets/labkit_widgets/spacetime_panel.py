@@ -6,11 +6,14 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.trace.machines import Machines, MachineView
+from labkit.trace.why import FAULTS
+from labkit.trace.words import explain
+
 from .base import Panel
 from .frames import spacetime
 from .frames.cluster import ClusterReducer
-from .frames.common import MachineView, Number
-from .frames.words import FAULTS, explain
+from .frames.common import Number
 from .scene import Scene
 from .scenes import spacetime_scene
 from .stage import Part, update
@@ -68,8 +71,9 @@ class SpaceTimePanel(Panel):
             span=self._span,
             chosen=chosen,
             by=self.lanes.value,
+            tables=lab.tables,
         )
-        return _Frame(diagram, lab.views(), tuple(lab.lines), chosen)
+        return _Frame(diagram, lab, chosen)
 
     def scene(self, frame: _Frame) -> Scene:
         """Lanes, events, arrows."""
@@ -98,7 +102,7 @@ class SpaceTimePanel(Panel):
         chain = self.cluster.trace.why(frame.chosen).events
         items = [
             {"number": n, "sign": "✕" if e.kind in FAULTS else str(n + 1), "tone": "plain",
-             "text": f"{e.time:.4f} s  {explain(e)}"}
+             "text": f"{e.time:.4f} s  {explain(e, frame.tables.words(e))}"}
             for n, e in enumerate(chain)
         ]  # fmt: skip
         return {
@@ -112,10 +116,9 @@ class SpaceTimePanel(Panel):
 class _Frame:
     """A diagram, and what every panel shows around it."""
 
-    def __init__(
-        self, diagram: spacetime.SpaceTimeFrame, machines: Any, lines: Any, chosen: int | None
-    ) -> None:
-        self.diagram, self.machines, self.lines, self.chosen = diagram, machines, lines, chosen
+    def __init__(self, diagram: spacetime.SpaceTimeFrame, lab: Machines, chosen: int | None) -> None:
+        self.diagram, self.chosen = diagram, chosen
+        self.machines, self.lines, self.tables = lab.views(), tuple(lab.lines), lab.tables
         self.time = diagram.end
         self.numbers: tuple[Number, ...] = (
             Number(

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.systems.paramserver.events import called, meaning
+from labkit.trace.machines import MachineView
+
 from .base import Panel
 from .frames import staleness as frames
-from .frames.common import MachineView
 from .frames.stalenessfold import StalenessReducer
-from .frames.stalenesswords import called, meaning
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
 from .stage import Part, update

@@ -21,7 +21,6 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.faults import Kill, Schedule, when
 from labkit.runtime.network import Constant, Network
 from labkit.runtime.node import every, rpc
-from labkit.runtime.trace import Trace
 from labkit.systems.chord.correct import Busy, CorrectChordNode
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers, not_ideal
@@ -29,6 +28,7 @@ from labkit.systems.chord.nodes import Reply, Settled
 from labkit.systems.chord.routing import NotAMember, Settings
 from labkit.systems.chord.single import IdealRing
 from labkit.systems.chord.trace_checks import Report, check_trace
+from labkit.trace.trace import Trace
 
 from ..answers import Answers, Wrong
 from ..nodes import Answering, answered_by, peer_of, peers_of, reported

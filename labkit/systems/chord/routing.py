@@ -27,6 +27,7 @@ from labkit.runtime.errors import Definite, Timeout
 from labkit.runtime.loop import Future, Loop, running_loop
 from labkit.runtime.node import Node, rpc
 
+from .events import EVENTS
 from .ids import Peer, in_half_open
 
 __all__ = ["Found", "LookupFailed", "NotAMember", "Routing", "Settings"]
@@ -113,6 +114,8 @@ PATIENCE = 60
 
 class Routing(Node):
     """A node's pointers, and the lookups that use them."""
+
+    events = EVENTS
 
     # Slots lie side by side in memory: with ten thousand nodes, reaching a node's state costs more than
     # using it.

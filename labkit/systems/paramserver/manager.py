@@ -23,6 +23,7 @@ from labkit.runtime.errors import Definite, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, gather
 
+from .events import EVENTS
 from .ring import WHOLE, KeyRange, View, cut, place
 from .settings import Settings
 from .vectors import VectorSpec
@@ -47,6 +48,8 @@ class _Interrupted(Exception):
 
 class Manager(Node):
     """See the module's text. ``founders``: servers that there must be before there is a first view."""
+
+    events = EVENTS
 
     def __init__(self, settings: Settings, founders: tuple[str, ...]) -> None:
         self.settings = settings

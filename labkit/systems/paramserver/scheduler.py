@@ -28,6 +28,7 @@ from labkit.runtime.sync import Event
 
 from .client import ParameterClient
 from .consistency import Consistency
+from .events import EVENTS
 from .ring import View
 from .settings import Settings
 
@@ -116,6 +117,8 @@ class Attendance:
 
 class Scheduler(Node):
     """See the module's text. ``on_worker_death``: "reassign" its shard, or "ignore" it."""
+
+    events = EVENTS
 
     def __init__(self, settings: Settings, consistency: Consistency, on_worker_death: str) -> None:
         self.settings = settings

@@ -16,6 +16,7 @@ from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import gather
 
 from .chain import Identity, Record, ReplicatedRange, Round, Snapshot
+from .events import EVENTS
 from .filters import Coded, Keys, Receiver, UnknownKeys, ZeroCompression, encode_values
 from .messages import DONE, MOVED, UNKNOWN_KEYS, PullPart, PushPart, unpack_pushes
 from .ring import WHOLE, KeyRange, View
@@ -31,6 +32,8 @@ Bounds = tuple[int, int]
 
 class Server(Node):
     """See the module's text."""
+
+    events = EVENTS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

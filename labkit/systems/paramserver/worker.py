@@ -24,6 +24,7 @@ from labkit.runtime.sync import Event, gather
 
 from .chain import Round
 from .client import ParameterClient
+from .events import EVENTS
 from .ring import View
 from .scheduler import Grant, Order, Superseded
 from .settings import Settings
@@ -226,6 +227,8 @@ class WorkerTask:
 
 class Worker(Node):
     """Runs the programs of its shards; usually there is one."""
+
+    events = EVENTS
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

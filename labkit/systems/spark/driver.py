@@ -23,6 +23,7 @@ from .cleaner import Cleaner
 from .dag import DAGScheduler, ResultStage, Stage
 from .errors import JobCancelled, JobFailed
 from .evaluate import blocks_wanted, splits
+from .events import EVENTS
 from .options import Options
 from .shuffle import Source
 from .task_run import Outcome, TaskDescription
@@ -62,6 +63,8 @@ class Job:
 
 class Driver(Node):
     """See the module's text."""
+
+    events = EVENTS
 
     def __init__(self, options: Options, names: tuple[str, ...]) -> None:
         self.options = options

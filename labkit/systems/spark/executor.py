@@ -26,6 +26,7 @@ from labkit.runtime.sync import Event, gather, wait_for
 
 from .blocks import BlockStore, Key
 from .closures import dumps, loads
+from .events import EVENTS
 from .options import Options
 from .shuffle import ShuffleFiles, Source
 from .task_run import (
@@ -50,6 +51,8 @@ NOT_ME, UNKNOWN_TASK, SEND_STAGE, STILL_RUNNING = "not me", "unknown task", "sen
 
 class Executor(Node):
     """See the module's text."""
+
+    events = EVENTS
 
     lives = 0  #: how often it has begun in this process
 

@@ -21,7 +21,7 @@ import pandas as pd
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
 from labkit.runtime.faults import Kill
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 
 from .context import SparkContext
 from .dependencies import ShuffleDependency

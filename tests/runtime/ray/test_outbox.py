@@ -14,7 +14,7 @@ from labkit.runtime.copying import OUT_OF_BAND_BYTES
 from labkit.runtime.machine import NodeSpec
 from labkit.runtime.ray_machine import RayMachine, pack, unpack
 from labkit.runtime.real_loop import RealLoop
-from labkit.runtime.trace import Trace
+from labkit.trace.trace import Trace
 from tests.engines import import_ray
 
 ray_exceptions = import_ray().exceptions

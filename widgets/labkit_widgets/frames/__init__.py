@@ -3,8 +3,11 @@
 No widget is imported here.
 """
 
+from labkit.trace.fold import History, fold
+from labkit.trace.machines import EventLine, MachineView
+
 from .cluster import ClusterFrame
-from .common import EventLine, History, MachineView, Number, fold
+from .common import Number
 from .lineage import LineageFrame
 from .ring import RingFrame
 from .spacetime import SpaceTimeFrame

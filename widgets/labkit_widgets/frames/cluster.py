@@ -12,7 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .common import CLIENT, EventLine, History, Machines, MachineView, Number, fold
+from labkit.trace.fold import History, fold
+from labkit.trace.machines import CLIENT, EventLine, Machines, MachineView
+
+from .common import Number
 
 #: Messages remembered for drawing; more than this at once is summarised by the numbers.
 RECENT = 200

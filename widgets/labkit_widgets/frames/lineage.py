@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .common import EventLine, History, MachineView, Number, fold
+from labkit.trace.fold import History, fold
+from labkit.trace.machines import EventLine, MachineView
+
+from .common import Number
 from .lineagefold import LineageReducer
 from .lineagelost import pending, pipeline
 from .lineagerows import Band, Cell, Row, plan

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from labkit.trace.machines import Machines, MachineView
+
 from . import lineagelost as lost
-from . import lineagewords  # noqa: F401  (Spark's events in plain words)
-from .common import Machines, MachineView
 from .lineagestate import Copy, JobView, LineageState, Parent, RddView, StageView, TaskView, count
 
 #: What the panel can look back at: finished tasks, and jobs.

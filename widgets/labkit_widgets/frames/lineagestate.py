@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from .common import Machines
+from labkit.trace.machines import Machines
 
 #: Deaths and returns of machines that the panel can look back at.
 MOMENTS_KEPT = 60

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .common import EventLine, History, MachineView, Number, fold, natural
+from labkit.trace.fold import History, fold
+from labkit.trace.machines import EventLine, MachineView, natural
+
+from .common import Number
 from .ringfold import Hop, LookupView, RingReducer, RingState
 
 #: Above this many members the invariants are not judged ten times a second.

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .common import Machines, MachineView
+from labkit.trace.machines import Machines, MachineView
 
 #: Finished lookups that the panel can replay, and hops remembered for the traffic on the ring.
 LOOKUPS_KEPT, HOPS_KEPT = 40, 200

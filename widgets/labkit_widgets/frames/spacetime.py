@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .common import CLIENT, natural
-from .words import FAULTS, REPAIRS, TROUBLE, explain
+from labkit.trace.machines import CLIENT, natural
+from labkit.trace.words import Tables, explain, tone
 
 #: More events than this are summarised: the diagram shows the last ones and says how many it left out.
 SHOWN = 200
@@ -84,13 +84,15 @@ def frame(
     span: int | None = None,
     chosen: int | None = None,
     by: str = "auto",
+    tables: Tables | None = None,
 ) -> SpaceTimeFrame:
     """The diagram of the last `window` seconds before `position` (None: now), or of one span.
 
     `by` is "machine", "node" or "auto" (nodes while there are few). `chosen` is the seq of an event to be
-    explained.
+    explained. `tables` give the events' words; without them they are learned from the events.
     """
     events = _recent(trace)
+    tables = tables or Tables.of(events)
     now = position if position is not None else max((event.time for event in events), default=0.0)
     happened = [event for event in events if event.time <= now]
     if span is not None:
@@ -107,7 +109,10 @@ def frame(
     machines = {**silent, **{lane_of(e): e.machine for e in shown}}
     lanes = sorted(machines, key=lambda lane: (lane != CLIENT, natural(lane)))
     chain = tuple(event.seq for event in trace.why(chosen).events) if chosen is not None else ()
-    points = tuple(Point(e.seq, e.time, lane_of(e), e.kind, explain(e), _tone(e.kind), e.span) for e in shown)
+    points = tuple(
+        Point(e.seq, e.time, lane_of(e), e.kind, explain(e, tables.words(e)), _tone(e, tables), e.span)
+        for e in shown
+    )
     return SpaceTimeFrame(
         start=shown[0].time if len(inside) > SHOWN else start,
         end=end,
@@ -140,13 +145,8 @@ def _lanes(events: Sequence[Any], by: str) -> Any:
     return lambda event: event.machine
 
 
-def _tone(kind: str) -> str:
-    if kind in ("sent", "delivered"):
-        return "message"
-    for tone, kinds in (("fault", FAULTS), ("repair", REPAIRS), ("trouble", TROUBLE)):
-        if kind in kinds:
-            return tone
-    return "plain"
+def _tone(event: Any, tables: Tables) -> str:
+    return "message" if event.kind in ("sent", "delivered") else tone(tables.words(event))
 
 
 def _silent(events: Sequence[Any], lane_of: Any, homes: dict[str, str]) -> dict[str, str]:

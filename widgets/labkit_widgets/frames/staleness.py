@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .common import EventLine, History, MachineView, Number, fold, natural
+from labkit.trace.fold import History, fold
+from labkit.trace.machines import EventLine, MachineView, natural
+
+from .common import Number
 from .stalenessfold import Flow, Point, Range, Read, Shard, StalenessReducer, StalenessState, kind_of
 
 

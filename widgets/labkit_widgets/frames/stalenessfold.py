@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .common import Machines, MachineView
-from .stalenesswords import called
+from labkit.systems.paramserver.events import called
+from labkit.trace.machines import Machines, MachineView
 
 #: Reads that the panel draws, messages it can show, points of a loss curve, earlier runs kept beside it.
 READS, FLOWS, POINTS, RUNS = 200, 200, 400, 3

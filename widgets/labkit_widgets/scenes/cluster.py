@@ -9,8 +9,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from labkit.trace.machines import CLIENT, MachineView, natural, short
+
 from ..frames.cluster import ClusterFrame, MessageView
-from ..frames.common import CLIENT, MachineView, natural, short
 from ..palette import SHAPES, SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from ..frames.common import MachineView
+from labkit.trace.machines import MachineView
+
 from ..frames.lineage import LineageFrame, amount
 from ..frames.lineagerows import Band, Cell, Row
 from ..frames.lineagestate import Piece

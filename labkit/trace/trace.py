@@ -12,63 +12,26 @@ Bounded: beyond ``limit`` events the oldest are forgotten, and ``dropped`` says 
 from __future__ import annotations
 
 import hashlib
-import json
-import marshal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from labkit.runtime import traceview
+from labkit.runtime.errors import LabError
+from labkit.trace import export, files, why
+from labkit.trace.event import Event, digest, full
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["LEVELS", "Event", "Trace"]
+__all__ = ["DEFAULT_LIMIT", "LEVELS", "Trace"]
 
 LEVELS = ("off", "domain", "messages")
 
 #: Events kept by default: about 100 MB.
 DEFAULT_LIMIT = 200_000
 
-Watcher = Callable[["Event"], None]
-
-
-class Event(NamedTuple):
-    """One thing that happened.
-
-    ``time`` in seconds since the run began; ``parent`` is another event's ``seq``.
-    """
-
-    time: float
-    seq: int
-    machine: str
-    node: str | None
-    kind: str
-    span: int | None
-    parent: int | None
-    data: dict[str, Any]
-
-    def __str__(self) -> str:
-        where = self.node or self.machine
-        words = " ".join(f"{key}={value}" for key, value in self.data.items())
-        return f"{self.time:10.4f}  {where:<12} {self.kind:<20} {words}".rstrip()
-
-
-#: Message events are nearly all of a trace at level "messages", so they are kept flat: these keys, then their
-#: values at the end of the row.
-MESSAGE_KEYS = {
-    "sent": ("message", "to", "to_machine", "method", "what"),
-    "delivered": ("message", "from", "from_machine", "method", "what"),
-    "dropped": ("message", "to", "to_machine", "method", "what", "reason"),
-}
-
-
-def full(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The fields of the event that is kept as this row."""
-    if len(row) == len(Event._fields):
-        return row
-    return (*row[:7], dict(zip(MESSAGE_KEYS[row[4]], row[7:], strict=True)))
+Watcher = Callable[[Event], None]
 
 
 class Trace:
@@ -228,15 +191,15 @@ class Trace:
     def frame(self) -> pandas.DataFrame:
         """A DataFrame with a row per event, by time: the event's fields, then a column per key in
         ``data``."""
-        return traceview.frame(self)
+        return why.frame(self.sorted())
 
     def story(self, about: Any, last: int = 40) -> str:
         """The last events of a node, a machine, a key or a span, in plain lines."""
-        return traceview.story(self, about, last)
+        return why.story(self.sorted(), about, last)
 
-    def why(self, event: Event | int) -> traceview.Chain:
+    def why(self, event: Event | int) -> why.Chain:
         """How it came to this event: the chain of events before it, from a fault if there is one."""
-        return traceview.why(self, event)
+        return why.why(self.sorted(), event)
 
     def digest(self) -> str:
         """A hash of all events ever recorded: equal for equal runs, in any process."""
@@ -255,128 +218,30 @@ class Trace:
     def save(self, path: str | Path) -> Path:
         """Write the trace: Parquet if the name ends in ``.parquet``, else JSON lines (first line:
         ``meta``)."""
-        path = Path(path)
-        if path.suffix == ".parquet":
-            traceview.to_parquet(self, path)
-        else:
-            with path.open("w", encoding="utf8") as file:
-                head = {"meta": self.meta, "level": self.level, "dropped": self.dropped}
-                file.write(json.dumps(head, default=plain) + "\n")
-                for event in self:
-                    file.write(json.dumps([*event[:7], packed(event.data)]) + "\n")
-        return path
+        head = {"meta": self.meta, "level": self.level, "dropped": self.dropped}
+        files.save(Path(path), head, self)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Trace:
         """The trace that ``save`` wrote. Raises ``ValueError`` for a file that is not one."""
-        path = Path(path)
-        try:
-            if path.suffix == ".parquet":
-                head, rows = traceview.from_parquet(path)
-            else:
-                with path.open(encoding="utf8") as file:
-                    head, *rows = [json.loads(line, object_hook=unpacked) for line in file]
-            events = [Event(*row) for row in rows]
-            trace = cls(level=head["level"], limit=max(DEFAULT_LIMIT, len(events)))
-            trace.meta, trace.dropped = head["meta"], head["dropped"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path} is not a trace saved by labkit ({error}); Trace.save writes one"
-            ) from error
+        head, events = files.load(Path(path))
+        trace = cls(level=head["level"], limit=max(DEFAULT_LIMIT, len(events)))
+        trace.meta, trace.dropped = head["meta"], head["dropped"]
         trace.extend(events)
-        trace._seq = max((event.seq for event in trace), default=0)
+        trace._seq = max((event.seq for event in events), default=0)
         return trace
 
     def to_perfetto(self, path: str | Path) -> Path:
         """Write Chrome's trace format, which ui.perfetto.dev opens: machines as processes, nodes as
         threads."""
-        return traceview.to_perfetto(self, Path(path))
+        return export.to_perfetto(self.sorted(), Path(path))
 
     def to_shiviz(self, path: str | Path) -> Path:
         """Write ShiViz's log format: one line an event, with its vector clock. Needs level ``"messages"``."""
-        return traceview.to_shiviz(self, Path(path))
-
-
-def packed(value: Any) -> Any:
-    """What JSON can hold of an event's data, such that ``unpacked`` gives back what JSON has no word for."""
-    kind = type(value)
-    if kind is list:
-        return [packed(item) for item in value]
-    if kind is tuple:
-        return {"$tuple": [packed(item) for item in value]}
-    if kind is bytes:
-        return {"$bytes": value.decode("latin1")}
-    if kind is dict:
-        if all(type(key) is str and not key.startswith("$") for key in value):
-            return {key: packed(item) for key, item in value.items()}
-        return {"$dict": [[packed(key), packed(item)] for key, item in value.items()]}
-    return value if value is None or kind in (bool, int, float, str) else plain(value)
-
-
-def unpacked(found: dict[str, Any]) -> Any:
-    """The value that ``packed`` wrote as this object."""
-    if len(found) == 1:
-        ((kind, content),) = found.items()
-        if kind == "$tuple":
-            return tuple(content)
-        if kind == "$bytes":
-            return content.encode("latin1")
-        if kind == "$dict":
-            return dict(content)
-    return found
-
-
-def plain(value: Any) -> Any:
-    """What JSON can hold of a value: sets sorted, arrays as lists, bytes as text, the rest as its text."""
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    if isinstance(value, bytes):
-        return value.decode("latin1")
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return repr(value)
-
-
-def flat(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The row that ``full`` makes this of."""
-    keys = MESSAGE_KEYS.get(row[4])
-    if keys is None or len(row) != len(Event._fields) or tuple(row[7]) != keys:
-        return tuple(row)
-    return (*row[:7], *row[7].values())
-
-
-def digest(total: Any, rows: list[tuple[Any, ...]]) -> None:
-    """Add rows to a hash, whichever way they are kept, and however many at a time."""
-    for begin in range(0, len(rows), 10_000):
-        some = [flat(row) for row in rows[begin : begin + 10_000]]
-        try:
-            total.update(marshal.dumps(some, MARSHAL)[LIST_HEAD:])  # all at once: ten times quicker
-        except ValueError:
-            for row in some:
-                total.update(canonical(row))
-
-
-#: The last version of the format without references, which depend on how values came about; and what a list
-#: begins with.
-MARSHAL = 2
-LIST_HEAD = len(marshal.dumps([], MARSHAL))
-
-
-def canonical(value: Any) -> bytes:
-    """Bytes that are equal for equal values in every process: no address, no order of a set."""
-    try:
-        return marshal.dumps(value, MARSHAL)
-    except ValueError:  # not plain data only
-        return _text(value).encode("utf8", "surrogatepass")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{_text(k)}:{_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_text, value)) + "]"
-    if hasattr(value, "tobytes"):
-        return hashlib.sha256(value.tobytes()).hexdigest()
-    if getattr(type(value), "__repr__", None) is object.__repr__:  # it would show an address
-        return f"{type(value).__qualname__}({_text(vars(value))})"
-    return repr(value)
+        if not self.messages:
+            raise LabError(
+                "ShiViz draws messages, and this trace has none: make the cluster with "
+                f'trace="messages", not {self.level!r}'
+            )
+        return export.to_shiviz(self.sorted(), Path(path))

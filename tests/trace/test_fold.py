@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import labkit_widgets.frames.common as common
-from labkit.runtime.trace import Trace
-from labkit_widgets.frames.common import History, copied, fold, natural, short
+import labkit.trace.fold as common
+from labkit.trace.fold import History, copied, fold
+from labkit.trace.machines import natural, short
+from labkit.trace.trace import Trace
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""The trace, and everything that is read out of it: causes, files, folds, words."""
