@@ -920,10 +920,11 @@ def _make_engine(
 
         return SimEngine(seed, network, Trace(*trace))
     if kind == "ray":
-        from labkit.runtime.ray_engine import RayEngine, SharedTrace
+        from labkit.runtime.ray_engine import RayEngine
+        from labkit.trace.merge import MergedTrace
 
         lost = weakref.WeakMethod(cluster._machine_lost)
-        return RayEngine(seed, network, SharedTrace(*trace), cluster.name, address, lost, **options)
+        return RayEngine(seed, network, MergedTrace(*trace), cluster.name, address, lost, **options)
     raise ValueError(f'engine is "ray" (real processes) or "sim" (virtual time), not {kind!r}')
 
 

@@ -58,9 +58,9 @@ from labkit.runtime.ray_machine import (
     unpack,
 )
 from labkit.runtime.real_loop import RealLoop
-from labkit.trace.trace import Trace
+from labkit.trace.merge import MergedTrace
 
-__all__ = ["RayEngine", "SharedTrace"]
+__all__ = ["RayEngine"]
 
 #: Each process numbers its events from a multiple of this, so that numbers are unique in a cluster.
 SEQ_SPAN = 1 << 40
@@ -72,33 +72,11 @@ START_WITHIN = 120.0
 LAST_WORDS_WITHIN = 1.0
 
 
-class SharedTrace(Trace):
-    """A trace that several threads write."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._writing = threading.RLock()
-
-    def record(self, *row: Any) -> int:
-        """See ``Trace.record``."""
-        with self._writing:
-            return super().record(*row)
-
-    def record_message(self, *row: Any) -> int:
-        """See ``Trace.record_message``."""
-        with self._writing:
-            return super().record_message(*row)
-
-    def extend(self, rows: Any) -> None:
-        """See ``Trace.extend``."""
-        with self._writing:
-            super().extend(rows)
-
-
 class _Actor:
     """What the client knows of one life of a machine."""
 
-    def __init__(self, handle: Any, incarnation: int) -> None:
+    def __init__(self, name: str, handle: Any, incarnation: int) -> None:
+        self.name = name
         self.handle = handle
         self.incarnation = incarnation
         self.begun = False  #: it has been told to begin, so what it is told next comes after
@@ -116,12 +94,13 @@ class RayEngine(Engine):
 
     kind = "ray"
     client_machine: RayMachine
+    trace: MergedTrace
 
     def __init__(
         self,
         seed: int,
         network: Network,
-        trace: Trace,
+        trace: MergedTrace,
         name: str,
         address: str | None,
         lost: Callable[[], Callable[[str], None] | None],
@@ -244,7 +223,7 @@ class RayEngine(Engine):
             enable_task_events=False,  # Ray would keep a record of each batch: 200 MB after some minutes
             scheduling_strategy=self._place(name),
         )
-        self.actors[name] = _Actor(options.remote(config), incarnation)
+        self.actors[name] = _Actor(name, options.remote(config), incarnation)
 
     def _place(self, name: str) -> Any:
         """On which host: each in turn, since Ray's own SPREAD is a mere preference. A machine that starts
@@ -266,12 +245,16 @@ class RayEngine(Engine):
         """Wait for the process, make it and the others known to each other, and begin to poll it."""
         actor = self.actors[name]
         handles = {other: one.handle for other, one in self.actors.items() if other != name and not one.over}
+        asked = self.now
+        self.trace.expect(name, asked)
         beginning = actor.handle.begin.remote(handles, dict(self.directory), self.epoch)
         actor.begun = True
         me = Me(*await beginning)
         actor.pid, actor.ray_node = me.pid, me.ray_node
         if me.host == host_identity():
             actor.process = HostProcess.of(me.pid)
+        else:  # its clock is another: it stood at me.clock half way between question and answer
+            self.trace.expect(name, asked, own_clock=True, offset=(asked + self.now) / 2 - me.clock)
         self.client_machine.peers[name] = actor.handle
         actor.poller = asyncio.get_running_loop().create_task(self._poll(name, actor))
 
@@ -349,7 +332,7 @@ class RayEngine(Engine):
         while True:
             last = self.closed
             try:
-                report = Report(*unpack(await actor.handle.poll.remote()))
+                report = Report(*unpack(await actor.handle.poll.remote(self.trace.awaited)))
             except Exception as error:
                 if is_gone(error):
                     self._gone(name, actor, error)
@@ -359,13 +342,15 @@ class RayEngine(Engine):
                 self.crashes.append((CLIENT, error))
                 await asyncio.sleep(DRAIN_EVERY)
                 report = NOTHING
-            self._take(name, report)
+            self._take(name, actor, report)
             if last:
                 return
 
-    def _take(self, name: str, report: Report) -> None:
+    def _take(self, name: str, actor: _Actor, report: Report) -> None:
         """Make known what a machine has reported."""
-        if report.events:
+        if report.until is not None and self.actors.get(name) is actor:
+            self.trace.report(name, report.events, report.until)
+        elif report.events:  # the last of a former life
             self.trace.extend(report.events)
         for node, failure in report.crashes:
             self.crashes.append((node, failure.to_exception()))
@@ -381,6 +366,7 @@ class RayEngine(Engine):
         if actor.over or self.closed or self.actors.get(name) is not actor:
             return
         actor.over = True
+        self.trace.forget(name)
         lost = self._lost()
         if lost is not None:
             lost(name)
@@ -668,6 +654,7 @@ class RayEngine(Engine):
 
     def _kill_process(self, actor: _Actor) -> None:
         actor.over = True
+        self.trace.forget(actor.name)
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(actor.handle, no_restart=True)
         if actor.process is not None and actor.stopped:  # a stopped process cannot do what Ray asks of it
@@ -697,9 +684,11 @@ class RayEngine(Engine):
         else:
             self._await(_as_coroutine(actor.handle.apply.remote(Pause(""))))
         actor.stopped = True
+        self.trace.forget(actor.name)
 
     def _resume(self, actor: _Actor) -> None:
         actor.stopped = False
+        self.trace.expect(actor.name, self.now)
         if actor.process is not None:
             actor.process.signal(signal.SIGCONT)
         else:

@@ -311,6 +311,7 @@ class Me(NamedTuple):
     pid: int
     host: str  #: see ``host_identity``
     ray_node: str  #: Ray's id of the host
+    clock: float  #: the cluster's time, as this process sees it
 
 
 class Report(NamedTuple):
@@ -320,9 +321,10 @@ class Report(NamedTuple):
     events: list[tuple[Any, ...]]
     crashes: list[tuple[str, Failure]]
     blocked: list[tuple[float, str]]
+    until: float | None  #: the events are all there were up to this time; None: they were not collected
 
 
-NOTHING = Report([], [], [], [])
+NOTHING = Report([], [], [], [], None)
 
 
 class MachineProcess:
@@ -360,7 +362,7 @@ class MachineProcess:
         sys.stdout = Printed(machine)
         if trace.on:
             machine.record(None, "machine_started", {"pid": os.getpid(), "incarnation": config.incarnation})
-        return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id())
+        return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id(), loop.clock())
 
     def _of(self) -> RayMachine:
         assert self.machine is not None, "begin comes first"
@@ -438,20 +440,27 @@ class MachineProcess:
             case _:
                 change_network(machine.network, fault)
 
-    async def poll(self) -> tuple[bytes, list[Any]]:
-        """Wait for something to tell the client, and tell it: a ``Report``."""
+    async def poll(self, awaited: bool) -> tuple[bytes, list[Any]]:
+        """Wait for something to tell the client, and tell it: a ``Report``.
+
+        ``awaited``: somebody waits to hear even that there is nothing to tell.
+        """
         machine = self._of()
         until = time.monotonic() + POLL_LIMIT
-        while not machine.for_client and not self._closing and (wait := self._patience(machine, until)) > 0:
+        while (
+            not machine.for_client
+            and not self._closing
+            and (wait := self._patience(machine, until, awaited)) > 0
+        ):
             self._something.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._something.wait(), wait)
         return pack(tuple(self._report(machine)))
 
-    def _patience(self, machine: RayMachine, until: float) -> float:
+    def _patience(self, machine: RayMachine, until: float, awaited: bool) -> float:
         """Seconds that a poll may still wait for a message."""
         now = time.monotonic()
-        if machine.trace._rows or machine.crashes or self.blocked:
+        if awaited or machine.trace._rows or machine.crashes or self.blocked:
             return min(until, self._last_drain + DRAIN_EVERY) - now
         return min(until - now, DRAIN_EVERY)
 
@@ -463,10 +472,11 @@ class MachineProcess:
         if now - self._last_drain < DRAIN_EVERY and not self._closing:
             return NOTHING._replace(messages=messages)
         self._last_drain = now
+        machine.loop.refresh()  # no event to come is earlier than this
         crashes = [(node, Failure.of(error)) for node, error in machine.crashes]
         machine.crashes.clear()
         blocked, self.blocked = self.blocked, []
-        return Report(messages, machine.trace.drain(), crashes, blocked)
+        return Report(messages, machine.trace.drain(), crashes, blocked, machine.loop.now)
 
     async def farewell(self, forget_disk: bool) -> None:
         """The cluster is being closed: polls return at once from now on, with everything."""

@@ -7,9 +7,10 @@ the events that are new, and keeps a snapshot of the state every `BLOCK` events 
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -57,19 +58,17 @@ def fold(reducer: Reducer, events: Iterable[Any], position: float | None = None)
 
 @dataclass(frozen=True)
 class _Block:
-    """A saved state and the events that follow it, up to the next block."""
+    """A saved state: what the first ``start`` events add up to."""
 
-    start: int  # events folded into `state`
+    start: int
     state: Any
-    latest: float  # the latest time among those events
-    earliest: list[float]  # one item: the earliest time among the events of this block
 
 
 class History:
     """The remembered fold of one trace. `at(position)` equals `fold(reducer, trace, position)`.
 
-    Events may arrive out of order (the Ray engine drains machines in batches), so a saved state serves a
-    position only if *everything* folded into it had happened by then; what follows is filtered by time.
+    It reads only as far as the order of the events is final. Should one come later than that all the same,
+    the fold goes back to before it and on from there.
     """
 
     def __init__(self, trace: Any, reducer: Reducer) -> None:
@@ -77,8 +76,8 @@ class History:
         self._lock = threading.RLock()
         self._state = reducer.initial()
         self._count = 0  # events folded into _state
-        self._latest = float("-inf")
-        self._blocks = [_Block(0, copied(self._state), self._latest, [float("inf")])]
+        self._rewritten = len(trace.rewritten)  # late events that have been heeded
+        self._blocks = [_Block(0, copied(self._state))]
 
     def at(self, position: float | None = None) -> Any:
         """The state now (None) or at a position in seconds. Read it before the next call.
@@ -87,73 +86,60 @@ class History:
         """
         with self._lock:
             self._catch_up()
-            if position is None or position >= self._latest:
-                return self._state
-            return self._back(position)
+            count = self._count if position is None else min(self._count, self.trace.upto(position))
+            return self._state if count == self._count else self._back(count)
 
     @property
     def span(self) -> tuple[float, float]:
         """The times of the first and the last event."""
         with self._lock:
             self._catch_up()
-            first = min(block.earliest[0] for block in self._blocks)
-            return (first, self._latest) if self._count else (0.0, 0.0)
+            first, last = self._time(self.trace.dropped), self._time(self._count - 1)
+            return (first or 0.0, last or 0.0)
 
     def next_time(self, position: float) -> float | None:
         """The time of the first event after `position`, or None: where a step forward goes."""
         with self._lock:
             self._catch_up()
-            found = float("inf")
-            for number in range(len(self._blocks)):
-                if self._latest_until(number) > position and self._blocks[number].earliest[0] < found:
-                    found = min([found, *(e.time for e in self._events(number) if e.time > position)])
-            return None if found == float("inf") else found
+            return self._time(self.trace.upto(position))
 
     def last_time(self, position: float) -> float | None:
         """The time of the last event before `position`, or None: where a step back goes."""
         with self._lock:
             self._catch_up()
-            found = float("-inf")
-            for number in range(len(self._blocks) - 1, -1, -1):
-                if self._latest_until(number) <= found:
-                    break  # nothing that came earlier can be later than what was found
-                if self._blocks[number].earliest[0] < position:
-                    found = max([found, *(e.time for e in self._events(number) if e.time < position)])
-            return None if found == float("-inf") else found
+            before = math.nextafter(position, -math.inf)
+            return self._time(min(self.trace.upto(before), self._count) - 1)
+
+    def _time(self, number: int) -> float | None:
+        """When the event of this number happened; None if it is not kept, or not yet folded."""
+        found = self.trace.since(number, number + 1) if self.trace.dropped <= number < self._count else ()
+        return found[0].time if found else None
 
     def _catch_up(self) -> None:
-        self._count = max(
-            self._count, self.trace.dropped
-        )  # a bounded trace may have forgotten some before we came
-        for event in self.trace.since(self._count):
+        begin, events, rewritten = self.trace.fresh(self._count, self._rewritten)
+        while begin < self._count:
+            self._rewind(begin)
+            begin, events, rewritten = self.trace.fresh(self._count, rewritten)
+        self._rewritten = rewritten
+        self._count = max(self._count, begin)  # the trace may have forgotten some before we came
+        for event in events:
             self.reducer.apply(self._state, event)
             self._count += 1
-            self._latest = max(self._latest, event.time)
-            block = self._blocks[-1]
-            block.earliest[0] = min(block.earliest[0], event.time)
-            if self._count - block.start >= BLOCK:
-                self._blocks.append(_Block(self._count, copied(self._state), self._latest, [float("inf")]))
+            if self._count - self._blocks[-1].start >= BLOCK:
+                self._blocks.append(_Block(self._count, copied(self._state)))
         while len(self._blocks) > 1 and self._blocks[1].start <= self.trace.dropped:
             del self._blocks[0]  # nobody can go back there: the events are forgotten
 
-    def _latest_until(self, number: int) -> float:
-        """The latest time among the events of blocks 0 to `number`."""
-        return self._blocks[number + 1].latest if number + 1 < len(self._blocks) else self._latest
+    def _rewind(self, count: int) -> None:
+        """Go back to a saved state in which no event after the first ``count`` is."""
+        while len(self._blocks) > 1 and self._blocks[-1].start > count:
+            self._blocks.pop()
+        self._count, self._state = self._blocks[-1].start, copied(self._blocks[-1].state)
 
-    def _events(self, number: int) -> Sequence[Any]:
-        """The retained events of one block."""
-        start = self._blocks[number].start
-        end = self._blocks[number + 1].start if number + 1 < len(self._blocks) else self._count
-        gone = self.trace.dropped
-        events: Sequence[Any] = self.trace[max(0, start - gone) : max(0, end - gone)]
-        return events
-
-    def _back(self, position: float) -> Any:
-        number = max(n for n, block in enumerate(self._blocks) if block.latest <= position or n == 0)
-        state = copied(self._blocks[number].state)
-        for later in range(number, len(self._blocks)):
-            if self._blocks[later].earliest[0] <= position:
-                for event in self._events(later):
-                    if event.time <= position:
-                        self.reducer.apply(state, event)
+    def _back(self, count: int) -> Any:
+        """What the first ``count`` events add up to."""
+        block = next((each for each in reversed(self._blocks) if each.start <= count), self._blocks[0])
+        state = copied(block.state)
+        for event in self.trace.since(block.start, count):
+            self.reducer.apply(state, event)
         return state

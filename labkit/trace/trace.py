@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from labkit.trace.event import Event, digest, full
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["DEFAULT_LIMIT", "LEVELS", "Trace"]
+__all__ = ["DEFAULT_LIMIT", "LEVELS", "PLACE", "TIME", "Row", "Trace"]
 
 LEVELS = ("off", "domain", "messages")
 
@@ -34,8 +36,18 @@ DEFAULT_LIMIT = 200_000
 Watcher = Callable[[Event], None]
 
 
+Row = tuple[Any, ...]
+#: Where a row belongs: by time, then by seq.
+PLACE = itemgetter(0, 1)
+TIME = itemgetter(0)
+
+
 class Trace:
-    """Events in the order in which they were recorded; safe to read from any thread while it grows."""
+    """Events in the order of their times; safe to read from any thread while it grows.
+
+    In the simulator the order in which events are recorded is the order of their times. Where many processes
+    record, ``merge.MergedTrace`` brings their events into one order.
+    """
 
     def __init__(self, level: str = "domain", limit: int = DEFAULT_LIMIT, first_seq: int = 0) -> None:
         if level not in LEVELS:
@@ -48,11 +60,14 @@ class Trace:
         self.on = level != "off"
         self.messages = level == "messages"
         self.dropped = 0  #: events forgotten because of ``limit``
+        self.late: set[int] = set()  #: seqs of events that came after their place was taken for final
+        self.rewritten: list[int] = []  #: places, counted over all events ever recorded, to which they went
         self.meta: dict[str, Any] = {}  #: engine, seed, machines, and what a system adds
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[Row] = []
         self._seq = first_seq
         self._watchers: list[Watcher] = []
-        self._lock = threading.Lock()
+        self._shown = float("-inf")  #: the time of the latest event that a fold has been given
+        self._lock = threading.RLock()
         self._forgotten = hashlib.sha256()
 
     # recording ------------------------------------------------------------
@@ -93,7 +108,7 @@ class Trace:
     ) -> int:
         """As ``record``, for a message event: the rest are the values of ``MESSAGE_KEYS[kind]``."""
         self._seq = seq = self._seq + 1
-        row: tuple[Any, ...]
+        row: Row
         row = (time, seq, machine, node, kind, span, parent, message, other, other_machine, method, what)
         if reason is not None:
             row = (*row, reason)
@@ -104,16 +119,28 @@ class Trace:
             self._forget()
         return seq
 
-    def extend(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Append events recorded elsewhere."""
-        for row in rows:
-            self._rows.append(tuple(row))
-            if self._watchers:
-                self._tell(Event._make(full(tuple(row))))
+    def extend(self, rows: Iterable[Row]) -> None:
+        """Put events that were recorded elsewhere into their places."""
+        batch = sorted(map(tuple, rows), key=PLACE)
+        if not batch:
+            return
+        with self._lock:
+            begin = bisect_left(self._rows, PLACE(batch[0]), key=PLACE)
+            tail = self._rows[begin:]
+            self._rows[begin:] = sorted([*tail, *batch], key=PLACE) if tail else batch
+            self._came_late([row for row in batch if tail and row[0] <= self._shown])
+        for row in batch if self._watchers else ():
+            self._tell(Event._make(full(row)))
         if len(self._rows) > self._full:
             self._forget()
 
-    def drain(self) -> list[tuple[Any, ...]]:
+    def _came_late(self, rows: list[Row]) -> None:
+        """Note events that went to a place before one that has been shown as final."""
+        if rows:
+            self.late.update(row[1] for row in rows)
+            self.rewritten.append(self.dropped + bisect_left(self._rows, PLACE(rows[0]), key=PLACE))
+
+    def drain(self) -> list[Row]:
         """Take all events out (what a machine's process sends to the client)."""
         with self._lock:
             rows, self._rows = self._rows, []
@@ -136,6 +163,8 @@ class Trace:
         with self._lock:
             surplus = len(self._rows) - self.limit
             digest(self._forgotten, self._rows[:surplus])
+            if self.late:
+                self.late.difference_update(row[1] for row in self._rows[:surplus])
             del self._rows[:surplus]
             self.dropped += surplus
 
@@ -147,10 +176,33 @@ class Trace:
         with self._lock:
             return self.dropped + len(self._rows)
 
-    def since(self, index: int) -> list[Event]:
-        """The events from the ``index``-th ever recorded on, as far as they are kept."""
+    def settled(self) -> int:
+        """How many of the events ever recorded are in an order that is final (but see ``late``)."""
+        return self.dropped + len(self._rows)
+
+    def fresh(self, count: int, rewritten: int) -> tuple[int, list[Event], int]:
+        """For a fold of the first ``count`` events that has heeded so many entries of ``rewritten``: the
+        number of events from which it must be made again, the settled events from there on, and the entries
+        heeded then."""
         with self._lock:
-            rows = self._rows[max(0, index - self.dropped) :]
+            begin = max(self.dropped, min([count, *self.rewritten[rewritten:]]))
+            end = self.settled()
+            rows = self._rows[begin - self.dropped : max(begin, end) - self.dropped]
+            if rows:
+                self._shown = max(self._shown, rows[-1][0])
+            return begin, [Event._make(full(row)) for row in rows], len(self.rewritten)
+
+    def upto(self, position: float) -> int:
+        """How many of the events ever recorded had happened at ``position`` seconds."""
+        with self._lock:
+            return self.dropped + bisect_right(self._rows, position, key=TIME)
+
+    def since(self, index: int, until: int | None = None) -> list[Event]:
+        """The events from the ``index``-th ever recorded on (up to the ``until``-th), as far as they are
+        kept."""
+        with self._lock:
+            end = None if until is None else max(0, until - self.dropped)
+            rows = self._rows[max(0, index - self.dropped) : end]
         return [Event._make(full(row)) for row in rows]
 
     def __len__(self) -> int:
@@ -185,21 +237,21 @@ class Trace:
         ]
 
     def sorted(self) -> list[Event]:
-        """All events by time: on Ray, machines report in batches, so the order of arrival differs."""
-        return sorted(self, key=lambda event: (event.time, event.seq))
+        """All events by time."""
+        return list(self)
 
     def frame(self) -> pandas.DataFrame:
         """A DataFrame with a row per event, by time: the event's fields, then a column per key in
         ``data``."""
-        return why.frame(self.sorted())
+        return why.frame(list(self))
 
     def story(self, about: Any, last: int = 40) -> str:
         """The last events of a node, a machine, a key or a span, in plain lines."""
-        return why.story(self.sorted(), about, last)
+        return why.story(list(self), about, last)
 
     def why(self, event: Event | int) -> why.Chain:
         """How it came to this event: the chain of events before it, from a fault if there is one."""
-        return why.why(self.sorted(), event)
+        return why.why(list(self), event)
 
     def digest(self) -> str:
         """A hash of all events ever recorded: equal for equal runs, in any process."""
@@ -235,7 +287,7 @@ class Trace:
     def to_perfetto(self, path: str | Path) -> Path:
         """Write Chrome's trace format, which ui.perfetto.dev opens: machines as processes, nodes as
         threads."""
-        return export.to_perfetto(self.sorted(), Path(path))
+        return export.to_perfetto(list(self), Path(path))
 
     def to_shiviz(self, path: str | Path) -> Path:
         """Write ShiViz's log format: one line an event, with its vector clock. Needs level ``"messages"``."""
@@ -244,4 +296,4 @@ class Trace:
                 "ShiViz draws messages, and this trace has none: make the cluster with "
                 f'trace="messages", not {self.level!r}'
             )
-        return export.to_shiviz(self.sorted(), Path(path))
+        return export.to_shiviz(list(self), Path(path))

@@ -33,8 +33,10 @@ class Recorder:
 
 
 def record(trace: Trace, times: list[float]) -> None:
+    """Events that another process has recorded, whatever the trace holds already."""
     for time in times:
-        trace.record(time, "m1", None, f"kind-{trace.count % 3}", None, None, {})
+        trace._seq += 1
+        trace.extend([(time, trace._seq, "m1", None, f"kind-{trace._seq % 3}", None, None, {})])
 
 
 moments = st.floats(min_value=0, max_value=10, allow_nan=False, width=16)
