@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History
 from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
-from labkit_widgets.frames.lineagefold import LineageReducer
 from labkit_widgets.frames.lineagerows import ROWS
 from labkit_widgets.lineage_story import cost, told
 from labkit_widgets.scene import MARKS

@@ -13,10 +13,10 @@ import pytest
 from labkit import Cluster
 from labkit.runtime.faults import Kill
 from labkit.systems.spark import SparkContext
+from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History
 from labkit_widgets import LineagePanel
 from labkit_widgets.frames.lineage import frame
-from labkit_widgets.frames.lineagefold import LineageReducer
 
 TEXT = ["to be or not to be", "that is the question"] * 40
 

@@ -10,9 +10,9 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.chord import Chord
+from labkit.systems.chord.view import RingReducer
 from labkit.trace.fold import History
 from labkit_widgets.frames.ring import frame
-from labkit_widgets.frames.ringfold import RingReducer
 from labkit_widgets.scenes import ring_scene
 from labkit_widgets.story import checks, steps, told
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from labkit.systems.paramserver.events import meaning
+from labkit.systems.paramserver.view import POINTS, StalenessReducer, kind_of
 from labkit.trace.fold import History
 from labkit_widgets.frames.staleness import frame
-from labkit_widgets.frames.stalenessfold import POINTS, StalenessReducer, kind_of
 from labkit_widgets.scenes import staleness_scene
 
 Row = tuple[Any, ...]

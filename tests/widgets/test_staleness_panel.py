@@ -10,10 +10,10 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.paramserver import BSP, SGD, SSP, Async, Bounded, ParameterServer
+from labkit.systems.paramserver.view import StalenessReducer
 from labkit.trace.fold import History
 from labkit_widgets import StalenessPanel
 from labkit_widgets.frames.staleness import frame
-from labkit_widgets.frames.stalenessfold import StalenessReducer
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.systems.spark.state import LineageState, Piece
+from labkit.systems.spark.view import LineageReducer
 from labkit.trace.machines import MachineView
 
 from .base import Panel
 from .charts import Jobs
 from .frames import lineage as frames
-from .frames.lineagefold import LineageReducer
-from .frames.lineagestate import LineageState, Piece
 from .lineage_story import cost, told
 from .scene import Scene
 from .scenes import lineage_scene

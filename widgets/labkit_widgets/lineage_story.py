@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.systems.spark.state import LineageState, Piece, TaskView
+
 from .frames.lineage import LineageFrame, amount, count, sources
 from .frames.lineagerows import Cell, Row
-from .frames.lineagestate import LineageState, Piece, TaskView
 from .scenes.lineage import piece_id, said
 
 HINT = "Select a partition, or the dot of an RDD, to see what it was made from"

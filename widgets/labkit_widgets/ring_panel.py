@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.systems.chord.view import LookupView, RingReducer
 from labkit.trace.machines import MachineView
 
 from .base import Panel
 from .charts import Loads
 from .frames import ring as frames
-from .frames.ringfold import LookupView, RingReducer
 from .scene import Pulse, Scene
 from .scenes import ring_scene
 from .stage import Part, update

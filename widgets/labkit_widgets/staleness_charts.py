@@ -9,9 +9,10 @@ import bqplot
 import ipywidgets
 import numpy as np
 
+from labkit.systems.paramserver.view import KINDS, Point, Read
+
 from .charts import GREY, _ceiling, _moments, _set, _ticks, figure, heading
 from .frames.staleness import WorkerView
-from .frames.stalenessfold import KINDS, Point, Read
 from .palette import COLOURS
 from .stage import update
 

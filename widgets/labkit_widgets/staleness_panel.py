@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import ipywidgets
 
 from labkit.systems.paramserver.events import called, meaning
+from labkit.systems.paramserver.view import StalenessReducer
 from labkit.trace.machines import MachineView
 
 from .base import Panel
 from .frames import staleness as frames
-from .frames.stalenessfold import StalenessReducer
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
 from .stage import Part, update

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from labkit.systems.chord.view import Hop, LookupView
+
 from .frames.ring import RingFrame
-from .frames.ringfold import Hop, LookupView
 
 
 def told(

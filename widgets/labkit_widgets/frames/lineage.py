@@ -1,7 +1,7 @@
 """The frame of `LineagePanel`: the lineage of one job, where its partitions are, and what a failure costs.
 
 Rows are the RDDs of the job's lineage, stage by stage, and the outputs of its shuffles; each has its
-partitions on the machines that computed or keep them. Nothing is asked of the context: `lineagefold.py` folds
+partitions on the machines that computed or keep them. Nothing is asked of the context: `view.py` folds
 its events. Who is dead is the runtime's word: what a dead machine held is drawn as lost before the driver has
 noticed.
 """
@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from labkit.systems.spark.lost import pending, pipeline
+from labkit.systems.spark.state import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView
+from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView
 
 from .common import Number
-from .lineagefold import LineageReducer
-from .lineagelost import pending, pipeline
 from .lineagerows import Band, Cell, Row, plan
-from .lineagestate import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView
 
 #: More partitions than this are counted, not drawn one by one.
 DRAWN = 200

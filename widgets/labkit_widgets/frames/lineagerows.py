@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .lineagestate import JobView, LineageState, Piece, RddView
+from labkit.systems.spark.state import JobView, LineageState, Piece, RddView
 
 #: A longer lineage leaves rows out.
 ROWS = 16

@@ -1,6 +1,6 @@
 """The frame of `RingPanel`: a Chord ring as its nodes' own events tell it.
 
-Nothing is asked of a node: `ringfold.py` folds what they emitted. Who is dead is the runtime's word, not the
+Nothing is asked of a node: `labkit.systems.chord.view` folds what they emitted. Who is dead is the runtime's word, not the
 ring's: the difference between the two is what stabilisation has yet to repair, and what the panel shows.
 """
 
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from labkit.systems.chord.view import Hop, LookupView, RingReducer, RingState
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
 from .common import Number
-from .ringfold import Hop, LookupView, RingReducer, RingState
 
 #: Above this many members the invariants are not judged ten times a second.
 JUDGED_UP_TO = 300

@@ -1,6 +1,6 @@
 """The frame of `StalenessPanel`: how far each worker is, what it waits for, how stale its reads are.
 
-Nothing is asked of a node: `stalenessfold.py` folds what they emitted.
+Nothing is asked of a node: `labkit.systems.paramserver.view` folds what they emitted.
 """
 
 from __future__ import annotations
@@ -8,11 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.systems.paramserver.view import (
+    Flow,
+    Point,
+    Range,
+    Read,
+    Shard,
+    StalenessReducer,
+    StalenessState,
+    kind_of,
+)
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
 from .common import Number
-from .stalenessfold import Flow, Point, Range, Read, Shard, StalenessReducer, StalenessState, kind_of
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from labkit.systems.spark.state import TaskView
+
 from ..frames.lineage import LineageFrame, Slot
-from ..frames.lineagestate import TaskView
 from ..scene import Box, Label, Link, line
 from .spacetime import round_moments
 

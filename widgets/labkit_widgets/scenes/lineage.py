@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from labkit.systems.spark.state import Piece
 from labkit.trace.machines import MachineView
 
 from ..frames.lineage import LineageFrame, amount
 from ..frames.lineagerows import Band, Cell, Row
-from ..frames.lineagestate import Piece
 from ..palette import SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Scene
 from .gantt import gantt

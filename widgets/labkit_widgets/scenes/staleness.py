@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from labkit.systems.paramserver.view import Range
+
 from ..frames.staleness import ServerView, StalenessFrame, WorkerView
-from ..frames.stalenessfold import Range
 from ..palette import SHAPES, indexes
 from ..scene import Box, Label, Link, Mark, Scene, arc, line
 

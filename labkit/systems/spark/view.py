@@ -1,9 +1,9 @@
-"""The fold behind the lineage panel's frame: how each of Spark's events changes what is known of a context.
+"""What Spark's events add up to: how each of them changes what is known of a context.
 
 The driver tells what there is to compute (`rdd`, `job_started`, `stage_started`), who computes it
 (`task_started`, `task_finished`), and where results are kept: partitions of persisted RDDs (`block_stored`,
 `block_dropped`) and shuffle outputs on the mappers' disks (`outputs_stored`, `outputs_lost`). What a
-failure takes away, and what has to be done again for it, is kept by `lineagelost.py`.
+failure takes away, and what has to be done again for it, is kept by `lost.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from labkit.trace.machines import Machines, MachineView
 
-from . import lineagelost as lost
-from .lineagestate import Copy, JobView, LineageState, Parent, RddView, StageView, TaskView, count
+from . import lost
+from .state import Copy, JobView, LineageState, Parent, RddView, StageView, TaskView, count
 
 #: What the panel can look back at: finished tasks, and jobs.
 TASKS_KEPT, JOBS_KEPT = 2000, 200

@@ -1,4 +1,4 @@
-"""The fold behind the frame of `StalenessPanel`: what each event of a parameter server changes.
+"""What a parameter server's events add up to: how each of them changes what is known of it.
 
 The scheduler tells of runs and consistency, the workers of clocks, waiting, pushes, pulls and losses, the
 servers of what they apply, the manager of key ranges. Clocks are counted per *shard*: when a worker dies, its
@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from labkit.systems.paramserver.events import called
 from labkit.trace.machines import Machines, MachineView
+
+from .events import called
 
 #: Reads that the panel draws, messages it can show, points of a loss curve, earlier runs kept beside it.
 READS, FLOWS, POINTS, RUNS = 200, 200, 400, 3

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .lineagestate import Failure, JobView, LineageState, Piece, TaskView, Unit, count
+from .state import Failure, JobView, LineageState, Piece, TaskView, Unit, count
 
 #: A narrow dependency or a missing shuffle output leads further back at most this far; lineages are shorter.
 DEEPEST = 10_000

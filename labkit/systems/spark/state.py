@@ -1,7 +1,7 @@
-"""What the lineage panel knows of a Spark context.
+"""What the trace has told of a Spark context.
 
 Its RDDs, jobs, stages and tasks; what is kept where, and what was lost. Plain data, which
-`lineagefold.py` changes event by event.
+`view.py` changes event by event.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fold behind the ring's frame: how each of Chord's events changes what is known of the ring.
+"""What Chord's events add up to: how each of them changes what is known of the ring.
 
 `joined`, `successors_changed`, `predecessor_changed` and `fingers_changed` give every node's pointers;
 `stored` and `removed` every key's copies; `lookup_started`, `hop`, `hop_timed_out` and `lookup_finished` the
