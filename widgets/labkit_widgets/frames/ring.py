@@ -1,7 +1,8 @@
 """The frame of `RingPanel`: a Chord ring as its nodes' own events tell it.
 
 Nothing is asked of a node: `labkit.systems.chord.view` folds what they emitted. Who is dead is the runtime's
-word, not the ring's: the difference between the two is what stabilisation has yet to repair, and what the panel shows.
+word, not the ring's: the difference between the two is what stabilisation has yet to repair, and what the
+panel shows.
 """
 
 from __future__ import annotations
