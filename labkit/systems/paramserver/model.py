@@ -249,7 +249,11 @@ class ParameterServer:
             system="ParameterServer", servers=servers, workers=workers, replicas=replicas
         )
         cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
-        cluster.run_until(lambda: len(self.scheduler.workers) >= workers, timeout=READY_WITHIN)
+        cluster.run_until(
+            lambda: len(self.scheduler.workers) >= workers,
+            timeout=READY_WITHIN,
+            what=f"that all {workers} workers have joined",
+        )
 
     def _next(self, kind: str) -> str:
         number = self._started[kind]
@@ -380,7 +384,9 @@ class ParameterServer:
         """Start one more worker. A run under way gives it a shard if there is one without a worker, or a
         worker with several."""
         name = self.cluster.spawn(Worker, self.settings, name=self._next("worker"), machine=machine)
-        self.cluster.run_until(lambda: name in self.scheduler.workers, timeout=timeout)
+        self.cluster.run_until(
+            lambda: name in self.scheduler.workers, timeout=timeout, what=f"that {name} has joined"
+        )
         where = self.machine_of(name)
         scheduler = self.scheduler
 
@@ -392,7 +398,9 @@ class ParameterServer:
 
     def settle(self, timeout: float = READY_WITHIN) -> None:
         """Let time pass until every range has all its copies."""
-        self.cluster.run_until(lambda: self.manager.settled, timeout=timeout)
+        self.cluster.run_until(
+            lambda: self.manager.settled, timeout=timeout, what="that every range has all its copies"
+        )
 
     # checkpoints ------------------------------------------------------------
 
