@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from labkit.runtime.errors import Unpicklable
+from labkit.runtime.raised import Signal, short, text_of
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
@@ -46,9 +47,11 @@ def copy_value(value: Any) -> Any:
         data = dumps(value, out_of_band(buffers))
         own = [buffer if is_frozen(buffer) else bytearray(buffer.raw()) for buffer in buffers]
         return loads_keeping_classes(data, own)
-    except Exception as error:
+    except Signal:
+        raise
+    except BaseException as error:
         raise Unpicklable(
-            f"{_short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {error}. "
+            f"{short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {text_of(error)}. "
             "Send plain data (numbers, strings, tuples, lists, dicts, arrays, dataclasses) instead."
         ) from error
 
@@ -147,14 +150,6 @@ class _KeepingUnpickler(pickle.Unpickler):
 
     def _fill(self, fill: Any, cls: type, state: Any) -> Any:
         return cls if cls in self._kept else fill(cls, state)
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = "a value without a repr"
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def stable_hash(*parts: Any, bits: int = 64) -> int:

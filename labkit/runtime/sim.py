@@ -43,6 +43,7 @@ from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
+from labkit.runtime.raised import Signal, as_exception
 from labkit.runtime.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -58,6 +59,10 @@ TICK = 1e-9
 SLICE = 2000
 FIRST_SLICE = 16
 SLICE_SECONDS = 0.02
+
+
+#: Real seconds after Ctrl-C until it strikes in the middle of a handler.
+STOPS_WITHIN = 1.0
 
 
 class FairLock:
@@ -191,6 +196,13 @@ class SimMachine(Machine):
         else:
             call.resolve(answer)
 
+    def exit(self, error: SystemExit) -> bool:
+        """See ``Machine``."""
+        if self.name == CLIENT:
+            return False
+        self.engine.exited(self, error)
+        return True
+
     def store(self, node: str) -> DiskStore:
         """Kept by the engine, so that it survives the machine."""
         return self.engine.stores.setdefault(node, MemoryStore())
@@ -212,8 +224,11 @@ class SimEngine(Engine):
 
     kind = "sim"
 
-    def __init__(self, seed: int, network: Network, trace: Trace) -> None:
+    def __init__(
+        self, seed: int, network: Network, trace: Trace, lost: Callable[[], Callable[[str], None] | None]
+    ) -> None:
         self.seed = seed
+        self._lost = lost  #: whom to tell of a machine that died by itself
         self.network = network
         self.trace = trace
         self.loop = Loop()
@@ -285,12 +300,14 @@ class SimEngine(Engine):
                 for machine, specs in batches.items():
                     for spec in specs:
                         self._start(self.machines[machine], spec)
-            except BaseException:
+            except BaseException as error:
                 for machine, specs in batches.items():
                     for spec in specs:
                         self._stop(machine, spec.name, "not started: another node of the same call failed")
                         del self.directory[spec.name]
-                raise
+                if isinstance(error, Signal):
+                    raise
+                raise as_exception(error) from error.__cause__
 
     def spawn_here(self, spec: NodeSpec) -> Node:
         """Start a node on the client's machine."""
@@ -303,6 +320,14 @@ class SimEngine(Engine):
     def _start(self, machine: SimMachine, spec: NodeSpec, cause: int | None = None) -> None:
         own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))  # as on Ray
         machine.start_node(own, cause)
+
+    def exited(self, machine: SimMachine, error: SystemExit) -> None:
+        """A machine has ended by itself."""
+        machine.die()
+        if (lost := self._lost()) is not None:
+            lost(machine.name)
+        if self.trace.on:
+            machine.record(None, "machine_died", {"pid": None, "reason": f"sys.exit({error.code!r})"})
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
@@ -376,8 +401,10 @@ class SimEngine(Engine):
         def act() -> None:
             try:
                 action()
-            except Exception as error:
-                failed.append(error)
+            except Signal:
+                raise
+            except BaseException as error:  # of a node that starts again
+                failed.append(as_exception(error))
 
         with self._exclusive(inside_is_fine=True):
             if self.loop.busy:
@@ -468,6 +495,11 @@ class SimEngine(Engine):
                 "queue, or release the lock"
             )
 
+    def give_up(self, span: int | None) -> None:
+        """What is on its way in its name finds that out by ``Node.given_up``."""
+        if span is not None:
+            self.loop.given_up.add(span)
+
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         with self._exclusive():
@@ -496,7 +528,12 @@ class SimEngine(Engine):
     ) -> None:
         """Run the loop until a time, a future, or (looked at after each callback) a condition."""
         size = FIRST_SLICE if enough is None else 1
-        with self._exclusive(), deferred_interrupt() as interrupted, rare_collections():
+        with (
+            self._exclusive(),
+            deferred_interrupt(lambda: self.loop.computing, STOPS_WITHIN) as interrupted,
+            rare_collections(),
+        ):
+            self.loop.interrupted = None  # of a run that has ended in another way
             while enough is None or not enough():
                 if self.closed:
                     raise ClusterClosed("the cluster was closed while this was under way")

@@ -29,6 +29,7 @@ import cloudpickle
 
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
+from labkit.runtime.raised import Signal, short, text_of
 
 if TYPE_CHECKING:
     from .rdd import RDD
@@ -141,10 +142,10 @@ def dumps(value: Any) -> bytes:
     """The pickle of records, results or anything else that travels."""
     try:
         return _dump(value)[0]
-    except LabError:
+    except (LabError, Signal):
         raise
-    except Exception as error:
-        raise Unpicklable(f"{value!r:.80} cannot be sent to another machine: {error}") from error
+    except BaseException as error:
+        raise Unpicklable(f"{short(value)} cannot be sent to another machine: {text_of(error)}") from error
 
 
 def loads(data: bytes) -> Any:
@@ -163,7 +164,7 @@ class Closure:
         else:
             if not callable(function):
                 raise TypeError(
-                    f"expected a function, not {function!r:.80} of type {type(function).__name__}"
+                    f"expected a function, not {short(function)} of type {type(function).__name__}"
                 )
             self._data, self.broadcasts = _dump_function(function)
         self._function: Callable[..., Any] | None = None
@@ -217,13 +218,13 @@ def _dump_function(function: Callable[..., Any]) -> tuple[bytes, tuple[int, ...]
         variable = _variable(function)
         where = f"the variable {variable!r}, which is a" if variable else "a"
         raise CannotCapture(f"the function {name} uses {where} {error}") from None
-    except LabError:
+    except (LabError, Signal):
         raise
-    except Exception as error:
+    except BaseException as error:
         name = getattr(function, "__name__", type(function).__name__)
         raise Unpicklable(
-            f"the function {name} cannot be sent to other machines: {error}. Make what it needs inside it, "
-            "or once for each partition with mapPartitions"
+            f"the function {name} cannot be sent to other machines: {text_of(error)}. Make what it needs "
+            "inside it, or once for each partition with mapPartitions"
         ) from error
 
 

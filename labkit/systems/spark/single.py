@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from labkit.runtime.raised import Signal
+
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
 from .blame import blame
 from .closures import dump_stage, dumps, load_stage, loads, task_environment
@@ -81,7 +83,9 @@ class SingleContext(BaseContext):
                 result = (
                     write_shuffle(what, records) if isinstance(what, ShuffleDependency) else what(p, records)
                 )
-            except Exception as error:
+            except Signal:
+                raise
+            except BaseException as error:
                 blamed = blame(error, last, p, what)
                 raise TaskFailed(str(blamed), blamed) from None
         self._add_updates(task.updates)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from labkit.runtime.raised import Signal, named
 from labkit.runtime.sync import Event
 
 from .blame import blame
@@ -76,7 +77,7 @@ class StaleView(Exception):
     """A cached block is not where the driver thought; the task was not told what it needs instead."""
 
 
-class TaskCancelled(BaseException):
+class TaskCancelled(Signal):
     """Raised in the thread of a task that nobody wants any more."""
 
 
@@ -186,14 +187,13 @@ class TaskRun:
         with environment as task:
             try:
                 value = self._value()
-            except TaskCancelled:
+            except Signal:
                 raise
             except StaleView as error:
                 return Outcome("stale", error=str(error), metrics=self.metrics())
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                what = f"{type(error).__name__}: {error}"
+            except BaseException as error:
                 where = blame(error, self.rdd, told.partition, self.what)
-                return Outcome("error", error=what, blame=where, metrics=self.metrics())
+                return Outcome("error", error=named(error), blame=where, metrics=self.metrics())
         return Outcome("ok", value, updates=task.updates or None, metrics=self.metrics())
 
     def _value(self) -> Any:
