@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.runtime.copying import event_value
-from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.engine import CLIENT, Engine, take_as_one_press
 from labkit.runtime.errors import (
     BadFault,
     BadSchedule,
@@ -492,6 +492,7 @@ class Cluster:
             self._engine.give_up(self._current_span())
             if isinstance(future, Task):
                 self._engine.do(future.cancel)
+            take_as_one_press()
             raise
         if not future.done and isinstance(future, Task):  # a node of this process has failed
             self._engine.do(future.cancel)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,10 +24,14 @@ from labkit.runtime.node import Node
 from labkit.runtime.raised import Interrupted
 from labkit.runtime.trace import Trace
 
-__all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt"]
+__all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt", "take_as_one_press"]
 
 #: The name of the user's own process as a machine, and of the node on it from which the user's calls come.
 CLIENT = "client"
+
+
+#: Seconds within which two presses of Ctrl-C are one.
+DOUBLE_PRESS = 0.2
 
 
 class Client(Node):
@@ -220,3 +225,9 @@ def deferred_interrupt(
         signal.signal(signal.SIGINT, previous)
         if pressed.presses and not heard:  # at the very end, when nobody looked any more
             raise KeyboardInterrupt
+
+
+def take_as_one_press() -> None:
+    """After Ctrl-C: who presses twice in a moment means what was stopped, and not what comes next."""
+    with deferred_interrupt():
+        time.sleep(DOUBLE_PRESS)

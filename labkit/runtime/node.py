@@ -171,8 +171,8 @@ class Node(Owner):
 
     @property
     def given_up(self) -> bool:
-        """Whether the user has stopped the operation that this step belongs to. Only the simulator knows: there
-        a message that says so would come after the next long computation."""
+        """Whether the user has stopped the operation that this step belongs to. Only the simulator knows:
+        there a message that says so would come after the next long computation."""
         loop = self._machine.loop
         return loop.span in loop.given_up
 

@@ -58,6 +58,7 @@ from labkit.runtime.ray_machine import (
     unpack,
 )
 from labkit.runtime.real_loop import RealLoop
+from labkit.runtime.surroundings import Surroundings
 from labkit.runtime.trace import Trace
 
 __all__ = ["RayEngine", "SharedTrace"]
@@ -142,6 +143,7 @@ class RayEngine(Engine):
         self.closed = False
         self.epoch = time.time()
         self.loop = RealLoop(self.epoch)
+        self._surroundings = Surroundings.here()  #: as the machines know them
         self._lost = lost
         self._ended: float | None = None  #: the cluster's time when it was closed
         self._processes = 0
@@ -235,6 +237,7 @@ class RayEngine(Engine):
             self._processes * SEQ_SPAN,
             incarnation,
             str(self._disks),
+            self._surroundings,
         )
         options = self._remote.options(
             num_cpus=self.cpus_per_machine,
@@ -425,6 +428,13 @@ class RayEngine(Engine):
             await asyncio.wait({answer}, timeout=0.05)
         return answer.result()
 
+    def _follow_the_user(self) -> None:
+        """Before the user's next act: the machines are where the user is."""
+        here = Surroundings.here()
+        if here != self._surroundings:
+            self._surroundings = here
+            self._await(self._tell("surround", here))
+
     # Engine
     # ----------------------------------------------------------------------------------------------------
 
@@ -447,6 +457,8 @@ class RayEngine(Engine):
         def late(failure: Failure | None) -> None:
             if failure is not None:
                 self.crashes.append((CLIENT, failure.to_exception()))
+
+        self._follow_the_user()
 
         async def run() -> list[Failure | None]:
             self.directory.update(names)
@@ -541,6 +553,7 @@ class RayEngine(Engine):
         """In the client's thread."""
         if threading.current_thread() is self._thread:
             return action()
+        self._follow_the_user()
 
         async def run() -> Any:
             self.loop.refresh()

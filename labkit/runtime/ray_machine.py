@@ -49,6 +49,7 @@ from labkit.runtime.node import Node
 from labkit.runtime.raised import named
 from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
+from labkit.runtime.surroundings import Surroundings
 from labkit.runtime.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "pack", "unpack"]
@@ -310,6 +311,7 @@ class Config(NamedTuple):
     first_seq: int
     incarnation: int
     disks: str
+    surroundings: Surroundings
 
 
 class Me(NamedTuple):
@@ -338,6 +340,7 @@ class MachineProcess:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.machine: RayMachine | None = None
+        self.surroundings: Surroundings | None = None  #: of the user, as far as they are known here
         self.blocked: list[tuple[float, str]] = []
         self._something = asyncio.Event()
         self._last_drain = 0.0
@@ -351,6 +354,7 @@ class MachineProcess:
         import ray
 
         config = self.config
+        await self.surround(config.surroundings)
         loop = RealLoop(epoch)
         loop.bind(asyncio.get_running_loop())
         loop.refresh()
@@ -367,6 +371,11 @@ class MachineProcess:
         if trace.on:
             machine.record(None, "machine_started", {"pid": os.getpid(), "incarnation": config.incarnation})
         return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id())
+
+    async def surround(self, surroundings: Surroundings) -> None:
+        """The user has these around them, and so has the user's code here."""
+        surroundings.adopt(self.surroundings)
+        self.surroundings = surroundings
 
     def _of(self) -> RayMachine:
         assert self.machine is not None, "begin comes first"

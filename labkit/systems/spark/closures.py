@@ -7,9 +7,6 @@ program travel by value; those of installed packages by name.
 
 An RDD, a context or a cluster cannot travel: they belong to the driver. A closure that captures one is
 refused when the transformation is called, with the name of the variable.
-
-A task runs inside ``task_environment``: there broadcast variables find their values, and what is added to
-accumulators is collected.
 """
 
 from __future__ import annotations
@@ -17,10 +14,8 @@ from __future__ import annotations
 import io
 import sys
 import sysconfig
-import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,14 +33,11 @@ __all__ = [
     "CannotCapture",
     "Captured",
     "Closure",
-    "TaskEnvironment",
-    "current_task",
     "dump_stage",
     "dumps",
     "function_of",
     "load_stage",
     "loads",
-    "task_environment",
 ]
 
 
@@ -354,57 +346,3 @@ def load_stage(data: bytes) -> tuple[RDD, Any]:
     if isinstance(what, ShuffleDependency):
         what.rdd = rdds[-1]
     return rdds[-1], what
-
-
-# --- inside a task ----------------------------------------------------------------------------------------
-
-
-class TaskEnvironment:
-    """What a task knows of itself, and what it adds to accumulators."""
-
-    def __init__(
-        self, broadcasts: Mapping[int, Any], partition: int, stage: int, attempt: int, task: int
-    ) -> None:
-        self.broadcasts = broadcasts
-        self.partition = partition
-        self.stage = stage
-        self.attempt = attempt
-        self.task = task
-        #: Accumulator id to the sum of what the task added.
-        self.updates: dict[int, Any] = {}
-
-    def add(
-        self, accumulator: int, zero: Callable[[], Any], merge: Callable[[Any, Any], Any], term: Any
-    ) -> None:
-        """Add a term to an accumulator."""
-        before = self.updates[accumulator] if accumulator in self.updates else zero()
-        self.updates[accumulator] = merge(before, term)
-
-
-_current = threading.local()
-
-
-def current_task() -> TaskEnvironment | None:
-    """The task that this thread runs, or None in the driver."""
-    tasks: Sequence[TaskEnvironment] | None = getattr(_current, "tasks", None)
-    return tasks[-1] if tasks else None
-
-
-@contextmanager
-def task_environment(
-    broadcasts: Mapping[int, Any] | None = None,
-    *,
-    partition: int = 0,
-    stage: int = 0,
-    attempt: int = 0,
-    task: int = 0,
-) -> Iterator[TaskEnvironment]:
-    """Inside, this thread runs a task: broadcasts maps ids to values."""
-    environment = TaskEnvironment({} if broadcasts is None else broadcasts, partition, stage, attempt, task)
-    if not hasattr(_current, "tasks"):
-        _current.tasks = []
-    _current.tasks.append(environment)
-    try:
-        yield environment
-    finally:
-        _current.tasks.pop()

@@ -15,10 +15,11 @@ from labkit.runtime.raised import Signal
 
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
 from .blame import blame
-from .closures import dump_stage, dumps, load_stage, loads, task_environment
+from .closures import dump_stage, dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .errors import TaskFailed
 from .evaluate import evaluate, splits, stage_parents, write_shuffle
+from .inside import task_environment
 from .model import BaseContext
 from .rdd import RDD, Partition
 

@@ -17,9 +17,10 @@ from labkit.runtime.sync import Event
 
 from .blame import blame
 from .blocks import BlockStore, Key
-from .closures import dumps, load_stage, loads, task_environment
+from .closures import dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .evaluate import blocks_wanted, evaluate, needs, write_shuffle
+from .inside import task_environment
 from .options import Options
 from .shuffle import ShuffleFiles, Source
 

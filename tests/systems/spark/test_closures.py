@@ -20,7 +20,8 @@ from labkit.systems.spark import (
     TaskContext,
     TaskFailed,
 )
-from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads, task_environment
+from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads
+from labkit.systems.spark.inside import task_environment
 from tests.systems.spark.contexts import context
 
 
