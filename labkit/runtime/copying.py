@@ -14,7 +14,7 @@ from typing import Any
 import cloudpickle
 
 from labkit.runtime.errors import Unpicklable
-from labkit.runtime.raised import Signal, short, text_of
+from labkit.runtime.raised import Signal, named, short
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
@@ -51,7 +51,7 @@ def copy_value(value: Any) -> Any:
         raise
     except BaseException as error:
         raise Unpicklable(
-            f"{short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {text_of(error)}. "
+            f"{short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {named(error)}. "
             "Send plain data (numbers, strings, tuples, lists, dicts, arrays, dataclasses) instead."
         ) from error
 

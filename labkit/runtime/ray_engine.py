@@ -69,6 +69,8 @@ SEQ_SPAN = 1 << 40
 GONE_WITHIN = 10.0
 #: Seconds that a machine's process may take to start, on a slow host.
 START_WITHIN = 120.0
+#: Seconds for which the user waits until all machines have their new surroundings.
+FOLLOW_WITHIN = 1.0
 #: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
 LAST_WORDS_WITHIN = 1.0
 
@@ -429,11 +431,13 @@ class RayEngine(Engine):
         return answer.result()
 
     def _follow_the_user(self) -> None:
-        """Before the user's next act: the machines are where the user is."""
+        """Before the user's next act: the machines are where the user is. One that is busy hears of it when
+        it has time, which is before it hears of what comes now."""
         here = Surroundings.here()
         if here != self._surroundings:
             self._surroundings = here
-            self._await(self._tell("surround", here))
+            with contextlib.suppress(TimeoutError):
+                self._await(self._tell("surround", here), FOLLOW_WITHIN)
 
     # Engine
     # ----------------------------------------------------------------------------------------------------

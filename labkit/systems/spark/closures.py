@@ -24,7 +24,7 @@ import cloudpickle
 
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
-from labkit.runtime.raised import Signal, short, text_of
+from labkit.runtime.raised import Signal, named, short
 
 if TYPE_CHECKING:
     from .rdd import RDD
@@ -137,7 +137,7 @@ def dumps(value: Any) -> bytes:
     except (LabError, Signal):
         raise
     except BaseException as error:
-        raise Unpicklable(f"{short(value)} cannot be sent to another machine: {text_of(error)}") from error
+        raise Unpicklable(f"{short(value)} cannot be sent to another machine: {named(error)}") from error
 
 
 def loads(data: bytes) -> Any:
@@ -215,7 +215,7 @@ def _dump_function(function: Callable[..., Any]) -> tuple[bytes, tuple[int, ...]
     except BaseException as error:
         name = getattr(function, "__name__", type(function).__name__)
         raise Unpicklable(
-            f"the function {name} cannot be sent to other machines: {text_of(error)}. Make what it needs "
+            f"the function {name} cannot be sent to other machines: {named(error)}. Make what it needs "
             "inside it, or once for each partition with mapPartitions"
         ) from error
 

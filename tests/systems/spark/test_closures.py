@@ -218,7 +218,7 @@ def test_updates_are_collected_per_task() -> None:
         add(1)
         add(2)
         with task_environment() as inner:
-            add(10)
+            loads(dumps(add))(10)  # each task has its own copy of what its functions have captured
     assert (task.updates, inner.updates) == ({total.aid: 3}, {total.aid: 10})
     assert total.value == 5
 
