@@ -30,8 +30,9 @@ __all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt", "take_as_one_pres
 CLIENT = "client"
 
 
-#: Seconds within which two presses of Ctrl-C are one.
+#: Seconds within which two presses of Ctrl-C are one; and if they follow a stop that was so few seconds ago.
 DOUBLE_PRESS = 0.2
+HURRIED_PRESS, HURRIED_WITHIN = 0.8, 2.0
 
 
 class Client(Node):
@@ -227,7 +228,16 @@ def deferred_interrupt(
             raise KeyboardInterrupt
 
 
+class _Stops:
+    """The stops of this process: signals are the process's, too."""
+
+    last = -HURRIED_WITHIN
+
+
 def take_as_one_press() -> None:
     """After Ctrl-C: who presses twice in a moment means what was stopped, and not what comes next."""
+    now = time.monotonic()
+    hurried = now - _Stops.last < HURRIED_WITHIN
+    _Stops.last = now
     with deferred_interrupt():
-        time.sleep(DOUBLE_PRESS)
+        time.sleep(HURRIED_PRESS if hurried else DOUBLE_PRESS)
