@@ -116,9 +116,10 @@ class Running:
                     pass
 
     def cancel(self) -> None:
-        """End the task at its next line of Python code; one that still fetches, before it computes."""
+        """End the task at its next line of Python code; one that still fetches, before it computes. Code that
+        catches everything goes on: until the next time."""
         with self._lock:
-            if self.cancelled or self.outcome is not None:
+            if self.outcome is not None:
                 return
             self.cancelled = True
             if self._thread is not None and self._thread != threading.get_ident():
