@@ -20,6 +20,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
@@ -373,6 +374,7 @@ class Loop:
         self.busy = False  #: a callback is being run
         self.computing = False  #: … and it is a declared computation, which may take its time
         self.interrupted: Interrupted | None = None  #: Ctrl-C has ended a computation, and not yet the run
+        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  #: around each computation
         self.given_up: set[int] = set()  #: spans of operations that the user has stopped
         self.quiet = False  #: ``now`` was reached by waiting, and nothing has happened at it
         self.current: Task | None = None
@@ -430,7 +432,8 @@ class Loop:
         future = Future(self)
         self.computing = True
         try:
-            value = work()
+            with self.guard():
+                value = work()
             seconds = cost(value) if callable(cost) else cost
         except Interrupted as error:
             self.interrupted = error

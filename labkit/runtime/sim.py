@@ -29,13 +29,14 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime import watchdog
 from labkit.runtime.copying import copy_value, seed_of_life
 from labkit.runtime.disk import DiskStore, MemoryFiles, MemoryStore
+from labkit.runtime.endable import Endable
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
@@ -43,7 +44,7 @@ from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
-from labkit.runtime.raised import Signal, as_exception
+from labkit.runtime.raised import Interrupted, Signal, as_exception
 from labkit.runtime.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -249,6 +250,7 @@ class SimEngine(Engine):
         self._pace: float | None = None
         self._paused = False
         self._player: threading.Thread | None = None
+        self._played = Endable(Interrupted)  #: the computation that the player's thread is in
         self._lock = FairLock()
         self._blocked: tuple[float, str] | None = None
         self._watched = watchdog.watch(self.loop, self._note_blocked)
@@ -499,6 +501,7 @@ class SimEngine(Engine):
         """What is on its way in its name finds that out by ``Node.given_up``."""
         if span is not None:
             self.loop.given_up.add(span)
+        self._played.end()
 
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -606,8 +609,14 @@ class SimEngine(Engine):
             self._watched.thread = threading.get_ident()
             until = self.loop.now + seconds * self._pace
             begun = time.monotonic()
-            while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
-                self._lock.let_others_in()
+            self.loop.guard = self._played.inside
+            try:
+                while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
+                    self._lock.let_others_in()
+            except Interrupted:  # the user waits elsewhere, and has heard of it
+                pass
+            finally:
+                self.loop.guard = nullcontext
 
     # what goes wrong ------------------------------------------------------------
 

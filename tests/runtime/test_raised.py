@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any
@@ -117,6 +118,11 @@ class Slow(Node):
         return "never"
 
     @rpc
+    async def compute_from_another_thread(self) -> str:
+        await self.compute(for_ever, lambda: os.kill(os.getpid(), signal.SIGINT))
+        return "never"
+
+    @rpc
     def block(self) -> None:
         for_ever(press)
 
@@ -173,6 +179,15 @@ def test_one_press_ends_a_handler_that_blocks(sim_cluster: Cluster, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         sim_cluster.call(node, "block", timeout=None)
     assert sim_cluster.call(node, "fine") == "fine"
+
+
+def test_one_press_ends_a_computation_that_is_played(sim_cluster: Cluster) -> None:
+    node = sim_cluster.spawn(Slow)
+    sim_cluster.pace = 100.0
+    with pytest.raises(KeyboardInterrupt):
+        sim_cluster.call(node, "compute_from_another_thread", timeout=None)
+    assert sim_cluster.call(node, "fine") == "fine"
+    sim_cluster.pace = None
 
 
 def test_a_step_knows_that_its_operation_was_stopped(sim_cluster: Cluster) -> None:
