@@ -44,7 +44,7 @@ def copy_value(value: Any) -> Any:
         return value
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = dumps(value, out_of_band(buffers))
+        data = dumps(value, buffers, OUT_OF_BAND_BYTES)
         own = [buffer if is_frozen(buffer) else bytearray(buffer.raw()) for buffer in buffers]
         return loads_keeping_classes(data, own)
     except Signal:
@@ -70,11 +70,15 @@ def event_value(value: Any) -> Any:
     return copy_value(value)
 
 
-def dumps(value: Any, keep_in_band: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
-    """The value's pickle; by value where it can only be so. ``keep_in_band``: see ``out_of_band``."""
+def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None, at_least: int = 0) -> bytes:
+    """The value's pickle; by value where it can only be so. Buffers of ``at_least`` so many bytes go into
+    ``buffers``, if that is given."""
+    keep_in_band = None if buffers is None else out_of_band(buffers, at_least)
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
     except Exception:  # a lambda, or a class from a notebook cell: only cloudpickle takes it by value
+        if buffers is not None:
+            buffers.clear()  # it begins anew
         return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band))
 
 

@@ -167,3 +167,10 @@ class TestPackage:
         )
         told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert told.stdout == "[]\n"
+
+
+def test_large_arrays_beside_what_only_cloudpickle_takes_keep_their_places() -> None:
+    import numpy as np
+
+    first, function, second = copy_value([np.zeros(20_000), lambda: 1, np.ones(20_000)])
+    assert (first[0], function(), second[0]) == (0.0, 1, 1.0)
