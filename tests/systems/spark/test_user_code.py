@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from labkit.runtime.endable import Endable
+from labkit.runtime.loop import Cancelled
 from labkit.runtime.raised import text_of
 from labkit.systems.spark import (
     AccumulatorParam,
@@ -19,6 +21,7 @@ from labkit.systems.spark import (
     TaskContext,
     TaskFailed,
 )
+from labkit.systems.spark.operations import Pipe
 from tests.runtime.raising import MAKERS, Raising, throw
 from tests.systems.spark.conftest import MakeContext
 
@@ -246,3 +249,41 @@ def slow_of(x: Any) -> None:
     signal.raise_signal(signal.SIGINT)
     while True:
         pass
+
+
+def test_a_task_that_waits_for_its_command_can_be_ended() -> None:
+    """And with it the thread that feeds the command with what never comes."""
+    before = set(threading.enumerate())
+    begun = threading.Event()
+
+    def endless() -> Iterator[str]:
+        begun.set()
+        while True:
+            pass
+        yield ""
+
+    work = Endable(Cancelled)
+    ended: list[BaseException] = []
+
+    def task() -> None:
+        try:
+            with work.inside():
+                list(Pipe(["cat"], {}, check=True)(0, endless()))
+        except Cancelled as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=task)
+    thread.start()
+    begun.wait()
+    work.end()
+    thread.join()
+    assert len(ended) == 1
+    for each in set(threading.enumerate()) - before:
+        each.join()
+
+
+def test_pipe_gives_each_line_whatever_the_size(sim_context: Any) -> None:
+    sc = sim_context(machines=1)
+    lines = ["", "x" * 200_000, "ä", ""]
+    assert sc.parallelize(lines, 1).pipe("cat").collect() == lines
+    assert sc.parallelize(["no end"], 1).pipe("printf 'a\\nb'").collect() == ["a", "b"]
