@@ -18,7 +18,7 @@ from labkit.runtime.host import host_identity
 __all__ = ["Surroundings"]
 
 #: Variables that are a process's own: Ray tells each of its processes by them what it is.
-OWN = ("RAY_", "CUDA_VISIBLE_DEVICES")
+OWN = (b"RAY_", b"CUDA_VISIBLE_DEVICES")
 
 
 class Surroundings(NamedTuple):
@@ -27,7 +27,7 @@ class Surroundings(NamedTuple):
     host: str
     folder: str | None  #: None: it was deleted
     path: tuple[str, ...]
-    variables: dict[str, str]
+    variables: dict[bytes, bytes]  #: undecoded, since they are looked at before each act of the user
 
     @classmethod
     def here(cls) -> Surroundings:
@@ -36,7 +36,7 @@ class Surroundings(NamedTuple):
             folder = os.getcwd()
         except FileNotFoundError:
             folder = None
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+        variables = {name: value for name, value in os.environb.items() if not name.startswith(OWN)}
         return cls(host_identity(), folder, tuple(map(str, sys.path)), variables)
 
     def adopt(self, before: Surroundings | None) -> None:
@@ -53,5 +53,5 @@ class Surroundings(NamedTuple):
         if self.host == host_identity():
             for name in before.variables if before is not None else ():
                 if name not in self.variables:
-                    os.environ.pop(name, None)
-            os.environ.update(self.variables)
+                    os.environb.pop(name, None)
+            os.environb.update(self.variables)

@@ -81,9 +81,9 @@ def test_what_a_process_adopts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LABKIT_TEST_A", "a")
     monkeypatch.setenv("RAY_TEST", "of this process")
     here = Surroundings.here()
-    assert "RAY_TEST" not in here.variables
+    assert b"RAY_TEST" not in here.variables
     theirs = here._replace(
-        folder=str(tmp_path / "gone"), path=("theirs", "both"), variables={"LABKIT_TEST_A": "b"}
+        folder=str(tmp_path / "gone"), path=("theirs", "both"), variables={b"LABKIT_TEST_A": b"b"}
     )
     theirs.adopt(None)
     assert Path.cwd() == tmp_path  # where the folder is not, one stays
@@ -93,7 +93,7 @@ def test_what_a_process_adopts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     theirs._replace(path=("both",), variables={}).adopt(theirs)
     assert sys.path == ["both", "own"]
     assert "LABKIT_TEST_A" not in os.environ
-    theirs._replace(host="another", variables={"LABKIT_TEST_A": "c"}).adopt(None)
+    theirs._replace(host="another", variables={b"LABKIT_TEST_A": b"c"}).adopt(None)
     assert "LABKIT_TEST_A" not in os.environ  # a host's environment describes that host
 
 
