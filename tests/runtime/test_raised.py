@@ -88,14 +88,16 @@ class Exits(Thrower):
         sys.exit(3)
 
 
-@pytest.mark.parametrize("first", [0.0, 0.001])
-def test_sys_exit_is_the_end_of_the_machine(make_cluster: MakeCluster, first: float) -> None:
+def test_sys_exit_is_the_end_of_the_machine(make_cluster: MakeCluster) -> None:
     cluster = make_cluster(machines=2)
-    node = cluster.spawn(Exits, machine="m2")
-    with pytest.raises(MachineDied):
-        cluster.call(node, "exit", first, timeout=1.0)
-    cluster.run_until(lambda: cluster.machine("m2").state == "dead")
-    cluster.run_until(lambda: bool(cluster.trace.filter(kind="machine_died", machine="m2")))
+    for machine, first in (("m1", 0.0), ("m2", 0.001)):
+        node = cluster.spawn(Exits, machine=machine)
+        with pytest.raises(MachineDied):
+            cluster.call(node, "exit", first, timeout=1.0)
+        cluster.run_until(lambda name=machine: cluster.machine(name).state == "dead")  # type: ignore[misc]
+        cluster.run_until(
+            lambda name=machine: bool(cluster.trace.filter(kind="machine_died", machine=name))  # type: ignore[misc]
+        )
     cluster.restart("m2")
     assert cluster.call(node, "fine") == "fine"
 

@@ -99,8 +99,8 @@ def test_a_thread_that_tasks_share(make_context: MakeContext) -> None:
     assert seen.value == 8
 
 
-def test_threads_that_add_at_the_same_time_lose_nothing(make_context: MakeContext) -> None:
-    sc = make_context(machines=1)
+def test_threads_that_add_at_the_same_time_lose_nothing(sim_context: Any) -> None:
+    sc = sim_context(machines=1)
 
     class Slow(AccumulatorParam[int]):
         def zero(self, value: int) -> int:
