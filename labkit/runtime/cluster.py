@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from labkit.runtime.copying import event_value
-from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.engine import CLIENT, Engine, take_as_one_press
 from labkit.runtime.errors import (
     BadFault,
     BadSchedule,
@@ -62,6 +62,7 @@ from labkit.runtime.loop import Cancelled, Future, Task
 from labkit.runtime.machine import NodeSpec
 from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
+from labkit.runtime.raised import named
 from labkit.trace.event import MESSAGE_KEYS, Event
 from labkit.trace.trace import DEFAULT_LIMIT, LEVELS, Trace
 
@@ -490,8 +491,10 @@ class Cluster:
         try:
             self._engine.wait(future)
         except KeyboardInterrupt:
+            self._engine.give_up(self._current_span())
             if isinstance(future, Task):
                 self._engine.do(future.cancel)
+            take_as_one_press()
             raise
         if not future.done and isinstance(future, Task):  # a node of this process has failed
             self._engine.do(future.cancel)
@@ -551,11 +554,7 @@ class Cluster:
         return number
 
     def _close_span(self, number: int, name: str, failed: BaseException | None) -> None:
-        data = (
-            {"name": name}
-            if failed is None
-            else {"name": name, "error": f"{type(failed).__name__}: {failed}"}
-        )
+        data = {"name": name} if failed is None else {"name": name, "error": named(failed)}
         self._record("span_finished", number, data)
 
     def _record(self, kind: str, span: int | None, data: dict[str, Any], machine: str = CLIENT) -> None:
@@ -821,7 +820,7 @@ class Cluster:
             others = f" ({len(crashes) - 1} more crashes are in the trace)" if len(crashes) > 1 else ""
             story = self.trace.story(node, last=12)
             raise NodeCrashed(
-                f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}{others}\n"
+                f"{node} failed, and nobody awaited it: {named(error)}{others}\n"
                 f"What it did last (engine={self.engine!r}, seed={self.seed}):\n{story}",
                 node,
                 story,
@@ -851,9 +850,7 @@ class Cluster:
         if _named.get(self.name) is self:
             del _named[self.name]
         for node, error in self._engine.take_crashes():
-            warnings.warn(
-                f"{node} failed, and nobody awaited it: {type(error).__name__}: {error}", stacklevel=3
-            )
+            warnings.warn(f"{node} failed, and nobody awaited it: {named(error)}", stacklevel=3)
 
     def __enter__(self) -> Cluster:
         return self
@@ -923,17 +920,17 @@ def _make_engine(
     address: str | None,
     options: dict[str, Any],
 ) -> Engine:
+    lost = weakref.WeakMethod(cluster._machine_lost)
     if kind == "sim":
         if options or address is not None:
             raise TypeError(f"the simulator has no option {', '.join(options) or 'address'}")
         from labkit.runtime.sim import SimEngine
 
-        return SimEngine(seed, network, Trace(*trace))
+        return SimEngine(seed, network, Trace(*trace), lost)
     if kind == "ray":
         from labkit.runtime.ray_engine import RayEngine
         from labkit.trace.merge import MergedTrace
 
-        lost = weakref.WeakMethod(cluster._machine_lost)
         return RayEngine(seed, network, MergedTrace(*trace), cluster.name, address, lost, **options)
     raise ValueError(f'engine is "ray" (real processes) or "sim" (virtual time), not {kind!r}')
 

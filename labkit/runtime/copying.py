@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from labkit.runtime.errors import Unpicklable
+from labkit.runtime.raised import Signal, named, short
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
@@ -43,12 +44,14 @@ def copy_value(value: Any) -> Any:
         return value
     buffers: list[pickle.PickleBuffer] = []
     try:
-        data = dumps(value, out_of_band(buffers))
+        data = dumps(value, buffers, OUT_OF_BAND_BYTES)
         own = [buffer if is_frozen(buffer) else bytearray(buffer.raw()) for buffer in buffers]
         return loads_keeping_classes(data, own)
-    except Exception as error:
+    except Signal:
+        raise
+    except BaseException as error:
         raise Unpicklable(
-            f"{_short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {error}. "
+            f"{short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {named(error)}. "
             "Send plain data (numbers, strings, tuples, lists, dicts, arrays, dataclasses) instead."
         ) from error
 
@@ -67,11 +70,15 @@ def event_value(value: Any) -> Any:
     return copy_value(value)
 
 
-def dumps(value: Any, keep_in_band: Callable[[pickle.PickleBuffer], bool] | None = None) -> bytes:
-    """The value's pickle; by value where it can only be so. ``keep_in_band``: see ``out_of_band``."""
+def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None, at_least: int = 0) -> bytes:
+    """The value's pickle; by value where it can only be so. Buffers of ``at_least`` so many bytes go into
+    ``buffers``, if that is given."""
+    keep_in_band = None if buffers is None else out_of_band(buffers, at_least)
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
     except Exception:  # a lambda, or a class from a notebook cell: only cloudpickle takes it by value
+        if buffers is not None:
+            buffers.clear()  # it begins anew
         return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band))
 
 
@@ -147,14 +154,6 @@ class _KeepingUnpickler(pickle.Unpickler):
 
     def _fill(self, fill: Any, cls: type, state: Any) -> Any:
         return cls if cls in self._kept else fill(cls, state)
-
-
-def _short(value: Any) -> str:
-    try:
-        text = repr(value)
-    except Exception:
-        text = "a value without a repr"
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def stable_hash(*parts: Any, bits: int = 64) -> int:

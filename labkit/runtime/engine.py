@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,12 +21,18 @@ from labkit.runtime.loop import Future
 from labkit.runtime.machine import Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.raised import Interrupted
 from labkit.trace.trace import Trace
 
-__all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt"]
+__all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt", "take_as_one_press"]
 
 #: The name of the user's own process as a machine, and of the node on it from which the user's calls come.
 CLIENT = "client"
+
+
+#: Seconds within which two presses of Ctrl-C are one; and if they follow a stop that was so few seconds ago.
+DOUBLE_PRESS = 0.2
+HURRIED_PRESS, HURRIED_WITHIN = 0.8, 2.0
 
 
 class Client(Node):
@@ -125,6 +132,9 @@ class Engine(ABC):
         Ctrl-C raises ``KeyboardInterrupt`` and leaves the engine whole.
         """
 
+    def give_up(self, span: int | None) -> None:  # noqa: B027 - real processes hear of it by messages
+        """The user has stopped the operation of this span."""
+
     @abstractmethod
     def run(self, seconds: float) -> None:
         """Let this much time pass."""
@@ -149,29 +159,85 @@ class Engine(ABC):
         """Release everything; harmless when called again."""
 
 
-@contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """While inside, Ctrl-C only sets a flag, which the yielded function reads; a second Ctrl-C strikes at
-    once.
+class _CtrlC:
+    """The handler of Ctrl-C inside ``deferred_interrupt``."""
 
-    A ``KeyboardInterrupt`` in the middle of a handler would leave that node half way through a change.
+    def __init__(self, at_once: Callable[[], bool], patience: float | None) -> None:
+        self.at_once, self.patience = at_once, patience
+        self.presses = 0
+        self.inside = True
+        self._timer: threading.Timer | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C was pressed, or had no effect for so long."""
+        self.presses += 1
+        if not self.inside:
+            return
+        if self.patience is not None:
+            self._timer = threading.Timer(self.patience, self._again)
+            self._timer.daemon = True
+            self._timer.start()
+        if self.presses > 1 or self.at_once():
+            raise Interrupted
+
+    def _again(self) -> None:
+        main = threading.main_thread().ident
+        if self.inside and main is not None:
+            signal.pthread_kill(main, signal.SIGINT)  # which ends a system call, too
+
+    def leave(self) -> None:
+        """From now on it raises nothing."""
+        self.inside = False
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+@contextmanager
+def deferred_interrupt(
+    at_once: Callable[[], bool] = lambda: False, patience: float | None = None
+) -> Iterator[Callable[[], bool]]:
+    """While inside, Ctrl-C only sets a flag, which the yielded function reads: a ``KeyboardInterrupt`` in the
+    middle of a handler would leave that node half way through a change.
+
+    It strikes where it is, as ``Interrupted``, while ``at_once()``; at the second press; and ``patience``
+    seconds after the first, if the block has not ended by then. Out of the block comes ``KeyboardInterrupt``.
     """
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    # Only the main thread hears of signals; and one that is ignored, or is not Python's, stays so.
+    if threading.current_thread() is not threading.main_thread() or not callable(previous):
         yield lambda: False
         return
-    hits: list[int] = []
+    pressed = _CtrlC(at_once, patience)
+    signal.signal(signal.SIGINT, pressed)
+    heard = 0
 
-    def note(number: int, frame: FrameType | None) -> None:
-        hits.append(number)
-        if len(hits) > 1:
+    def interrupted() -> bool:
+        nonlocal heard
+        heard = pressed.presses
+        return heard > 0
+
+    try:
+        yield interrupted
+    except Interrupted:
+        heard = pressed.presses
+        raise KeyboardInterrupt from None
+    finally:
+        pressed.leave()
+        signal.signal(signal.SIGINT, previous)
+        if pressed.presses and not heard:  # at the very end, when nobody looked any more
             raise KeyboardInterrupt
 
-    previous = signal.getsignal(signal.SIGINT)
-    if not callable(previous):  # ignored, or not Python's: leave it
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: bool(hits)
-    finally:
-        signal.signal(signal.SIGINT, previous)
+
+class _Stops:
+    """The stops of this process: signals are the process's, too."""
+
+    last = -HURRIED_WITHIN
+
+
+def take_as_one_press() -> None:
+    """After Ctrl-C: who presses twice in a moment means what was stopped, and not what comes next."""
+    now = time.monotonic()
+    hurried = now - _Stops.last < HURRIED_WITHIN
+    _Stops.last = now
+    with deferred_interrupt():
+        time.sleep(HURRIED_PRESS if hurried else DOUBLE_PRESS)

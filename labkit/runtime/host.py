@@ -11,6 +11,7 @@ them. Whoever holds the other end of that pipe can die in whatever way: the kern
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -81,6 +82,7 @@ def _answers(pid: int) -> bool:
     return True
 
 
+@functools.cache
 def host_identity() -> str:
     """Equal for two processes exactly if a signal from one can reach the other."""
     try:

@@ -20,10 +20,12 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.raised import Interrupted, Signal, as_exception
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
 
@@ -35,7 +37,7 @@ Cost = float | Callable[[Any], float]
 _running = threading.local()  # which loop this *thread* is running, as asyncio keeps it; no run's state
 
 
-class Cancelled(BaseException):
+class Cancelled(Signal):
     """Thrown into a task that is cancelled.
 
     Not an ``Exception``, so that ``except Exception`` lets it pass.
@@ -216,7 +218,9 @@ class Task(Future):
             self._error = Cancelled()
             try:
                 self.coro.close()
-            except (Exception, Cancelled):
+            except Interrupted:
+                raise
+            except BaseException:
                 pass  # a ``finally`` that awaits or raises: the dead do not finish their sentences
 
     def step(self, resolved: Future | None) -> None:
@@ -253,14 +257,14 @@ class Task(Future):
         except Cancelled as error:
             owner._forget(self)
             self.cancelled(error)
-        except Exception as error:
-            self.cause = loop.cause
-            owner._forget(self)
-            self.finish(None, error)
-        except BaseException:  # a second Ctrl-C, in the middle of the step: there is no going on
+        except Signal:  # Ctrl-C, in the middle of the step: there is no going on
             owner._forget(self)
             self.set_error(Cancelled())
             raise
+        except BaseException as error:
+            self.cause = loop.cause
+            owner._forget(self)
+            self.finish(None, error)
         else:
             self.cause = loop.cause
             if not isinstance(awaited, Future):
@@ -369,6 +373,9 @@ class Loop:
         self.steps = 0  #: callbacks run so far; a watchdog sees from it that one does not return
         self.busy = False  #: a callback is being run
         self.computing = False  #: … and it is a declared computation, which may take its time
+        self.interrupted: Interrupted | None = None  #: Ctrl-C has ended a computation, and not yet the run
+        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  #: around each computation
+        self.given_up: set[int] = set()  #: spans of operations that the user has stopped
         self.quiet = False  #: ``now`` was reached by waiting, and nothing has happened at it
         self.current: Task | None = None
         self.span: int | None = None  #: the span of the step being run
@@ -420,19 +427,31 @@ class Loop:
 
     def compute(self, work: Callable[[], Any], cost: Cost) -> Future:
         """Do ``work`` here and now; its result is there after ``cost`` seconds of virtual time. A failure is
-        there at once if the cost depends on the result."""
+        there at once if the cost depends on the result. Ctrl-C may strike in the middle: what is computed is
+        nobody's state yet."""
         future = Future(self)
         self.computing = True
         try:
-            value = work()
+            with self.guard():
+                value = work()
             seconds = cost(value) if callable(cost) else cost
-        except Exception as error:
-            self.call_later(0.0 if callable(cost) else cost, future.set_error, error)
+        except Interrupted as error:
+            self.interrupted = error
+            self._ready.appendleft((self._end_interrupted, None))
+            future.set_error(LabError("the computation was interrupted"))
+        except BaseException as error:
+            self.call_later(0.0 if callable(cost) else cost, future.set_error, as_exception(error))
         else:
             self.call_later(seconds, future.set_result, value)
         finally:
             self.computing = False
         return future
+
+    def _end_interrupted(self, _: None) -> None:
+        """Between two callbacks, the run ends as the computation in the last one did."""
+        error, self.interrupted = self.interrupted, None
+        if error is not None:
+            raise error
 
     def spawn(self, coro: Coroutine[Any, Any, Any], owner: Owner = NOBODY) -> Task:
         """Run a coroutine as a task."""

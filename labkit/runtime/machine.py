@@ -32,10 +32,12 @@ from labkit.runtime.errors import (
     Timeout,
     UnknownMethod,
     UnknownNode,
+    Unpicklable,
 )
 from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
+from labkit.runtime.raised import Signal, named
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
@@ -81,7 +83,9 @@ class Failure(NamedTuple):
         if self.pickled is not None:
             try:
                 error = loads_keeping_classes(self.pickled)
-            except Exception:
+            except Signal:
+                raise
+            except BaseException:
                 error = None
         if not isinstance(error, Exception):
             error = RemoteError(self.summary)
@@ -98,9 +102,11 @@ class Failure(NamedTuple):
         try:
             pickled = dumps(error)
             loads_keeping_classes(pickled)
-        except Exception:
+        except Signal:
+            raise
+        except BaseException:
             pickled = None
-        return cls(pickled, text, f"{type(error).__name__}: {error}")
+        return cls(pickled, text, named(error))
 
 
 class NodeSpec(NamedTuple):
@@ -230,6 +236,11 @@ class Machine:
 
     def file_store(self, node: str) -> Files:
         """Where this node's large files are kept."""
+        raise NotImplementedError
+
+    def exit(self, error: SystemExit) -> bool:
+        """A node called ``sys.exit()``: as in any process, that is the end of the whole machine. False on the
+        client's, whose process is the user's: there it is an error as any other."""
         raise NotImplementedError
 
     # nodes ------------------------------------------------------------
@@ -377,9 +388,10 @@ class Machine:
 
     def crashed(self, node: Node, error: BaseException) -> None:
         """An exception that nobody awaited: an event, and the client will hear of it."""
+        if isinstance(error, SystemExit) and self.exit(error):
+            return
         if self.trace.on:
-            text = f"{type(error).__name__}: {error}"
-            self.record(node.name, "crash", {"error": text, "traceback": traceback_text(error)})
+            self.record(node.name, "crash", {"error": named(error), "traceback": traceback_text(error)})
         self.crashes.append((node.name, error))
 
     # sending ------------------------------------------------------------
@@ -520,7 +532,9 @@ class Machine:
             if handler is None:
                 raise _no_handler(node, message.method)
             value = handler(node, *message.payload)
-        except Exception as error:
+        except Signal:
+            raise
+        except BaseException as error:
             self._failed(node, message, error)
             return
         kind = type(value)
@@ -567,6 +581,8 @@ class Machine:
 
     def _failed(self, node: Node, message: Envelope, error: BaseException) -> None:
         """To the caller if there is one; else nobody awaits it."""
+        if isinstance(error, SystemExit) and self.exit(error):
+            return
         if message.what == REQUEST:
             self._reply(message, Failure.of(error))
         else:
@@ -577,7 +593,7 @@ class Machine:
         if type(value) not in ATOMS:
             try:
                 value = copy_value(value)
-            except Exception as error:
+            except Unpicklable as error:
                 value = Failure.of(error)
         self._reply(message, value)
 

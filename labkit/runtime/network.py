@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
+from labkit.runtime.copying import dumps
+
 __all__ = ["Constant", "Distribution", "Exponential", "LogNormal", "Network", "Uniform"]
 
 #: Seconds between two nodes on one machine in the simulator: not zero, so that time always moves along a
@@ -195,5 +197,5 @@ class Network:
 def size_of(payload: Any) -> int:
     """Bytes of a message on the wire: its pickle, plus what goes out of band."""
     buffers: list[pickle.PickleBuffer] = []
-    head = len(pickle.dumps(payload, protocol=5, buffer_callback=buffers.append))
+    head = len(dumps(payload, buffers))
     return head + sum(buffer.raw().nbytes for buffer in buffers)

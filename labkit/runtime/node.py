@@ -174,6 +174,13 @@ class Node(Owner):
         return self._machine.compute(work, args, cost)
 
     @property
+    def given_up(self) -> bool:
+        """Whether the user has stopped the operation that this step belongs to. Only the simulator knows:
+        there a message that says so would come after the next long computation."""
+        loop = self._machine.loop
+        return loop.span in loop.given_up
+
+    @property
     def traced(self) -> bool:
         """Whether events are recorded: for an ``emit`` whose data take long to put together."""
         return self._machine.trace.on

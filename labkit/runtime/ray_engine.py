@@ -58,6 +58,7 @@ from labkit.runtime.ray_machine import (
     unpack,
 )
 from labkit.runtime.real_loop import RealLoop
+from labkit.runtime.surroundings import Surroundings
 from labkit.trace.merge import MergedTrace
 
 __all__ = ["RayEngine"]
@@ -68,6 +69,8 @@ SEQ_SPAN = 1 << 40
 GONE_WITHIN = 10.0
 #: Seconds that a machine's process may take to start, on a slow host.
 START_WITHIN = 120.0
+#: Seconds for which the user waits until all machines have their new surroundings.
+FOLLOW_WITHIN = 1.0
 #: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
 LAST_WORDS_WITHIN = 1.0
 
@@ -121,6 +124,7 @@ class RayEngine(Engine):
         self.closed = False
         self.epoch = time.time()
         self.loop = RealLoop(self.epoch)
+        self._surroundings = Surroundings.here()  #: as the machines know them
         self._lost = lost
         self._ended: float | None = None  #: the cluster's time when it was closed
         self._processes = 0
@@ -214,6 +218,7 @@ class RayEngine(Engine):
             self._processes * SEQ_SPAN,
             incarnation,
             str(self._disks),
+            self._surroundings,
         )
         options = self._remote.options(
             num_cpus=self.cpus_per_machine,
@@ -411,6 +416,15 @@ class RayEngine(Engine):
             await asyncio.wait({answer}, timeout=0.05)
         return answer.result()
 
+    def _follow_the_user(self) -> None:
+        """Before the user's next act: the machines are where the user is. One that is busy hears of it when
+        it has time, which is before it hears of what comes now."""
+        here = Surroundings.here()
+        if here != self._surroundings:
+            self._surroundings = here
+            with contextlib.suppress(TimeoutError):
+                self._await(self._tell("surround", here), FOLLOW_WITHIN)
+
     # Engine
     # ----------------------------------------------------------------------------------------------------
 
@@ -433,6 +447,8 @@ class RayEngine(Engine):
         def late(failure: Failure | None) -> None:
             if failure is not None:
                 self.crashes.append((CLIENT, failure.to_exception()))
+
+        self._follow_the_user()
 
         async def run() -> list[Failure | None]:
             self.directory.update(names)
@@ -527,6 +543,7 @@ class RayEngine(Engine):
         """In the client's thread."""
         if threading.current_thread() is self._thread:
             return action()
+        self._follow_the_user()
 
         async def run() -> Any:
             self.loop.refresh()

@@ -46,8 +46,10 @@ from labkit.runtime.loop import Cost, Future
 from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.raised import named
 from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
+from labkit.runtime.surroundings import Surroundings
 from labkit.trace.trace import Trace
 
 __all__ = ["Config", "MachineProcess", "RayMachine", "pack", "unpack"]
@@ -150,6 +152,12 @@ class RayMachine(Machine):
     def file_store(self, node: str) -> Files:
         """A folder on this host."""
         return FolderFiles(self.disks / self.name / f"{node}.files")
+
+    def exit(self, error: SystemExit) -> bool:
+        """See ``Machine``."""
+        if self.name == CLIENT:
+            return False
+        os._exit(error.code if isinstance(error.code, int) else 1)
 
     def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: Cost) -> Future:
         """In a thread; a slow machine takes ``factor`` times as long."""
@@ -272,7 +280,7 @@ class RayMachine(Machine):
 
     def _refused(self, message: Envelope, error: Exception) -> None:
         """The other machine cannot read it, for example for want of a module: whoever waits must hear why."""
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        reason = named(error).strip().splitlines()[-1]
         self._lost([message], f"{message.target_machine} cannot read it: {reason}")
         unreadable = Unpicklable(
             f"{message.method} to {message.target} cannot be read on {message.target_machine}: {reason}. "
@@ -303,6 +311,7 @@ class Config(NamedTuple):
     first_seq: int
     incarnation: int
     disks: str
+    surroundings: Surroundings
 
 
 class Me(NamedTuple):
@@ -333,6 +342,7 @@ class MachineProcess:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.machine: RayMachine | None = None
+        self.surroundings: Surroundings | None = None  #: of the user, as far as they are known here
         self.blocked: list[tuple[float, str]] = []
         self._something = asyncio.Event()
         self._last_drain = 0.0
@@ -346,8 +356,8 @@ class MachineProcess:
         import ray
 
         config = self.config
+        await self.surround(config.surroundings)
         loop = RealLoop(epoch)
-        loop.on_exit = _end_process
         loop.bind(asyncio.get_running_loop())
         loop.refresh()
         trace = Trace(config.level, config.limit, config.first_seq)
@@ -363,6 +373,11 @@ class MachineProcess:
         if trace.on:
             machine.record(None, "machine_started", {"pid": os.getpid(), "incarnation": config.incarnation})
         return Me(os.getpid(), host_identity(), ray.get_runtime_context().get_node_id(), loop.clock())
+
+    async def surround(self, surroundings: Surroundings) -> None:
+        """The user has these around them, and so has the user's code here."""
+        surroundings.adopt(self.surroundings)
+        self.surroundings = surroundings
 
     def _of(self) -> RayMachine:
         assert self.machine is not None, "begin comes first"
@@ -400,7 +415,7 @@ class MachineProcess:
             ]:  # a class as it is now
                 names.append(spec.name)
                 machine.start_node(spec)
-        except Exception as error:
+        except BaseException as error:
             for name in names:
                 if name in machine.nodes:
                     machine.stop_node(name, "another could not start")
@@ -422,7 +437,7 @@ class MachineProcess:
             live = machine.nodes[node]
             # Copied now: Ray reads the buffers in another thread, while the node goes on.
             return pack({name: copy_value(getattr(live, name)) for name in attributes})
-        except Exception as error:
+        except BaseException as error:
             return Failure.of(error)
 
     async def apply(self, fault: Fault) -> None:
@@ -487,11 +502,6 @@ class MachineProcess:
 
     def _note_blocked(self, seconds: float, where: str) -> None:
         self.blocked.append((seconds, where))
-
-
-def _end_process(exit: SystemExit) -> None:
-    """A node called ``sys.exit()``: as in any process, that is the end of the whole machine."""
-    os._exit(exit.code if isinstance(exit.code, int) else 1)
 
 
 class Printed(io.TextIOBase):

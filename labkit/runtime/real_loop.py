@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Cost, Future, Loop
+from labkit.runtime.raised import as_exception
 
 __all__ = ["RealLoop"]
 
@@ -26,8 +26,6 @@ class RealLoop(Loop):
     def __init__(self, epoch: float) -> None:
         super().__init__()
         self.epoch = epoch  #: the cluster's time zero, in seconds since 1970
-        #: Called when a callback asks for the end of the process, as ``sys.exit()`` does.
-        self.on_exit: Callable[[SystemExit], None] = _no_exit
         # All processes of a host have the same monotonic clock, and nobody sets it, unlike the time of day.
         self._since_1970 = time.time() - time.monotonic()
         self._aio: asyncio.AbstractEventLoop | None = None
@@ -54,8 +52,6 @@ class RealLoop(Loop):
         left = 0  # after a failure: look again at once, for other callbacks wait
         try:
             left = self.run(until=self.now, budget=SLICE)
-        except SystemExit as exit:
-            self.on_exit(exit)
         finally:
             self._set_alarm(at_once=left == 0 or bool(self._ready))
 
@@ -86,10 +82,8 @@ class RealLoop(Loop):
             value = None
             try:
                 value = work()
-            except Exception as raised:
-                error = raised
             except BaseException as raised:  # sys.exit() in a thread ends nothing, but somebody waits
-                error = LabError(f"the computation ended with {raised!r}")
+                error = as_exception(raised)
             extra = (time.monotonic() - begun) * (cost - 1.0)
             if extra > 0:
                 time.sleep(extra)
@@ -109,7 +103,3 @@ class RealLoop(Loop):
         """Let go of the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _no_exit(exit: SystemExit) -> None:
-    raise LabError("a client program does not end the process: return instead") from exit

@@ -29,13 +29,14 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime import watchdog
 from labkit.runtime.copying import copy_value, seed_of_life
 from labkit.runtime.disk import DiskStore, MemoryFiles, MemoryStore
+from labkit.runtime.endable import Endable
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
@@ -43,6 +44,7 @@ from labkit.runtime.loop import INFINITY, Future, Loop
 from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
+from labkit.runtime.raised import Interrupted, Signal, as_exception
 from labkit.trace.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -58,6 +60,10 @@ TICK = 1e-9
 SLICE = 2000
 FIRST_SLICE = 16
 SLICE_SECONDS = 0.02
+
+
+#: Real seconds after Ctrl-C until it strikes in the middle of a handler.
+STOPS_WITHIN = 1.0
 
 
 class FairLock:
@@ -191,6 +197,13 @@ class SimMachine(Machine):
         else:
             call.resolve(answer)
 
+    def exit(self, error: SystemExit) -> bool:
+        """See ``Machine``."""
+        if self.name == CLIENT:
+            return False
+        self.engine.exited(self, error)
+        return True
+
     def store(self, node: str) -> DiskStore:
         """Kept by the engine, so that it survives the machine."""
         return self.engine.stores.setdefault(node, MemoryStore())
@@ -212,8 +225,11 @@ class SimEngine(Engine):
 
     kind = "sim"
 
-    def __init__(self, seed: int, network: Network, trace: Trace) -> None:
+    def __init__(
+        self, seed: int, network: Network, trace: Trace, lost: Callable[[], Callable[[str], None] | None]
+    ) -> None:
         self.seed = seed
+        self._lost = lost  #: whom to tell of a machine that died by itself
         self.network = network
         self.trace = trace
         self.loop = Loop()
@@ -234,6 +250,7 @@ class SimEngine(Engine):
         self._pace: float | None = None
         self._paused = False
         self._player: threading.Thread | None = None
+        self._played = Endable(Interrupted)  #: the computation that the player's thread is in
         self._lock = FairLock()
         self._blocked: tuple[float, str] | None = None
         self._watched = watchdog.watch(self.loop, self._note_blocked)
@@ -285,12 +302,14 @@ class SimEngine(Engine):
                 for machine, specs in batches.items():
                     for spec in specs:
                         self._start(self.machines[machine], spec)
-            except BaseException:
+            except BaseException as error:
                 for machine, specs in batches.items():
                     for spec in specs:
                         self._stop(machine, spec.name, "not started: another node of the same call failed")
                         del self.directory[spec.name]
-                raise
+                if isinstance(error, Signal):
+                    raise
+                raise as_exception(error) from error.__cause__
 
     def spawn_here(self, spec: NodeSpec) -> Node:
         """Start a node on the client's machine."""
@@ -303,6 +322,14 @@ class SimEngine(Engine):
     def _start(self, machine: SimMachine, spec: NodeSpec, cause: int | None = None) -> None:
         own = spec._replace(args=copy_value(spec.args), kwargs=copy_value(spec.kwargs))  # as on Ray
         machine.start_node(own, cause)
+
+    def exited(self, machine: SimMachine, error: SystemExit) -> None:
+        """A machine has ended by itself."""
+        machine.die()
+        if (lost := self._lost()) is not None:
+            lost(machine.name)
+        if self.trace.on:
+            machine.record(None, "machine_died", {"pid": None, "reason": f"sys.exit({error.code!r})"})
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
@@ -376,8 +403,10 @@ class SimEngine(Engine):
         def act() -> None:
             try:
                 action()
-            except Exception as error:
-                failed.append(error)
+            except Signal:
+                raise
+            except BaseException as error:  # of a node that starts again
+                failed.append(as_exception(error))
 
         with self._exclusive(inside_is_fine=True):
             if self.loop.busy:
@@ -468,6 +497,12 @@ class SimEngine(Engine):
                 "queue, or release the lock"
             )
 
+    def give_up(self, span: int | None) -> None:
+        """What is on its way in its name finds that out by ``Node.given_up``."""
+        if span is not None:
+            self.loop.given_up.add(span)
+        self._played.end()
+
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         with self._exclusive():
@@ -496,7 +531,12 @@ class SimEngine(Engine):
     ) -> None:
         """Run the loop until a time, a future, or (looked at after each callback) a condition."""
         size = FIRST_SLICE if enough is None else 1
-        with self._exclusive(), deferred_interrupt() as interrupted, rare_collections():
+        with (
+            self._exclusive(),
+            deferred_interrupt(lambda: self.loop.computing, STOPS_WITHIN) as interrupted,
+            rare_collections(),
+        ):
+            self.loop.interrupted = None  # of a run that has ended in another way
             while enough is None or not enough():
                 if self.closed:
                     raise ClusterClosed("the cluster was closed while this was under way")
@@ -569,8 +609,14 @@ class SimEngine(Engine):
             self._watched.thread = threading.get_ident()
             until = self.loop.now + seconds * self._pace
             begun = time.monotonic()
-            while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
-                self._lock.let_others_in()
+            self.loop.guard = self._played.inside
+            try:
+                while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
+                    self._lock.let_others_in()
+            except Interrupted:  # the user waits elsewhere, and has heard of it
+                pass
+            finally:
+                self.loop.guard = nullcontext
 
     # what goes wrong ------------------------------------------------------------
 

@@ -207,3 +207,7 @@ class TestFaults:
         cluster.heal()
         cluster.loss(0.5)
         assert (network.loss, network.blocked) == (0.0, {("m1", "m2")})
+
+
+def test_a_link_carries_what_only_cloudpickle_takes() -> None:
+    assert size_of(lambda: 1) > 0

@@ -228,6 +228,10 @@ class ParameterClient:
             answers = await self.node.call(server, "push", *message, timeout=self.settings.resend_after)
         except (Timeout, Definite):
             answers = [None] * len(batch)
+        except Exception as error:  # of the vector's update function
+            for part in batch:
+                self._failed(part, error)
+            return
         again: list[Part] = []
         for part, answer in zip(batch, answers, strict=True):
             if part.stale:
@@ -257,6 +261,11 @@ class ParameterClient:
                 raw=raw_bytes(part.keys, part.values), clock=push.clock, to=server,
             )  # fmt: skip
         return PushPart(part.range.lo, part.range.hi, identity, wire, push.round, push.share)
+
+    def _failed(self, part: Part, error: Exception) -> None:
+        self._parts.pop(part, None)
+        self.unfinished.pop(part.push.timestamp, None)
+        part.push.future.set_error(error)
 
     def _acknowledged(self, part: Part) -> None:
         del self._parts[part]

@@ -182,17 +182,19 @@ class Server(Node):
         answers: list[str] = []
         copies: list[ReplicatedRange | None] = []
         refused: set[tuple[str, int]] = set()  # a later push must not overtake one that was refused
-        for part in unpack_pushes(heads, arrays):
-            answer, copy = MOVED, None
-            if (part.identity.source, part.lo) not in refused:
-                answer, copy = self._push_part(part)
-            if answer != DONE:
-                refused.add((part.identity.source, part.lo))
-            answers.append(answer)
-            copies.append(copy)
-        changed = list(dict.fromkeys(copy for copy in copies if copy is not None))
-        for copy in changed:
-            self._pass_on(copy)
+        try:
+            for part in unpack_pushes(heads, arrays):
+                answer, copy = MOVED, None
+                if (part.identity.source, part.lo) not in refused:
+                    answer, copy = self._push_part(part)
+                if answer != DONE:
+                    refused.add((part.identity.source, part.lo))
+                answers.append(answer)
+                copies.append(copy)
+        finally:  # also if an update function raises: others may wait for what was applied before
+            changed = list(dict.fromkeys(copy for copy in copies if copy is not None))
+            for copy in changed:
+                self._pass_on(copy)
         outcomes = await gather(*(copy.until(copy.seq) for copy in changed), return_exceptions=True)
         moved = [copy for copy, outcome in zip(changed, outcomes, strict=True) if isinstance(outcome, Moved)]
         if not moved:
@@ -247,6 +249,9 @@ class Server(Node):
         copy has."""
         closing = (self._close_round(*bounds, round_, sources, share, last) for bounds in ranges)
         outcomes = await gather(*closing, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Moved):
+                raise outcome  # of the vector's update function
         return [MOVED if isinstance(outcome, Moved) else DONE for outcome in outcomes]
 
     async def _close_round(

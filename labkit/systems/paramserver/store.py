@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .filters import Keys
-from .updates import Array, Sum
+from .updates import SGD, AdaGrad, Array, Proximal, Subgradient, Sum
 from .vectors import VectorSpec, count, part_of
 
 __all__ = ["Contents", "DenseStore", "SparseStore", "Store", "new_store"]
 
 
+#: Update functions that do not fail half way, and may work in place.
+OURS = (Sum, SGD, Subgradient, AdaGrad, Proximal)
 #: Numbers in a read that is worth lending rather than copying.
 LENT_FROM = 8192
 
@@ -41,15 +43,16 @@ class Store:
         """Let the vector's update function loose on these keys."""
         self.prepare()
         where = self.places(keys, make=True)
-        if isinstance(where, slice):  # views: no copy
+        if isinstance(where, slice) and type(self.vector.update) in OURS:  # views: no copy
             extras = {name: array[where] for name, array in self.extras.items()}
             self.vector.update.apply(self.values[where], pushed, extras, share)
             return
         if type(self.vector.update) is Sum:  # in place, twice as fast as a copy there and back
             np.add.at(self.values, where, pushed)
             return
-        values = self.values[where]
-        extras = {name: array[where] for name, array in self.extras.items()}
+        # On copies, so that a function that raises half way has changed nothing.
+        values = self.values[where].copy()
+        extras = {name: array[where].copy() for name, array in self.extras.items()}
         self.vector.update.apply(values, pushed, extras, share)
         self.values[where] = values
         for name, array in extras.items():

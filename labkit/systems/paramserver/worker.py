@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from labkit.runtime.copying import dumps, stream
+from labkit.runtime.copying import copy_value, stream
 from labkit.runtime.errors import Definite, LabError, RemoteError, Timeout
 from labkit.runtime.loop import Future, Task
 from labkit.runtime.node import Node, every, rpc
+from labkit.runtime.raised import Signal, as_exception, named
 from labkit.runtime.sync import Event, gather
 
 from .chain import Round
@@ -164,12 +165,18 @@ class WorkerTask:
         if self._grant.consistency.reads_own_writes or t >= self.iterations:
             await self._report(t, pushes)
         else:
-            self._node.spawn(self._report(t, pushes))
+            self._node.spawn(self._report_later(t, pushes))
             while len(self._client.unfinished) > self._node.settings.outstanding:
                 self._reported.clear()
                 await self._reported.wait()
         if t < self.iterations:
             await self._enter(t)
+
+    async def _report_later(self, t: int, pushes: list[Future]) -> None:
+        try:
+            await self._report(t, pushes)
+        except Exception as error:  # an update function's: the program has gone on, and is to end with it
+            self._node.fail(self._order.source, error)
 
     async def _report(self, t: int, pushes: list[Future]) -> None:
         """Once these pushes, and all before them, are acknowledged, the scheduler hears of it."""
@@ -274,17 +281,25 @@ class Worker(Node):
         result: Any = None
         error: BaseException | None = None
         try:
-            result = await task.run()
+            result = copy_value(await task.run())  # what cannot be sent is the program's error, too
         except Superseded:
             self._end(source)
             return
-        except Exception as raised:
+        except Signal:
+            raise
+        except BaseException as raised:
             error = sendable(raised)
         try:
             await self.insist("ended", source, result, error)
         except Superseded:
             pass
         self._end(source)
+
+    def fail(self, source: str, error: Exception) -> None:
+        """A shard's program ends with this error, wherever it is."""
+        _, running = self.tasks.get(source, (None, None))
+        if running is not None:
+            running.cancel(error)
 
     def _end(self, source: str) -> None:
         task, running = self.tasks.pop(source, (None, None))
@@ -303,13 +318,15 @@ class Worker(Node):
                 continue
 
 
-def sendable(error: Exception) -> Exception:
+def sendable(error: BaseException) -> Exception:
     """The exception itself if it can travel, else one with its text."""
     try:
-        dumps(error)
-    except Exception:
-        return RemoteError(f"{type(error).__name__}: {error}")
-    return error
+        copy_value(error)
+    except Signal:
+        raise
+    except BaseException:
+        return RemoteError(named(error))
+    return as_exception(error)
 
 
 def _several(after: Any) -> list[Future]:

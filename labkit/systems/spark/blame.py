@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from labkit.runtime.raised import Signal, short, text_of
+
 from . import operations as op
 from .sites import is_ours, source_line, where
 
@@ -60,9 +62,9 @@ def blame(error: BaseException, rdd: RDD, p: int, what: Any = None) -> Blame:
     if called is None and user:
         called = user[-1][0]
     return Blame(
-        error=repr(error)[:1000],
+        error=short(error, 1000),
         kind=type(error).__name__,
-        text=str(error)[:1000],
+        text=text_of(error)[:1000],
         rdd=guilty.id(),
         rdd_kind=guilty.kind,
         rdd_name=guilty.name(),
@@ -117,7 +119,9 @@ def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[R
 def _code(closure: Any) -> CodeType | None:
     try:
         return getattr(closure.function, "__code__", None)
-    except Exception:  # that it cannot be loaded here may be the very error
+    except Signal:
+        raise
+    except BaseException:  # that it cannot be loaded here may be the very error
         return None
 
 
@@ -146,24 +150,16 @@ def _record(called: FrameType | None, frames: list[tuple[FrameType, int]]) -> st
     """The first argument of the function that raised, or what our own loop had in hand."""
     if called is not None and called.f_code.co_argcount:
         record = called.f_locals.get(called.f_code.co_varnames[0], called)
-        if record is not called and not hasattr(record, "__next__"):
-            return _short(record)
+        if record is not called and not hasattr(type(record), "__next__"):
+            return short(record, SHOWN)
     for frame, _ in reversed(frames):
         if is_ours(frame.f_globals.get("__name__", "")):
             for name in ("pair", "record", "x"):
                 if name in frame.f_locals:
-                    return _short(frame.f_locals[name])
+                    return short(frame.f_locals[name], SHOWN)
             if "k" in frame.f_locals and "v" in frame.f_locals:
-                return _short((frame.f_locals["k"], frame.f_locals["v"]))
+                return short((frame.f_locals["k"], frame.f_locals["v"]), SHOWN)
     return None
-
-
-def _short(record: Any) -> str:
-    try:
-        text = repr(record)
-    except Exception:
-        text = f"a {type(record).__name__} without a repr"
-    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
 def _line(frame: FrameType, number: int) -> str:

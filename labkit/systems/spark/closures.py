@@ -7,9 +7,6 @@ program travel by value; those of installed packages by name.
 
 An RDD, a context or a cluster cannot travel: they belong to the driver. A closure that captures one is
 refused when the transformation is called, with the name of the variable.
-
-A task runs inside ``task_environment``: there broadcast variables find their values, and what is added to
-accumulators is collected.
 """
 
 from __future__ import annotations
@@ -17,10 +14,8 @@ from __future__ import annotations
 import io
 import sys
 import sysconfig
-import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +24,7 @@ import cloudpickle
 
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
+from labkit.runtime.raised import Signal, named, short
 
 if TYPE_CHECKING:
     from .rdd import RDD
@@ -37,14 +33,11 @@ __all__ = [
     "CannotCapture",
     "Captured",
     "Closure",
-    "TaskEnvironment",
-    "current_task",
     "dump_stage",
     "dumps",
     "function_of",
     "load_stage",
     "loads",
-    "task_environment",
 ]
 
 
@@ -141,10 +134,10 @@ def dumps(value: Any) -> bytes:
     """The pickle of records, results or anything else that travels."""
     try:
         return _dump(value)[0]
-    except LabError:
+    except (LabError, Signal):
         raise
-    except Exception as error:
-        raise Unpicklable(f"{value!r:.80} cannot be sent to another machine: {error}") from error
+    except BaseException as error:
+        raise Unpicklable(f"{short(value)} cannot be sent to another machine: {named(error)}") from error
 
 
 def loads(data: bytes) -> Any:
@@ -163,7 +156,7 @@ class Closure:
         else:
             if not callable(function):
                 raise TypeError(
-                    f"expected a function, not {function!r:.80} of type {type(function).__name__}"
+                    f"expected a function, not {short(function)} of type {type(function).__name__}"
                 )
             self._data, self.broadcasts = _dump_function(function)
         self._function: Callable[..., Any] | None = None
@@ -217,13 +210,13 @@ def _dump_function(function: Callable[..., Any]) -> tuple[bytes, tuple[int, ...]
         variable = _variable(function)
         where = f"the variable {variable!r}, which is a" if variable else "a"
         raise CannotCapture(f"the function {name} uses {where} {error}") from None
-    except LabError:
+    except (LabError, Signal):
         raise
-    except Exception as error:
+    except BaseException as error:
         name = getattr(function, "__name__", type(function).__name__)
         raise Unpicklable(
-            f"the function {name} cannot be sent to other machines: {error}. Make what it needs inside it, "
-            "or once for each partition with mapPartitions"
+            f"the function {name} cannot be sent to other machines: {named(error)}. Make what it needs "
+            "inside it, or once for each partition with mapPartitions"
         ) from error
 
 
@@ -353,57 +346,3 @@ def load_stage(data: bytes) -> tuple[RDD, Any]:
     if isinstance(what, ShuffleDependency):
         what.rdd = rdds[-1]
     return rdds[-1], what
-
-
-# --- inside a task ----------------------------------------------------------------------------------------
-
-
-class TaskEnvironment:
-    """What a task knows of itself, and what it adds to accumulators."""
-
-    def __init__(
-        self, broadcasts: Mapping[int, Any], partition: int, stage: int, attempt: int, task: int
-    ) -> None:
-        self.broadcasts = broadcasts
-        self.partition = partition
-        self.stage = stage
-        self.attempt = attempt
-        self.task = task
-        #: Accumulator id to the sum of what the task added.
-        self.updates: dict[int, Any] = {}
-
-    def add(
-        self, accumulator: int, zero: Callable[[], Any], merge: Callable[[Any, Any], Any], term: Any
-    ) -> None:
-        """Add a term to an accumulator."""
-        before = self.updates[accumulator] if accumulator in self.updates else zero()
-        self.updates[accumulator] = merge(before, term)
-
-
-_current = threading.local()
-
-
-def current_task() -> TaskEnvironment | None:
-    """The task that this thread runs, or None in the driver."""
-    tasks: Sequence[TaskEnvironment] | None = getattr(_current, "tasks", None)
-    return tasks[-1] if tasks else None
-
-
-@contextmanager
-def task_environment(
-    broadcasts: Mapping[int, Any] | None = None,
-    *,
-    partition: int = 0,
-    stage: int = 0,
-    attempt: int = 0,
-    task: int = 0,
-) -> Iterator[TaskEnvironment]:
-    """Inside, this thread runs a task: broadcasts maps ids to values."""
-    environment = TaskEnvironment({} if broadcasts is None else broadcasts, partition, stage, attempt, task)
-    if not hasattr(_current, "tasks"):
-        _current.tasks = []
-    _current.tasks.append(environment)
-    try:
-        yield environment
-    finally:
-        _current.tasks.pop()

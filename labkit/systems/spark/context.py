@@ -125,6 +125,7 @@ class SparkContext(BaseContext):
                 "stop it first: sc.stop()"
             )
         self._local = threading.local()
+        self.one_process = cluster.engine == "sim"
         machines = self._machines(executors)
         self.defaultParallelism = max(2, len(machines) * self.options.cores)
         # A machine that is paused cannot be told to stop an executor of an earlier context.

@@ -50,6 +50,7 @@ class Job:
         self.planned: list[int] = []
         self.updates: list[dict[int, Any]] = []  #: what its tasks have added to accumulators
         self.run: Task | None = None
+        self.span: int | None = None  #: the user's operation that it belongs to
         self.tasks_done = 0
         self.progress: Progress | None = None
 
@@ -97,6 +98,7 @@ class Driver(Node):
     ) -> list[bytes]:
         """The pickled result of ``function(partition, iterator)`` for each partition, in order."""
         self.jobs[job.id] = job
+        job.span = self.loop.span
         self.announce(rdd)
         stage = ResultStage(rdd, function, partitions)
         job.planned = self.dag.plan(stage)

@@ -22,6 +22,7 @@ from typing import Any
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
+from labkit.runtime.raised import Signal, named
 from labkit.runtime.sync import Event, gather, wait_for
 
 from .blocks import BlockStore, Key
@@ -208,6 +209,8 @@ class Executor(Node):
             await self.fetch_broadcasts(told.broadcasts)
             await self.fetch_inputs(task)
             self.emit("task_running", task=told.task, stage=told.stage, partition=told.partition)
+            if self.given_up:
+                running.cancel()
             outcome = await self.compute(
                 in_thread, task, running, self.broadcasts, cost=lambda _: task.cost(self.options)
             )
@@ -215,9 +218,11 @@ class Executor(Node):
                 await self.copy_blocks(task.to_copy, told.copy_to)
         except FetchFailed as error:
             outcome = dumps(Outcome("fetch_failed", error=str(error), failed=error.failed))
-        except Exception as error:  # a stage that cannot be loaded, a broadcast variable that is gone
-            what = "cancelled" if running.cancelled else "error"
-            outcome = dumps(Outcome(what, error=f"{type(error).__name__}: {error}"))
+        except Signal:
+            raise
+        except BaseException as error:  # a stage that cannot be loaded, a broadcast variable that is gone
+            what = "cancelled" if running.cancelled or self.given_up else "error"
+            outcome = dumps(Outcome(what, error=named(error)))
         running.finish(outcome)
 
     # --- fetching -----------------------------------------------------------------------------------------

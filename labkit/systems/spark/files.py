@@ -1,16 +1,16 @@
 """Reading and writing files: text as Hadoop splits it, pickles, checkpoints.
 
-Every machine must see the same files, on a shared file system or because all are on one host. A task writes
-to a file of its own and renames it, so a task that runs twice leaves one whole file; the driver then adds
-``_SUCCESS``.
+Every machine must see the same files, on a shared file system or because all are on one host; how they are
+named is in ``paths.py``. A task writes to a file of its own and renames it, so a task that runs twice leaves
+one whole file; the driver then adds ``_SUCCESS``.
 """
 
 from __future__ import annotations
 
 import bz2
-import glob
 import gzip
 import os
+import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.runtime.errors import LabError
 
 from .closures import dumps, loads
+from .paths import file_system, input_files, is_private, part_file, shown, whole
 from .rdd import RDD, Partition
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ CODECS: dict[str, tuple[str, Callable[..., Any]]] = {
     "org.apache.hadoop.io.compress.DefaultCodec": (".gz", gzip.compress),
     "org.apache.hadoop.io.compress.BZip2Codec": (".bz2", bz2.compress),
 }
-OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
+DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.decompress, ".bz2": bz2.decompress}
 
 
 class FilePartition(Partition):
@@ -55,7 +56,7 @@ class FilePartition(Partition):
         self.path = path
         self.start = start
         self.length = length
-        self.bytes = length if length >= 0 else sum(map(os.path.getsize, path.split("\0")))
+        self.bytes = length if length >= 0 else sum(map(_size, path.split("\0")))
 
 
 class FileRDD(RDD):
@@ -77,7 +78,7 @@ class HadoopRDD(FileRDD):
 
     def __init__(self, ctx: BaseContext, paths: str, minPartitions: int, use_unicode: bool) -> None:
         self.use_unicode = use_unicode
-        super().__init__(ctx, file_splits(input_files(paths), minPartitions))
+        super().__init__(ctx, file_splits(_inputs(ctx, paths), minPartitions))
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         assert isinstance(partition, FilePartition)
@@ -85,37 +86,23 @@ class HadoopRDD(FileRDD):
         return [line.decode("utf-8", "replace") for line in lines] if self.use_unicode else lines
 
 
-def input_files(paths: str) -> list[str]:
-    """The files that a path names: one or several with commas; a directory; a pattern. Hidden files do not
-    count.
-    """
-    found: list[str] = []
-    for path in str(paths).removeprefix("file://").split(","):
-        matches = sorted(glob.glob(path)) if glob.has_magic(path) else [path] if os.path.exists(path) else []
-        if not matches:
-            raise FileNotFoundError(f"Input path does not exist: {path}")
-        for match in matches:
-            inside = (
-                sorted(os.path.join(match, name) for name in os.listdir(match))
-                if os.path.isdir(match)
-                else [match]
-            )
-            found += [
-                each for each in inside if os.path.isfile(each) and os.path.basename(each)[0] not in "._"
-            ]
-    return found
+def _inputs(ctx: BaseContext, names: str) -> list[str]:
+    files = input_files(names)
+    for path in files:
+        check_seen(ctx, path)
+    return files
 
 
 def file_splits(files: Sequence[str], minPartitions: int) -> list[FilePartition]:
     """About minPartitions splits or more; a compressed file cannot be split, an empty one has one empty
     split.
     """
-    sizes = [os.path.getsize(path) for path in files]
+    sizes = [_size(path) for path in files]
     goal = max(1, min(LARGEST_SPLIT, sum(sizes) // max(1, minPartitions)))
     splits: list[FilePartition] = []
     for path, size in zip(files, sizes, strict=True):
         start = 0
-        if Path(path).suffix not in OPENERS:
+        if Path(path).suffix not in DECOMPRESS:
             while (size - start) / goal > SLACK:
                 splits.append(FilePartition(len(splits), path, start, goal))
                 start += goal
@@ -126,12 +113,10 @@ def file_splits(files: Sequence[str], minPartitions: int) -> list[FilePartition]
 
 def read_split(split: FilePartition) -> list[bytes]:
     """The lines of a split, without their ends."""
-    opener = OPENERS.get(Path(split.path).suffix)
-    if opener is not None:
-        with opener(split.path, "rb") as file:
-            return file.read().splitlines()
+    if Path(split.path).suffix in DECOMPRESS:
+        return _read(split.path).splitlines()
     end = split.start + split.length
-    with open(split.path, "rb") as file:
+    with _open(split.path) as file:
         file.seek(split.start)
         if split.start:
             file.readline()  # it began in the split before, or at its end
@@ -147,13 +132,13 @@ class WholeTextFileRDD(FileRDD):
 
     def __init__(self, ctx: BaseContext, paths: str, minPartitions: int, use_unicode: bool) -> None:
         self.use_unicode = use_unicode
-        super().__init__(ctx, _groups(input_files(paths), minPartitions))
+        super().__init__(ctx, _groups(_inputs(ctx, paths), minPartitions))
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         for path in partition.path.split("\0"):  # type: ignore[attr-defined]
             data = _read(path)
             yield (
-                f"file:{os.path.abspath(path)}",
+                shown(path),
                 data.decode("utf-8", "replace") if self.use_unicode else data,
             )
 
@@ -162,18 +147,32 @@ class BinaryFilesRDD(FileRDD):
     """Pairs of a file's path and its bytes."""
 
     def __init__(self, ctx: BaseContext, paths: str, minPartitions: int) -> None:
-        super().__init__(ctx, _groups(input_files(paths), minPartitions))
+        super().__init__(ctx, _groups(_inputs(ctx, paths), minPartitions))
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         for path in partition.path.split("\0"):  # type: ignore[attr-defined]
-            yield f"file:{os.path.abspath(path)}", Path(path).read_bytes()
+            yield shown(path), _bytes(path)
 
 
 def _read(path: str) -> bytes:
-    opener = OPENERS.get(Path(path).suffix, open)
-    with opener(path, "rb") as file:
+    """What is in a file, or was before it was compressed."""
+    return DECOMPRESS.get(Path(path).suffix, bytes)(_bytes(path))
+
+
+def _bytes(path: str) -> bytes:
+    with _open(path) as file:
         data: bytes = file.read()
         return data
+
+
+def _open(path: str, mode: str = "rb") -> Any:
+    fs, inside = file_system(path)
+    return fs.open(inside, mode)
+
+
+def _size(path: str) -> int:
+    fs, inside = file_system(path)
+    return int(fs.size(inside))
 
 
 def _groups(files: Sequence[str], partitions: int) -> list[FilePartition]:
@@ -188,7 +187,7 @@ class PickleFileRDD(FileRDD):
     """The records of a directory that ``saveAsPickleFile`` wrote."""
 
     def __init__(self, ctx: BaseContext, path: str) -> None:
-        super().__init__(ctx, [FilePartition(index, each) for index, each in enumerate(input_files(path))])
+        super().__init__(ctx, [FilePartition(index, each) for index, each in enumerate(_inputs(ctx, path))])
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         assert isinstance(partition, FilePartition)
@@ -196,7 +195,7 @@ class PickleFileRDD(FileRDD):
 
 
 def _read_pickles(path: str) -> Iterator[Any]:
-    with open(path, "rb") as file:
+    with _open(path) as file:
         while head := file.read(8):
             yield from loads(file.read(int.from_bytes(head, "big")))
 
@@ -210,7 +209,7 @@ class CheckpointRDD(FileRDD):
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         assert isinstance(partition, FilePartition)
-        return loads(Path(partition.path).read_bytes())
+        return loads(_bytes(partition.path))
 
 
 class LocalCheckpointRDD(RDD):
@@ -232,11 +231,6 @@ class LocalCheckpointRDD(RDD):
 # --- writing ----------------------------------------------------------------------------------------------
 
 
-def part_file(directory: str, index: int, suffix: str = "") -> str:
-    """The file of one partition."""
-    return os.path.join(directory, f"part-{index:05d}{suffix}")
-
-
 class _Write:
     """Writes a partition to its file: how many bytes."""
 
@@ -251,9 +245,12 @@ class _Write:
         data = self.content(records)
         path = part_file(self.directory, index, self.suffix)
         # Two attempts at the task may write at the same time; each renames a whole file.
-        unfinished = os.path.join(self.directory, f"_{os.path.basename(path)}.{os.getpid()}.{id(data)}")
-        Path(unfinished).write_bytes(data)
-        os.replace(unfinished, path)
+        own = f"_{posixpath.basename(path)}.{os.getpid()}.{id(data)}"
+        unfinished = posixpath.join(self.directory, own)
+        with _open(unfinished, "wb") as file:
+            file.write(data)
+        fs, inside = file_system(path)
+        fs.mv(file_system(unfinished)[1], inside)
         return len(data)
 
 
@@ -288,22 +285,39 @@ def save_text(rdd: RDD, path: str, codec: str | None) -> None:
     """``saveAsTextFile``."""
     if codec is not None and codec not in CODECS:
         raise ValueError(f"compressionCodecClass={codec!r}: there are {', '.join(CODECS)}")
-    _save(rdd, _WriteText(_new_directory(path), "" if codec is None else CODECS[codec][0]), "saveAsTextFile")
+    _save(
+        rdd,
+        _WriteText(_new_directory(rdd, path), "" if codec is None else CODECS[codec][0]),
+        "saveAsTextFile",
+    )
 
 
 def save_pickles(rdd: RDD, path: str, batch: int) -> None:
     """``saveAsPickleFile``."""
-    _save(rdd, _WritePickles(_new_directory(path), batch), "saveAsPickleFile")
+    _save(rdd, _WritePickles(_new_directory(rdd, path), batch), "saveAsPickleFile")
 
 
 def _save(rdd: RDD, write: _Write, action: str) -> None:
     rdd.ctx._execute(rdd, write, action)
-    Path(write.directory, "_SUCCESS").touch()
+    _open(posixpath.join(write.directory, "_SUCCESS"), "wb").close()
 
 
-def _new_directory(path: str) -> str:
-    path = path.removeprefix("file://")
-    if os.path.exists(path):
-        raise FileExistsError(f"Output directory {path} already exists: remove it, or write to another")
-    os.makedirs(path)
+def _new_directory(rdd: RDD, path: str) -> str:
+    path = whole(path)
+    check_seen(rdd.ctx, path)
+    fs, inside = file_system(path)
+    if fs.exists(inside):
+        raise FileExistsError(
+            f"Output directory {shown(path)} already exists: remove it, or write to another"
+        )
+    fs.makedirs(inside)
     return path
+
+
+def check_seen(ctx: BaseContext, path: str) -> None:
+    """Refuse files that the machines of this context do not see."""
+    if not ctx.one_process and is_private(path):
+        raise ValueError(
+            f"{path} is in the memory of this process, and the machines are processes of their own: write to "
+            'a folder that all see, or use Cluster(engine="sim")'
+        )

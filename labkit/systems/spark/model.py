@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from labkit.runtime.errors import LabError
 
 from . import files, kinds
 from .closures import CannotCapture, Closure, dumps, lineage
+from .paths import file_system, whole
 from .rdd import RDD
 from .shared import Accumulator, AccumulatorParam, Broadcast, param_of
 
@@ -37,6 +37,8 @@ class BaseContext:
 
     #: What ``parallelize`` makes unless told.
     defaultParallelism = 2
+    #: Whether tasks run in this very process, and see its memory.
+    one_process = True
 
     def __init__(self) -> None:
         self._ids: dict[str, itertools.count[int]] = {}
@@ -88,7 +90,8 @@ class BaseContext:
     def textFile(self, name: str | Path, minPartitions: int | None = None, use_unicode: bool = True) -> RDD:
         """The lines of a text file, of all files of a directory, or of a pattern; ``.gz`` and ``.bz2`` too.
 
-        Every machine must see the file. use_unicode=False gives bytes.
+        Every machine must see the file. How files are named: ``labkit.systems.spark.paths``.
+        use_unicode=False gives bytes. Raises ``FileNotFoundError``.
         """
         self._check_open()
         return kinds_of_files(files.HadoopRDD, self, name, minPartitions, use_unicode)
@@ -171,14 +174,16 @@ class BaseContext:
         """Where ``checkpoint()`` writes: a directory that every machine sees. Each context has its own below
         it.
         """
-        os.makedirs(dirName, exist_ok=True)
+        path = whole(dirName)
+        files.check_seen(self, path)
+        fs, inside = file_system(path)
+        fs.makedirs(inside, exist_ok=True)
         for number in itertools.count(1):
-            directory = os.path.join(os.path.abspath(dirName), f"context-{number}")
             try:
-                os.mkdir(directory)
+                fs.mkdir(f"{inside}/context-{number}")
             except FileExistsError:
                 continue
-            self._checkpoint_dir = directory
+            self._checkpoint_dir = f"{path}/context-{number}"
             return
 
     def getCheckpointDir(self) -> str | None:
@@ -203,8 +208,9 @@ class BaseContext:
 
     def _write_checkpoint(self, rdd: RDD) -> None:
         assert self._checkpoint_dir is not None
-        path = os.path.join(self._checkpoint_dir, f"rdd-{rdd.id()}")
-        os.makedirs(path, exist_ok=True)
+        path = f"{self._checkpoint_dir}/rdd-{rdd.id()}"
+        fs, inside = file_system(path)
+        fs.makedirs(inside, exist_ok=True)
         everything = list(range(rdd.getNumPartitions()))
         sizes = self._run(rdd, files.WriteCheckpoint(path), everything, "checkpoint") if everything else []
         rdd._replace_lineage(files.CheckpointRDD(self, path, rdd.getNumPartitions()))

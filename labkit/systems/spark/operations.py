@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import select
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,9 @@ from random import Random
 from typing import Any
 
 from labkit.runtime.copying import stable_hash
+from labkit.runtime.endable import Endable
 from labkit.runtime.errors import LabError
+from labkit.runtime.loop import Cancelled
 
 from .closures import Captured, Closure
 from .sites import call_site
@@ -281,6 +284,10 @@ class SampleByKey:
 # --- external commands ------------------------------------------------------------------------------------
 
 
+#: Seconds between two moments at which a task that waits for its command can be ended.
+LOOK_UP = 0.1
+
+
 class Pipe:
     """``pipe``: runs a command for the partition. Only its variables ``env`` are set, and PATH."""
 
@@ -295,12 +302,13 @@ class Pipe:
         assert process.stdin is not None
         assert process.stdout is not None
         failed: list[BaseException] = []
-        feeder = threading.Thread(target=_feed, args=(records, process.stdin, failed), daemon=True)
+        feeding = Endable(Cancelled)
+        feeder = threading.Thread(target=_feed, args=(feeding, records, process.stdin, failed), daemon=True)
         feeder.start()
         try:
-            for line in process.stdout:
-                yield line.rstrip(b"\n").decode()
-            feeder.join()
+            yield from _lines(process.stdout.fileno())
+            while feeder.is_alive():
+                feeder.join(LOOK_UP)
             if failed:
                 raise failed[0]
             if process.wait() and self.check:
@@ -308,15 +316,34 @@ class Pipe:
                     f"the command {' '.join(self.command)!r} ended with status {process.returncode}"
                 )
         finally:
+            feeding.end()
             process.stdout.close()
             if process.poll() is None:
                 process.kill()
             process.wait()
 
 
-def _feed(records: Records, stdin: Any, failed: list[BaseException]) -> None:
+def _lines(pipe: int) -> Iterator[str]:
+    """What comes out of it. A thread that waits in the kernel could not be ended."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    rest = b""
+    while True:
+        while not waiting.poll(LOOK_UP * 1000):
+            pass
+        data = os.read(pipe, 1 << 16)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line.decode()
+    if rest:
+        yield rest.decode()
+
+
+def _feed(feeding: Endable, records: Records, stdin: Any, failed: list[BaseException]) -> None:
     try:
-        with stdin:
+        with feeding.inside(), stdin:
             for record in records:
                 stdin.write((str(record).rstrip("\n") + "\n").encode())
     except BrokenPipeError:  # the command does not read on, as `head` does

@@ -20,6 +20,7 @@ from typing import Any
 from zlib import crc32
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.raised import short
 
 from .closures import Closure, function_of
 
@@ -101,11 +102,11 @@ def _unstable(x: Any) -> UnstableKey:
     except TypeError:
         better = {"list": "tuple(key)", "set": "frozenset(key)", "dict": "tuple(sorted(key.items()))"}
         return UnstableKey(
-            f"a key must be hashable, and {x!r:.80} of type {kind} is not; "
+            f"a key must be hashable, and {short(x)} of type {kind} is not; "
             f"write {better.get(kind, 'a tuple of its fields')} instead"
         )
     return UnstableKey(
-        f"{x!r:.80} of type {kind} cannot be a key: its hash differs from process to process. Use a str, "
+        f"{short(x)} of type {kind} cannot be a key: its hash differs from process to process. Use a str, "
         "a number, a tuple or a frozen dataclass of these, or give a partitionFunc"
     )
 

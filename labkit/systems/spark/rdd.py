@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from labkit.runtime.copying import stable_hash
+from labkit.runtime.raised import short
 
 from . import operations as op
 from .actions import Actions
@@ -371,7 +372,7 @@ class RDD(PairTransformations, Statistics, Actions):
     def __add__(self, other: RDD) -> RDD:
         if not isinstance(other, RDD):
             raise TypeError(
-                f"an RDD can be added to an RDD, not to {other!r:.80} of type {type(other).__name__}"
+                f"an RDD can be added to an RDD, not to {short(other)} of type {type(other).__name__}"
             )
         return self.union(other)
 
@@ -447,7 +448,7 @@ class RDD(PairTransformations, Statistics, Actions):
     def _other(self, other: Any, operation: str) -> RDD:
         if not isinstance(other, RDD):
             raise TypeError(
-                f"{operation}() needs an RDD, not {other!r:.80} of type {type(other).__name__}; "
+                f"{operation}() needs an RDD, not {short(other)} of type {type(other).__name__}; "
                 "make one with sc.parallelize(...)"
             )
         if other.ctx is not self.ctx:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from labkit.runtime.errors import LabError
 
-from .closures import current_task
+from .inside import TaskEnvironment, current_task
 
 if TYPE_CHECKING:
     from .model import BaseContext
@@ -22,6 +22,7 @@ class Broadcast(Generic[T]):
 
     def __init__(self, context: BaseContext, number: int, value: T) -> None:
         self._context: BaseContext | None = context
+        self._task: TaskEnvironment | None = None  #: in which it was unpickled
         self.id = number
         self._value = [value]
         self._gone = False
@@ -34,7 +35,7 @@ class Broadcast(Generic[T]):
                 f"the broadcast variable {self.id} was destroyed; make a new one with sc.broadcast(...)"
             )
         if not self._value:
-            task = current_task()
+            task = current_task(self._task)
             if task is None or self.id not in task.broadcasts:
                 raise LabError(f"the broadcast variable {self.id} is not on this executor: it was destroyed")
             self._value.append(task.broadcasts[self.id])
@@ -69,6 +70,7 @@ class Broadcast(Generic[T]):
 def _arrived_broadcast(number: int) -> Broadcast[Any]:
     broadcast: Broadcast[Any] = object.__new__(Broadcast)
     broadcast._context, broadcast.id, broadcast._value, broadcast._gone = None, number, [], False
+    broadcast._task = current_task()
     return broadcast
 
 
@@ -112,6 +114,7 @@ class Accumulator(Generic[T]):
         self.accum_param = accum_param
         self._value = value
         self._in_task = False
+        self._task: TaskEnvironment | None = None  #: in which it was unpickled
 
     @property
     def value(self) -> T:
@@ -128,7 +131,7 @@ class Accumulator(Generic[T]):
 
     def add(self, term: T) -> None:
         """Add a term."""
-        task = current_task() if self._in_task else None
+        task = current_task(self._task) if self._in_task else None
         if task is not None:
             task.add(self.aid, self._zero, self.accum_param.addInPlace, term)
         else:
@@ -155,6 +158,7 @@ class Accumulator(Generic[T]):
 def _arrived_accumulator(number: int, zero: Any, accum_param: AccumulatorParam[Any]) -> Accumulator[Any]:
     accumulator = Accumulator(number, zero, accum_param)
     accumulator._in_task = True
+    accumulator._task = current_task()
     return accumulator
 
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from labkit.runtime.raised import Signal
+
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
 from .blame import blame
-from .closures import dump_stage, dumps, load_stage, loads, task_environment
+from .closures import dump_stage, dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .errors import TaskFailed
 from .evaluate import evaluate, splits, stage_parents, write_shuffle
+from .inside import task_environment
 from .model import BaseContext
 from .rdd import RDD, Partition
 
@@ -81,7 +84,9 @@ class SingleContext(BaseContext):
                 result = (
                     write_shuffle(what, records) if isinstance(what, ShuffleDependency) else what(p, records)
                 )
-            except Exception as error:
+            except Signal:
+                raise
+            except BaseException as error:
                 blamed = blame(error, last, p, what)
                 raise TaskFailed(str(blamed), blamed) from None
         self._add_updates(task.updates)

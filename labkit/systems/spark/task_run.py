@@ -5,20 +5,21 @@ Nothing here sends messages: the executor has fetched what the task needs before
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from labkit.runtime.endable import Endable
+from labkit.runtime.raised import Signal, named
 from labkit.runtime.sync import Event
 
 from .blame import blame
 from .blocks import BlockStore, Key
-from .closures import dumps, load_stage, loads, task_environment
+from .closures import dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .evaluate import blocks_wanted, evaluate, needs, write_shuffle
+from .inside import task_environment
 from .options import Options
 from .shuffle import ShuffleFiles, Source
 
@@ -27,10 +28,6 @@ __all__ = ["FetchFailed", "Outcome", "Running", "TaskDescription", "TaskRun", "p
 #: Objects between two garbage collections while tasks run: a partition is many small tuples, and none is
 #: garbage.
 COLLECT_EVERY = 200_000
-
-
-#: Jumps after which an exception that another thread has ordered is certainly raised.
-SETTLE = 100
 
 
 class TaskDescription(NamedTuple):
@@ -76,7 +73,7 @@ class StaleView(Exception):
     """A cached block is not where the driver thought; the task was not told what it needs instead."""
 
 
-class TaskCancelled(BaseException):
+class TaskCancelled(Signal):
     """Raised in the thread of a task that nobody wants any more."""
 
 
@@ -87,9 +84,7 @@ class Running:
         self.outcome: bytes | None = None
         self.done = Event()
         self.cancelled = False
-        #: The thread that computes, while it does; guarded by the lock, so that no other work is interrupted.
-        self._thread: int | None = None
-        self._lock = threading.Lock()
+        self._work = Endable(TaskCancelled)
 
     def finish(self, outcome: bytes) -> None:
         """The outcome is here."""
@@ -99,31 +94,16 @@ class Running:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Inside, ``cancel`` raises ``TaskCancelled``."""
-        me = threading.get_ident()
-        with self._lock:
-            self._thread = me
-        try:
+        with self._work.inside():
             if self.cancelled:
                 raise TaskCancelled
             yield
-        finally:
-            with self._lock:
-                self._thread = None
-            if self.cancelled:
-                for _ in range(SETTLE):  # an exception that is on its way is raised here, not in other work
-                    pass
 
     def cancel(self) -> None:
         """End the task at its next line of Python code; one that still fetches, before it computes."""
-        with self._lock:
-            if self.cancelled or self.outcome is not None:
-                return
+        if self.outcome is None:
             self.cancelled = True
-            if self._thread is not None and self._thread != threading.get_ident():
-                # Never with NULL, to take one back: CPython 3.11 then checks for it at every jump, for ever.
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self._thread), ctypes.py_object(TaskCancelled)
-                )
+            self._work.end()
 
 
 class TaskRun:
@@ -186,14 +166,13 @@ class TaskRun:
         with environment as task:
             try:
                 value = self._value()
-            except TaskCancelled:
+            except Signal:
                 raise
             except StaleView as error:
                 return Outcome("stale", error=str(error), metrics=self.metrics())
-            except (Exception, SystemExit, KeyboardInterrupt) as error:
-                what = f"{type(error).__name__}: {error}"
+            except BaseException as error:
                 where = blame(error, self.rdd, told.partition, self.what)
-                return Outcome("error", error=what, blame=where, metrics=self.metrics())
+                return Outcome("error", error=named(error), blame=where, metrics=self.metrics())
         return Outcome("ok", value, updates=task.updates or None, metrics=self.metrics())
 
     def _value(self) -> Any:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop, Task
+from labkit.runtime.raised import Signal, named
 
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
@@ -255,7 +256,10 @@ class TaskScheduler:
             executor=executor.name, machine=executor.machine, locality=locality,
             speculative=why == "speculative", why=why,
         )  # fmt: skip
+        loop = self.driver.loop
+        outer, loop.span = loop.span, _span(stage)  # whatever led here, it belongs to the job that wants it
         attempt.call = self.driver.spawn(self.call(attempt, _pickle(told)))
+        loop.span = outer
 
     async def call(self, attempt: Attempt, told: bytes) -> None:
         """Have the task run, and hear how it ended."""
@@ -263,8 +267,10 @@ class TaskScheduler:
             pickled, first, entries = await self.answer(attempt, told)
             self.driver.take_journal(attempt.executor, first, entries)
             outcome = loads(pickled)
-        except Exception as error:  # what was sent cannot be read over there, or its answer here
-            outcome = Outcome("error", error=f"{type(error).__name__}: {error}")
+        except Signal:
+            raise
+        except BaseException as error:  # what was sent cannot be read over there, or its answer here
+            outcome = Outcome("error", error=named(error))
         self.finished(attempt, outcome)
         self.schedule()
 
@@ -376,10 +382,17 @@ class TaskScheduler:
                 yield attempts[0]
 
 
+def _span(stage: Stage) -> int | None:
+    """The user's operation for which it runs: that of the oldest job that wants it."""
+    return stage.jobs[min(stage.jobs)].span if stage.jobs else None
+
+
 def _pickle(told: Any) -> bytes:
     try:
         return pickle.dumps(told, protocol=5)
-    except Exception:  # a leaf's partition that holds something of the user's
+    except Signal:
+        raise
+    except BaseException:  # a leaf's partition that holds something of the user's
         return dumps(told)
 
 

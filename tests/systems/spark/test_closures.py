@@ -20,7 +20,8 @@ from labkit.systems.spark import (
     TaskContext,
     TaskFailed,
 )
-from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads, task_environment
+from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads
+from labkit.systems.spark.inside import task_environment
 from tests.systems.spark.contexts import context
 
 
@@ -217,7 +218,7 @@ def test_updates_are_collected_per_task() -> None:
         add(1)
         add(2)
         with task_environment() as inner:
-            add(10)
+            loads(dumps(add))(10)  # each task has its own copy of what its functions have captured
     assert (task.updates, inner.updates) == ({total.aid: 3}, {total.aid: 10})
     assert total.value == 5
 
