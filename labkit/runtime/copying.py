@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from labkit.runtime import by_value
 from labkit.runtime.errors import Unpicklable
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
@@ -72,7 +73,7 @@ def dumps(value: Any, keep_in_band: Callable[[pickle.PickleBuffer], bool] | None
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=keep_in_band)
     except Exception:  # a lambda, or a class from a notebook cell: only cloudpickle takes it by value
-        return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band))
+        return by_value.dumps(value, keep_in_band)
 
 
 def out_of_band(

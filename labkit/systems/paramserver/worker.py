@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from labkit.runtime.copying import dumps, stream
-from labkit.runtime.errors import Definite, LabError, RemoteError, Timeout
+from labkit.runtime.copying import stream
+from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, Task
+from labkit.runtime.machine import Failure
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, gather
 
@@ -269,16 +270,16 @@ class Worker(Node):
 
     async def _run(self, source: str, task: WorkerTask) -> None:
         result: Any = None
-        error: BaseException | None = None
+        failure: Failure | None = None
         try:
             result = await task.run()
         except Superseded:
             self._end(source)
             return
         except Exception as raised:
-            error = sendable(raised)
+            failure = Failure.of(raised)
         try:
-            await self.insist("ended", source, result, error)
+            await self.insist("ended", source, result, failure)
         except Superseded:
             pass
         self._end(source)
@@ -298,15 +299,6 @@ class Worker(Node):
                 )
             except Timeout:
                 continue
-
-
-def sendable(error: Exception) -> Exception:
-    """The exception itself if it can travel, else one with its text."""
-    try:
-        dumps(error)
-    except Exception:
-        return RemoteError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def _several(after: Any) -> list[Future]:
