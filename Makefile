@@ -5,12 +5,15 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 # Seconds that one cell of a notebook may take. Past that the whole notebook has failed.
 CELL_TIMEOUT ?= 180
+# The versions that lock.txt names, also of what builds labkit: pip reads the one variable, a newer pip the other.
+PIP   := PIP_CONSTRAINT=lock.txt PIP_BUILD_CONSTRAINT=lock.txt $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+OLD   := .venv-oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format bench notebooks clean browser
+.PHONY: help lab test lint format bench notebooks update test-oldest clean browser
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/installed  ## start JupyterLab with a Ray beside it, on the welcome notebook
 	@$(BIN)/labkit lab $(ARGS)
@@ -28,27 +31,38 @@ format: $(VENV)/installed-dev  ## let ruff repair style and format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev browser  ## measure every speed claim beside its peer
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(PIP) install --editable '.[dev,bench]'
 	$(BIN)/labkit bench $(ARGS)
 
 notebooks: $(VENV)/installed-dev  ## generate and run the lecture notebooks from their sources
 	$(BIN)/python notebooks/build.py $(ARGS)
 
+update: $(VENV)/installed-dev  ## renew lock.txt, say what changed, and run the tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/python .ci/lock.py
+	@$(MAKE) test
+
+test-oldest:  ## run the simulator's tests with the oldest versions that pyproject.toml allows
+	@PYTHON="$(or $(PYTHON),python3.11 python3)" sh .ci/venv.sh $(OLD)
+	$(OLD)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(OLD)/bin/uv pip install --quiet --python $(OLD)/bin/python --resolution lowest-direct --editable '.[dev,nbgrader]'
+	$(OLD)/bin/python -m pytest -m "not ray and not browser" --ignore=tests/test_binder.py $(ARGS)
+
 clean:  ## remove .venv and what the tools left behind
-	rm -rf $(VENV) build dist *.egg-info test-results .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov
+	rm -rf $(VENV) $(OLD) build dist *.egg-info test-results .pytest_cache .hypothesis .mypy_cache .ruff_cache .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name .ipynb_checkpoints -type d -prune -exec rm -rf {} +
 
 browser: $(VENV)/installed-dev
 	@sh .ci/browser.sh $(BIN)/python
 
-# The stamps: older than pyproject.toml means that the dependencies may have changed.
-$(VENV)/installed: pyproject.toml .ci/venv.sh
+# The stamps: older than these files means that the dependencies may have changed.
+$(VENV)/installed: pyproject.toml lock.txt .ci/venv.sh
 	@sh .ci/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable .
+	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml .ci/venv.sh
+$(VENV)/installed-dev: pyproject.toml lock.txt .ci/venv.sh
 	@sh .ci/venv.sh $(VENV)
-	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) install --editable '.[dev]'
 	@touch $@ $(VENV)/installed

@@ -35,8 +35,8 @@ Say = Callable[[str], None]
 MEMORY_WANTED = 1_100_000_000
 #: What the objects of all notebooks may take together, in shared memory.
 SHARED_MEMORY_WANTED = 200 * 1024 * 1024
-#: Seconds. Ten on a quiet machine of two cores.
-RAY_STARTS_WITHIN = 150
+#: Seconds after which it is said that we still wait. Ten are usual on a quiet machine of two cores.
+RAY_IS_SLOW_AFTER = 60
 #: Seconds to attach to a Ray that runs; Ray itself gives up after 20 if the token is wrong.
 RAY_ANSWERS_WITHIN = 40
 
@@ -315,13 +315,14 @@ def ray_starts() -> Iterator[Finding]:
     programs = Group()
     with tempfile.TemporaryDirectory(prefix="labkit-") as folder:
         log, home = Path(folder) / "log", Path(folder) / "ray"
-        began = time.monotonic()
+        began, slow = time.monotonic(), False
         try:
             with open(log, "wb") as output:
                 programs.start("Ray", head_command(home), importable(os.environ), output)
             while not (ready := read_environment(home)) and programs.ended() is None:
-                if time.monotonic() - began > RAY_STARTS_WITHIN:
-                    break
+                if not slow and time.monotonic() - began > RAY_IS_SLOW_AFTER:
+                    slow = True
+                    yield note("Ray starts", f"not in {RAY_IS_SLOW_AFTER} s; it lives, so we wait", "Ctrl-C")
                 time.sleep(0.1)
             took = time.monotonic() - began
         finally:

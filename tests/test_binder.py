@@ -83,7 +83,7 @@ def test_start_becomes_the_command_even_without_ray(tmp_path: Path) -> None:
 def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) -> None:
     checkout, environment = tmp_path / "checkout", tmp_path / "venv"
     left_out = shutil.ignore_patterns(
-        ".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "test-results"
+        ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "test-results"
     )
     shutil.copytree(ROOT, checkout, ignore=left_out)
     venv.create(environment, with_pip=True)

@@ -222,33 +222,95 @@ def init(**_):
     server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with tries.open("a") as file: print(server.pid, file=file)
     if len(tries.read_text().split()) < NEEDED: raise RuntimeError("timed out during startup")
+"""
+#: A Ray whose second server takes its time to register with the first, or has ended.
+SLOW_RAY = """
+import pathlib, subprocess
+from ray._private import services
+tries = pathlib.Path(__file__).with_name("tries")
+def init(**_):
+    here = pathlib.Path(__file__).parent
+    servers = [subprocess.Popen([here / name, "600"]) for name in ("gcs_server", "raylet")]
+    with tries.open("a") as file: print(*[server.pid for server in servers], file=file)
+    if ENDED: servers[1].kill()
+    services.get_node("address", "id")
+"""
+REST = """
 def get_runtime_context():
     class Context: gcs_address = "10.0.0.1:6379"
     return Context
 def shutdown(): pass
 """
+SERVICES = """
+import itertools
+asked = itertools.count(1)
+def get_node(address, id):
+    if next(asked) < 20: raise RuntimeError("timed out during startup")
+"""
+
+
+def make_ray(folder: Path, source: str) -> dict[str, str]:
+    """A package `ray` with this source; the environment in which it is found."""
+    private = folder / "ray" / "_private"
+    private.mkdir(parents=True)
+    (private.parent / "__init__.py").write_text(source + REST)
+    (private / "__init__.py").touch()
+    (private / "node.py").write_text("def wait_for_persisted_port(): pass\n")
+    (private / "services.py").write_text(SERVICES)
+    for name in ("gcs_server", "raylet"):  # a process has the name of its program's file
+        shutil.copy(str(shutil.which("sleep")), private.parent / name)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
 
 
 @pytest.mark.parametrize(("needed", "starts"), [(1, True), (3, True), (4, False)])
 def test_the_head_tries_again_and_leaves_no_server(tmp_path: Path, needed: int, starts: bool) -> None:
-    (tmp_path / "ray.py").write_text(MOODY_RAY.replace("NEEDED", str(needed)))
-    home = tmp_path / "home"
-    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    said, servers = head_with(tmp_path, MOODY_RAY.replace("NEEDED", str(needed)), starts)
+    assert ("timed out during startup" in said) is not starts
+    assert len(servers) == min(needed, head.START_ATTEMPTS)
+
+
+@linux
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_head_waits_for_a_server_as_long_as_it_lives(tmp_path: Path, ended: bool) -> None:
+    said, servers = head_with(tmp_path, SLOW_RAY.replace("ENDED", str(ended)), starts=not ended)
+    assert ("timed out during startup" in said) is ended
+    assert len(servers) == 2 * (head.START_ATTEMPTS if ended else 1)
+
+
+def head_with(folder: Path, ray: str, starts: bool) -> tuple[str, list[int]]:
+    """A head with this Ray starts or not, and ends: what it said, and the servers, of which none is left."""
+    env, home = make_ray(folder, ray), folder / "home"
     command = [sys.executable, "-m", "labkit.lab.head", str(home)]
-    env = {**os.environ, "PYTHONPATH": path}
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_for(lambda: head.read_environment(home) or process.poll() is not None)
             assert (process.poll() is None) is starts
         finally:
             process.terminate()
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate()[1]
     assert process.returncode == (0 if starts else 1)
-    assert ("timed out during startup" in said) is not starts
-    servers = [int(pid) for pid in (tmp_path / "tries").read_text().split()]
-    assert len(servers) == min(needed, head.START_ATTEMPTS)
-    assert not any(psutil.pid_exists(server) for server in servers)
+    servers = [int(pid) for pid in (folder / "ray" / "tries").read_text().split()]
+    assert not any(map(psutil.pid_exists, servers))
     assert not (home / "token").exists()
+    return said, servers
+
+
+def test_who_waits_for_ray_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(head, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(head, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(head, "_living_names", lambda _: {"raylet"})
+    answers = iter([RuntimeError("not yet"), RuntimeError("not yet"), "here"])
+
+    def ask(number: int) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return f"{answer} {number}"
+
+    assert head._patient(ask, {"raylet"}, set())(7) == "here 7"
+    assert head.STILL_STARTING in capsys.readouterr().err
 
 
 # ── the real thing ───────────────────────────────────────────────────────────────────────────────────────

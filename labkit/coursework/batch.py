@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .grade import Grader, Marks, find_submissions, read_secret
-from .handout import BadHandout, Handout
+from .handout import BadHandout, Handout, exercise_of, find_handout
 from .report import isolation, write_csv, write_feedback, write_junit
 
 __all__ = ["Batch", "run_batch", "run_validate"]
@@ -24,7 +24,8 @@ class Batch:
     out: Path
     secret: Path
     jobs: int
-    exercises: Path
+    #: Where the exercise is; None: where those of labkit are.
+    exercises: Path | None
     hidden: Path | None = None
     gradebook: str | None = None
 
@@ -38,12 +39,13 @@ def run_batch(batch: Batch, say: Say = print) -> int:
             from .gradebook import require
 
             require()
-        handout = Handout.read(batch.exercises / f"{batch.exercise}.ipynb")
+        path = find_handout(batch.exercise, batch.exercises)
+        handout = Handout.read(path)
         submissions = find_submissions(batch.submissions, batch.exercise)
         hidden = batch.hidden / batch.exercise if batch.hidden is not None else None
         secret = read_secret(batch.secret, say)
         batch.out.mkdir(parents=True, exist_ok=True)
-        options = {"checks": batch.exercises, "hidden_cells": hidden, "jobs": batch.jobs}
+        options = {"checks": path.parent, "hidden_cells": hidden, "jobs": batch.jobs}
         grader = Grader(handout, secret, batch.out, **options)  # type: ignore[arg-type]
     except (BadHandout, LookupError, ValueError, ImportError, OSError) as error:
         say(str(error))
@@ -89,10 +91,14 @@ def _sum_up(out: Path, all_marks: list[Marks], say: Say) -> int:
     return 1 if troubled else 0
 
 
-def run_validate(notebook: Path, exercise: str, exercises: Path, say: Say = print) -> int:
-    """The visible tests: 0 if all tasks pass, 1 if not, 2 if there is nothing to test."""
+def run_validate(notebook: Path, exercise: str | None, exercises: Path | None, say: Say = print) -> int:
+    """The visible tests: 0 if all tasks pass, 1 if not, 2 if there is nothing to test.
+
+    exercise: by default what the notebook says that it is.
+    """
     try:
-        grader = Grader(Handout.read(exercises / f"{exercise}.ipynb"), None, checks=exercises)
+        path = find_handout(exercise or exercise_of(notebook), exercises)
+        grader = Grader(Handout.read(path), None, checks=path.parent)
     except (BadHandout, LookupError) as error:
         say(str(error))
         return 2

@@ -20,7 +20,9 @@ Secret = Annotated[
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option(file_okay=False, help="Where the exercises are; by default notebooks/exercises."),
+    typer.Option(
+        file_okay=False, help="Where the exercises are; by default notebooks/exercises, else those of labkit."
+    ),
 ]
 
 exercise_app = typer.Typer(help="Make exercises.", no_args_is_help=True, add_completion=False)
@@ -31,12 +33,6 @@ def register(app: typer.Typer) -> None:
     app.command()(grade)
     app.command()(validate)
     app.add_typer(exercise_app, name="exercise")
-
-
-def default_exercises() -> Path:
-    """The folder of exercises: here, or in the checkout that labkit runs from."""
-    here = Path("notebooks/exercises")
-    return here if here.is_dir() else Path(__file__).parents[2] / "notebooks" / "exercises"
 
 
 def grade(
@@ -61,16 +57,14 @@ def grade(
     """
     from labkit.coursework.batch import Batch, run_batch
 
-    batch = Batch(
-        submissions, exercise, out, secret, jobs, exercises or default_exercises(), hidden, gradebook
-    )
+    batch = Batch(submissions, exercise, out, secret, jobs, exercises, hidden, gradebook)
     raise typer.Exit(run_batch(batch, say=typer.echo))
 
 
 def validate(
     notebook: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Your notebook.")],
     exercise: Annotated[
-        str | None, typer.Option(help="The exercise; by default the notebook's name.")
+        str | None, typer.Option(help="The exercise; by default what the notebook says that it is.")
     ] = None,
     exercises: Folder = None,
 ) -> None:
@@ -80,8 +74,7 @@ def validate(
     """
     from labkit.coursework.batch import run_validate
 
-    found = exercises or default_exercises()
-    raise typer.Exit(run_validate(notebook, exercise or notebook.stem, found, say=typer.echo))
+    raise typer.Exit(run_validate(notebook, exercise, exercises, say=typer.echo))
 
 
 @exercise_app.command("new")
@@ -111,7 +104,9 @@ def build(
 ) -> None:
     """Generate the students' and the solved notebooks from their sources, and run them."""
     from labkit.coursework.generate import build as build_one
+    from labkit.coursework.handout import FOLDERS
 
-    for source in sources or sorted(default_exercises().glob("[0-9]*.py")):
+    folder = next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
+    for source in sources or sorted(folder.glob("[0-9]*.py")):
         for path in build_one(source):
             typer.echo(f"wrote {path}")

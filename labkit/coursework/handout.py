@@ -8,13 +8,26 @@ deleted, and outputs that were saved, are simply not there.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-__all__ = ["ANSWER", "CHECK", "BadHandout", "BadSubmission", "Handout"]
+from .exercises import MODULES
+
+__all__ = ["ANSWER", "CHECK", "BadHandout", "BadSubmission", "Handout", "exercise_of", "find_handout"]
+
+#: Where handouts are: below the folder that one works in, in labkit's checkout, in a wheel.
+FOLDERS = (
+    Path("notebooks/exercises"),
+    Path(__file__).parents[2] / "notebooks" / "exercises",
+    Path(__file__).with_name("handouts"),
+)
+
+#: How a notebook says which exercise it is.
+_SAYS = re.compile(r"""^[^#\n]*\bExercise\(\s*["']([\w-]+)["']""", re.MULTILINE)
 
 #: How grade_ids begin.
 ANSWER, CHECK = "answer-", "check-"
@@ -40,6 +53,35 @@ def grade_id(cell: Any) -> str:
     about = about.get("nbgrader", {}) if isinstance(about, dict) else {}
     found = about.get("grade_id", "") if isinstance(about, dict) else ""
     return found if isinstance(found, str) else ""
+
+
+def find_handout(name: str, folder: Path | None = None) -> Path:
+    """The notebook that is handed out, in this folder or in those of labkit. Raises ``LookupError``."""
+    found = [
+        path for each in ((folder,) if folder else FOLDERS) if (path := each / f"{name}.ipynb").is_file()
+    ]
+    if not found:
+        known, there = ", ".join(MODULES), folder or FOLDERS[0]
+        raise LookupError(
+            f"there is no exercise {name!r}: labkit has {known}, and {there} has no {name}.ipynb; "
+            "--exercises names the folder of one of your own"
+        )
+    return found[0]
+
+
+def exercise_of(notebook: Path) -> str:
+    """The exercise that a notebook says it is, whatever its file is called. Raises ``LookupError``."""
+    try:
+        cells = json.loads(notebook.read_bytes())["cells"]
+        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LookupError(f"{notebook} is no notebook ({type(error).__name__})") from None
+    said = sorted({name for source in sources for name in _SAYS.findall(source)})
+    if len(said) != 1:
+        what = f"says that it is {' and '.join(said)}" if said else 'makes no Exercise("…")'
+        one = said[0] if said else next(iter(MODULES))
+        raise LookupError(f"{notebook} {what}: say which exercise it is, for example --exercise {one}")
+    return said[0]
 
 
 @dataclass

@@ -28,7 +28,9 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -49,8 +51,14 @@ OBJECT_STORE_BYTES = 200 * 1024 * 1024
 #: Ray starts one idle worker of 60 MB for each CPU it believes in. Machines are processes of their own and
 #: take shares of a CPU, so a small number costs no parallelism.
 MAX_CPUS = 4
-#: Ray gives its own servers 30 seconds, which is too little on a machine that is busy with other things.
+#: Now and then another process takes a port that was to be a server's.
 START_ATTEMPTS = 3
+#: A server or worker that takes longer to report is given up by Ray, and only one on a busy machine does.
+REPORT_WITHIN = {"RAY_agent_register_timeout_ms": "3600000", "RAY_worker_register_timeout_seconds": "3600"}
+#: Seconds between two looks at a server that has not started yet, and between two words that we wait.
+LOOK_EVERY, SAY_EVERY = 0.2, 30.0
+#: How such a word begins.
+STILL_STARTING = "Ray is still starting"
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -81,23 +89,27 @@ def read_environment(directory: Path) -> dict[str, str] | None:
 
 
 def start_ray(directory: Path) -> str:
-    """Start a Ray of our own, whatever else runs on this machine: its address."""
-    os.environ.update(environment(directory))
+    """Start a Ray of our own, whatever else runs on this machine: its address.
+
+    On a busy machine that may take minutes; it fails if a server ends.
+    """
+    os.environ.update({**REPORT_WITHIN, **environment(directory)})
     os.environ.pop("RAY_ADDRESS", None)
     import ray
 
     for attempt in range(START_ATTEMPTS):
         before = set(psutil.Process().children(recursive=True))
         try:
-            ray.init(
-                address="local",  # without it, Ray would join any other that runs here
-                num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
-                object_store_memory=OBJECT_STORE_BYTES,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(directory / "ray"),
-            )
+            with _waiting_for_servers(before):
+                ray.init(
+                    address="local",  # without it, Ray would join any other that runs here
+                    num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(directory / "ray"),
+                )
             break
         except Exception:
             ray.shutdown()
@@ -107,6 +119,58 @@ def start_ray(directory: Path) -> str:
             if attempt == START_ATTEMPTS - 1:
                 raise
     return str(ray.get_runtime_context().gcs_address)
+
+
+@contextlib.contextmanager
+def _waiting_for_servers(before: set[psutil.Process]) -> Iterator[None]:
+    """Inside, Ray waits for its servers as long as they live.
+
+    By itself it gives the first one 30 s to write its port, and the second 30 s to register with the first,
+    and no setting changes the latter. before: children of this process that are none of these servers.
+    """
+    from ray._private import node, services
+
+    patient = [
+        (node, "wait_for_persisted_port", {"gcs_server"}),
+        (services, "get_node", {"gcs_server", "raylet"}),
+    ]
+    asked = [getattr(module, name) for module, name, _ in patient]
+    for (module, name, servers), ask in zip(patient, asked, strict=True):
+        setattr(module, name, _patient(ask, servers, before))
+    try:
+        yield
+    finally:
+        for (module, name, _), ask in zip(patient, asked, strict=True):
+            setattr(module, name, ask)
+
+
+def _patient(ask: Callable[..., Any], servers: set[str], before: set[psutil.Process]) -> Callable[..., Any]:
+    """A function that does what ``ask`` does, again and again while all these servers live."""
+
+    def wait(*args: Any, **options: Any) -> Any:
+        begun = said = time.monotonic()
+        while True:
+            try:
+                return ask(*args, **options)
+            except Exception:
+                if not servers <= _living_names(set(psutil.Process().children()) - before):
+                    raise
+            now = time.monotonic()
+            if now - said > SAY_EVERY:
+                said = now
+                print(f"{STILL_STARTING} after {now - begun:.0f} s; this machine is busy", file=sys.stderr)
+            time.sleep(LOOK_EVERY)
+
+    return wait
+
+
+def _living_names(processes: set[psutil.Process]) -> set[str]:
+    names = set()
+    for each in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if each.status() != psutil.STATUS_ZOMBIE:
+                names.add(each.name())
+    return names
 
 
 def write_environment(directory: Path, address: str) -> None:

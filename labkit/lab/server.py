@@ -27,11 +27,9 @@ __all__ = ["LabOptions", "default_folder", "head_command", "importable", "run_la
 
 #: Where the welcome notebook may be, below the folder that JupyterLab shows.
 WELCOME = ("notebooks/lectures/00-start.ipynb", "lectures/00-start.ipynb", "00-start.ipynb")
-#: Seconds after which a program that has not said it is ready counts as stuck. Ray needs 10 on a quiet
-#: machine of two cores, JupyterLab 3.
-RAY_READY_WITHIN = 150.0
-JUPYTER_READY_WITHIN = 90.0
-LOOK_EVERY = 0.1
+#: Seconds between two looks at a program that has not said it is ready, and between two words that we wait.
+#: Ray needs 10 on a quiet machine of two cores, JupyterLab 3.
+LOOK_EVERY, SAY_EVERY = 0.1, 20.0
 #: Lines of a log that are shown when its program failed.
 LOG_TAIL = 15
 
@@ -94,7 +92,7 @@ def _serve(options: LabOptions, directory: Path, programs: Group, say: Say) -> i
     with open(directory / "JupyterLab.log", "wb") as log:
         output = None if options.verbose else log
         jupyter = programs.start("JupyterLab", jupyter_command(options), env, output, cwd=options.folder)
-    info = _until(lambda: _jupyter_info(jupyter.pid), programs, JUPYTER_READY_WITHIN)
+    info = _until(lambda: _jupyter_info(jupyter.pid), programs, "JupyterLab", say)
     if info is None:
         say("JupyterLab did not start:\n" + _tail(directory / "JupyterLab.log"))
         say("`labkit doctor` may know why.")
@@ -121,7 +119,7 @@ def _ray(directory: Path, programs: Group, say: Say) -> dict[str, str]:
     home = directory / "ray"
     with open(directory / "Ray.log", "wb") as log:
         programs.start("Ray", head_command(home), importable(os.environ), log)
-    variables: dict[str, str] | None = _until(lambda: read_environment(home), programs, RAY_READY_WITHIN)
+    variables: dict[str, str] | None = _until(lambda: read_environment(home), programs, "Ray", say)
     if variables is not None:
         say(f"Ray is ready at {variables['RAY_ADDRESS']}; notebooks find it by themselves.")
         return variables
@@ -162,10 +160,16 @@ def importable(env: Mapping[str, str]) -> dict[str, str]:
     return {**env, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
-def _until(ready: Callable[[], Any], programs: Group, seconds: float) -> Any:
-    """What `ready` gives as soon as it is not None; None if a program ends before, or time is up."""
-    give_up = time.monotonic() + seconds
-    while (result := ready()) is None and programs.ended() is None and time.monotonic() < give_up:
+def _until(ready: Callable[[], Any], programs: Group, name: str, say: Say) -> Any:
+    """What `ready` gives as soon as it is not None; None if a program ends before."""
+    begun = said = time.monotonic()
+    while (result := ready()) is None and programs.ended() is None:
+        now = time.monotonic()
+        if now - said > SAY_EVERY:
+            said = now
+            say(
+                f"{name} is still starting, after {now - begun:.0f} s; this machine is busy. Ctrl-C gives up."
+            )
         time.sleep(LOOK_EVERY)
     return result
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from labkit.runtime import by_value
 from labkit.runtime.errors import Unpicklable
 from labkit.runtime.raised import Signal, named, short
 
@@ -79,7 +80,7 @@ def dumps(value: Any, buffers: list[pickle.PickleBuffer] | None = None, at_least
     except Exception:  # a lambda, or a class from a notebook cell: only cloudpickle takes it by value
         if buffers is not None:
             buffers.clear()  # it begins anew
-        return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=keep_in_band))
+        return by_value.dumps(value, keep_in_band)
 
 
 def out_of_band(

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from labkit.runtime import watchdog
+from labkit.runtime import by_value, watchdog
 from labkit.runtime.copying import (
     OUT_OF_BAND_BYTES,
     copy_value,
@@ -85,7 +85,7 @@ def _pickled(value: Any, at_least: int) -> tuple[bytes, list[pickle.PickleBuffer
     except Exception:  # a lambda, or a class of the notebook that came here by value
         pass
     buffers.clear()
-    data = bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers, at_least)))
+    data = by_value.dumps(value, out_of_band(buffers, at_least))
     return data, buffers
 
 

@@ -22,14 +22,21 @@ from labkit.coursework.cage import changes_since, snapshot
 from labkit.coursework.exercises import find_tasks
 from labkit.coursework.generate import copies
 from labkit.coursework.grade import Mark, Marks, find_submissions, read_secret
-from labkit.coursework.handout import BadHandout, BadSubmission, Handout, grade_id
+from labkit.coursework.handout import (
+    BadHandout,
+    BadSubmission,
+    Handout,
+    exercise_of,
+    find_handout,
+    grade_id,
+)
 from labkit.coursework.nodes import peers_of
 from labkit.coursework.report import isolation, write_csv, write_feedback, write_junit
 from labkit.coursework.tasks import Case, Task, Verdict, hidden_seeds, judge
 from labkit.coursework.template import write_template
 from labkit.coursework.values import NotPlain, decode, encode
 from labkit.systems.chord import Peer
-from tests.coursework.common import SECRET
+from tests.coursework.common import ROOT, SECRET
 
 PLAIN = [
     None,
@@ -385,7 +392,8 @@ def test_the_commands_say_what_is_wrong(app: typer.Typer, tmp_path: Path) -> Non
     ]
     found = run.invoke(app, ["grade", str(tmp_path), "--exercise", "mini", *options])
     assert found.exit_code == 2
-    assert "is no notebook" in found.output
+    assert "there is no exercise 'mini'" in found.output
+    assert "has no mini.ipynb; --exercises names the folder" in found.output
     nbformat.write(copies(tmp_path / "mini.py")[0], tmp_path / "mini.ipynb")
     found = run.invoke(app, ["grade", str(tmp_path / "none"), "--exercise", "mini", *options])
     assert (found.exit_code, "there is no notebook at" in found.output) == (2, True)
@@ -393,3 +401,34 @@ def test_the_commands_say_what_is_wrong(app: typer.Typer, tmp_path: Path) -> Non
     assert (found.exit_code, 'there is only "nbgrader"' in found.output) == (2, True)
     (tmp_path / "other.ipynb").write_text(json.dumps({"cells": []}))
     assert run.invoke(app, ["validate", str(tmp_path / "other.ipynb"), *options[:2]]).exit_code == 2
+
+
+# ── which exercise a notebook is ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["01-chord-routing (1).ipynb", "ada.ipynb", "02-chord-repair.ipynb"])
+def test_a_notebook_says_which_exercise_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes((ROOT / "01-chord-routing.ipynb").read_bytes())
+    assert exercise_of(tmp_path / name) == "01-chord-routing"
+    assert find_handout("01-chord-routing").samefile(ROOT / "01-chord-routing.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([], r'one\.ipynb makes no Exercise\("…"\): .* --exercise 01-chord-routing'),
+        (['# Exercise("06-ssp")', "exercise = Exercise(NAME)"], "makes no Exercise"),
+        (
+            ['a = Exercise("05-lineage")', "b = Exercise('06-ssp')"],
+            "is 05-lineage and 06-ssp: .* --exercise 05",
+        ),
+    ],
+)
+def test_a_notebook_that_does_not_say_it(tmp_path: Path, cells: list[str], message: str) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(each) for each in cells])
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    with pytest.raises(LookupError, match=message):
+        exercise_of(tmp_path / "one.ipynb")
+    (tmp_path / "one.ipynb").write_text("no JSON")
+    with pytest.raises(LookupError, match="is no notebook"):
+        exercise_of(tmp_path / "one.ipynb")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +16,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from labkit.coursework.exercises import MODULES
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -69,17 +73,24 @@ def test_every_dependency_has_a_lower_bound() -> None:
         assert operators & {">=", "=="} or requirement.name == "labkit", line
 
 
-@pytest.mark.slow
-def test_a_wheel_holds_both_packages_and_jupyterlabs_settings(tmp_path: Path) -> None:
-    # Without a network: the build backend, if it is here, builds from this very checkout.
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """labkit's wheel, of this very checkout."""
+    # Without a network: the build backend, if it is here, builds.
     pytest.importorskip("hatchling", reason="the build backend is not installed beside the tests")
+    folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    (wheel,) = tmp_path.glob("*.whl")
+    (made,) = folder.glob("*.whl")
+    return made
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_both_packages_and_jupyterlabs_settings(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     folders = {name.partition("/")[0] for name in names}
     version = PROJECT["version"]
@@ -90,3 +101,36 @@ def test_a_wheel_holds_both_packages_and_jupyterlabs_settings(tmp_path: Path) ->
     }
     assert assets
     assert assets <= {Path(name).name for name in names}
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_every_handout_and_no_solution(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    notebooks = {name for name in archive.namelist() if name.endswith(".ipynb")}
+    assert notebooks == {f"labkit/coursework/handouts/{name}.ipynb" for name in MODULES}
+    assert notebooks == {
+        f"labkit/coursework/handouts/{path.name}" for path in (ROOT / "notebooks/exercises").glob("*.ipynb")
+    }
+    assert not [name for name in notebooks if b"BEGIN SOLUTION" in archive.read(name)]
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_validates_and_grades_in_any_folder(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    shutil.copy(ROOT / "notebooks/exercises/solved/05-lineage.ipynb", desk / "ada.ipynb")
+    env = {**os.environ, "PYTHONPATH": str(site)}  # before the checkout, if that is installed
+
+    def run(*words: str) -> str:
+        command = [sys.executable, *words]
+        done = subprocess.run(command, cwd=desk, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert run("-c", "import labkit; print(labkit.__file__)").startswith(str(site))
+    assert "✗" not in run("-m", "labkit", "validate", "ada.ipynb")
+    assert "1 graded, 0 not" in run("-m", "labkit", "grade", "ada.ipynb", "--exercise", "05-lineage")
+    assert "ada" in (desk / "graded/marks.csv").read_text()

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from labkit.progress import Progress
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, running_loop
+from labkit.runtime.machine import Failure
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event
 
@@ -296,11 +297,11 @@ class Scheduler(Node):
                 self._fail(TrainingFailed(f"{shard.worker} cannot run the program: {error}"))
 
     @rpc
-    def ended(self, source: str, result: Any, error: BaseException | None) -> None:
+    def ended(self, source: str, result: Any, failure: Failure | None) -> None:
         """A shard's program has returned, or raised."""
         shard = self._shard_of(source)
-        if error is not None:
-            self._fail(error)
+        if failure is not None:
+            self._fail(failure.to_exception())
             return
         shard.result = result
         self._give_up(shard)

@@ -17,10 +17,11 @@ from random import Random
 from typing import Any
 
 from labkit.runtime.copying import copy_value, stream
-from labkit.runtime.errors import Definite, LabError, RemoteError, Timeout
+from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, Task
+from labkit.runtime.machine import Failure
 from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.raised import Signal, as_exception, named
+from labkit.runtime.raised import Signal
 from labkit.runtime.sync import Event, gather
 
 from .chain import Round
@@ -279,7 +280,7 @@ class Worker(Node):
 
     async def _run(self, source: str, task: WorkerTask) -> None:
         result: Any = None
-        error: BaseException | None = None
+        failure: Failure | None = None
         try:
             result = copy_value(await task.run())  # what cannot be sent is the program's error, too
         except Superseded:
@@ -288,9 +289,9 @@ class Worker(Node):
         except Signal:
             raise
         except BaseException as raised:
-            error = sendable(raised)
+            failure = Failure.of(raised)
         try:
-            await self.insist("ended", source, result, error)
+            await self.insist("ended", source, result, failure)
         except Superseded:
             pass
         self._end(source)
@@ -316,17 +317,6 @@ class Worker(Node):
                 )
             except Timeout:
                 continue
-
-
-def sendable(error: BaseException) -> Exception:
-    """The exception itself if it can travel, else one with its text."""
-    try:
-        copy_value(error)
-    except Signal:
-        raise
-    except BaseException:
-        return RemoteError(named(error))
-    return as_exception(error)
 
 
 def _several(after: Any) -> list[Future]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from labkit.runtime import by_value
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.raised import Signal, named, short
@@ -91,8 +92,8 @@ def _installed(module: str) -> bool:
     return file is None or str(Path(file).resolve()).startswith(_INSTALLED)
 
 
-class _Pickler(cloudpickle.Pickler):
-    """cloudpickle, with the user's own modules by value, and driver-only objects refused.
+class _Pickler(by_value.Pickler):
+    """As every function travels, with the user's own modules by value, and driver-only objects refused.
 
     It notes the broadcast variables that it meets.
     """
