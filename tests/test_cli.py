@@ -100,7 +100,6 @@ def test_demo_in_the_simulator_loses_nothing_and_repeats_exactly(run: Any) -> No
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.timeout(180)
 def test_demo_on_real_processes_loses_nothing(ray_head: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "labkit", "demo", "--engine", "ray"],

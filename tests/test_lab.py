@@ -412,7 +412,6 @@ print(ray.get(Machine.remote().name.remote()))
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(180)
 def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
     lab: Callable[..., Lab],
 ) -> None:
@@ -447,7 +446,6 @@ def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
 
 @linux
 @pytest.mark.ray
-@pytest.mark.timeout(180)
 def test_a_killed_ray_takes_jupyterlab_along_and_leaves_no_agent(lab: Callable[..., Lab]) -> None:
     running_lab = lab()
     running_lab.read_until("JupyterLab: ")
@@ -458,7 +456,6 @@ def test_a_killed_ray_takes_jupyterlab_along_and_leaves_no_agent(lab: Callable[.
 
 @linux
 @pytest.mark.ray
-@pytest.mark.timeout(180)
 def test_killed_itself_it_leaves_nothing_running(lab: Callable[..., Lab]) -> None:
     running_lab = lab()
     running_lab.read_until("JupyterLab: ")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,19 @@ from .handout import CHECK
 __all__ = ["require", "write_gradebook"]
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, SQLAlchemy does not comment on how nbgrader uses it: no teacher can mend that."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def require() -> Any:
     """nbgrader's ``Gradebook``. Raises ``ImportError`` that says what to do."""
     try:
-        from nbgrader.api import Gradebook  # type: ignore[import-not-found]
+        with _quiet():
+            from nbgrader.api import Gradebook  # type: ignore[import-not-found]
     except ImportError as error:
         raise ImportError(f"--gradebook nbgrader needs nbgrader ({error}): pip install nbgrader") from None
     return Gradebook
@@ -23,7 +34,7 @@ def require() -> Any:
 
 def write_gradebook(path: Path, all_marks: Sequence[Marks]) -> None:
     """Add the marks to the gradebook in this file, or make it."""
-    with require()(f"sqlite:///{path.absolute()}") as book:
+    with _quiet(), require()(f"sqlite:///{path.absolute()}") as book:
         for marks in all_marks:
             if marks.trouble:
                 continue
