@@ -304,8 +304,8 @@ class Pipe:
         failed: list[BaseException] = []
         feeding = Endable(Cancelled)
         feeder = threading.Thread(target=_feed, args=(feeding, records, process.stdin, failed), daemon=True)
-        feeder.start()
         try:
+            feeder.start()  # in here: the task may be ended while it waits for the thread to begin
             yield from _lines(process.stdout.fileno())
             while feeder.is_alive():
                 feeder.join(LOOK_UP)
