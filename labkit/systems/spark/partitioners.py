@@ -139,20 +139,19 @@ class Partitioner:
 
     def split(self, pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
         """The pairs of each partition, in order."""
+        if self.numPartitions == 1 or self._function() is not portable_hash:
+            return self.split_distinct(pairs)
         buckets: list[list[tuple[Any, Any]]] = [[] for _ in range(self.numPartitions)]
-        if self.numPartitions == 1 and self._placing is portable_hash:
-            buckets[0].extend(pairs)
-            return buckets
-        append_to = _Appends(self._function(), buckets)
+        append_to = _Appends(portable_hash, buckets)
         for pair in pairs:
             append_to[pair[0]](pair)
         return buckets
 
     def split_distinct(self, pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
-        """As ``split``, of pairs whose keys are all different."""
+        """As ``split``, of pairs whose keys are mostly different, or cannot be hashed."""
         count, place = self.numPartitions, self._function()
         buckets: list[list[tuple[Any, Any]]] = [[] for _ in range(count)]
-        if count == 1:
+        if count == 1 and place is portable_hash:
             buckets[0].extend(pairs)
             return buckets
         for pair in pairs:

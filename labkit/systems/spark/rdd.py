@@ -457,7 +457,8 @@ class RDD(PairTransformations, Statistics, Actions):
         return other
 
     def _default_partitions(self, numPartitions: int | None) -> int:
-        return self._count if numPartitions is None else numPartitions
+        # Of an RDD without partitions too one can be partitioned anew: into one that is empty.
+        return max(1, self._count) if numPartitions is None else numPartitions
 
     def _shuffled(
         self,
@@ -473,7 +474,7 @@ class RDD(PairTransformations, Statistics, Actions):
         rdds = [self, *(self._other(other, "cogroup") for other in others)]
         same = self.partitioner is not None and all(rdd.partitioner == self.partitioner for rdd in rdds)
         if numPartitions is None:
-            numPartitions = self._count if same else sum(rdd._count for rdd in rdds)
+            numPartitions = self._count if same else max(1, sum(rdd._count for rdd in rdds))
         partitioner = Partitioner(numPartitions)
         if same and self.partitioner is not None and self.partitioner.numPartitions == numPartitions:
             partitioner = self.partitioner
