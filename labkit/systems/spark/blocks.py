@@ -1,11 +1,12 @@
 """Where an executor keeps the partitions of persisted RDDs (NSDI 2012, section 5.3).
 
 A block is one partition of one RDD. Blocks are kept as live objects, pickled, or on disk, as the RDD's
-storage level says, and read by many tasks, none of which can change them for the others (``kept.py``). When a new block does not fit into memory, the least recently used *RDD* gives up its
-blocks, unless it is the one that the new block belongs to: then the new block is not kept in memory, for a
-scan of an RDD that is larger than the memory would otherwise drive out each block just before it is needed.
-What the level allows to be on disk is spilled there; the rest is dropped and computed again when somebody
-needs it.
+storage level says, and read by many tasks, none of which can change them for the others (``kept.py``).
+
+When a new block does not fit into memory, the least recently used *RDD* gives up its blocks, unless it is the
+one that the new block belongs to: then the new block is not kept in memory, for a scan of an RDD that is
+larger than the memory would otherwise drive out each block just before it is needed. What the level allows to
+be on disk is spilled there; the rest is dropped and computed again when somebody needs it.
 
 Every change is numbered in a ``Journal``, so that the driver hears of each exactly once, in order, whatever
 happens to the messages that carry it.

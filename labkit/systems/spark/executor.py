@@ -225,9 +225,7 @@ class Executor(Node):
         for number in wanted:
             if number not in self.broadcasts:
                 data = await self.ask(self.driver, "get_broadcast", number)
-                self.broadcasts[number] = await self.compute(
-                    lambda: keep([loads(data)]), cost=self.transfer(data)
-                )
+                self.broadcasts[number] = await self.compute(_kept_value, data, cost=self.transfer(data))
 
     @rpc
     def drop_broadcast(self, number: int) -> None:
@@ -357,6 +355,10 @@ class Executor(Node):
     def drop_shuffle(self, shuffle: int) -> None:
         """No RDD can read it any more."""
         self.shuffles.remove(shuffle)
+
+
+def _kept_value(data: bytes) -> Kept:
+    return keep([loads(data)])
 
 
 def in_thread(task: TaskRun, running: Running, broadcasts: dict[int, Kept]) -> bytes:

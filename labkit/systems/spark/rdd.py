@@ -20,8 +20,9 @@ from . import operations as op
 from .actions import Actions
 from .closures import CannotCapture, Closure
 from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
+from .keys import portable_hash
 from .pairs import PairTransformations
-from .partitioners import Partitioner, portable_hash
+from .partitioners import Partitioner
 from .sites import call_site
 from .statistics import Statistics
 from .storage_level import StorageLevel

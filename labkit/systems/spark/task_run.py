@@ -165,7 +165,7 @@ class TaskRun:
         return list(dict.fromkeys((dependency.shuffle_id, p) for dependency, p in needed))
 
     def expect_buckets(self, needed: Iterable[tuple[int, int]]) -> None:
-        """These (shuffle, reduce task) are being fetched; of a shuffle without map tasks nothing will come."""
+        """These (shuffle, reduce task) are being fetched; of a shuffle without map tasks nothing comes."""
         for each in needed:
             self._buckets.setdefault(each, {})
 
@@ -187,7 +187,11 @@ class TaskRun:
         """Evaluate the partition, and hand it to the action's function or write its buckets."""
         told = self.told
         environment = task_environment(
-            OwnCopies(broadcasts), partition=told.partition, stage=told.stage, attempt=told.attempt, task=told.task
+            OwnCopies(broadcasts),
+            partition=told.partition,
+            stage=told.stage,
+            attempt=told.attempt,
+            task=told.task,
         )
         with environment as task:
             try:
