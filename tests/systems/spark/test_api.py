@@ -31,6 +31,7 @@ from labkit.systems.spark.dependencies import OneToOneDependency, ShuffleDepende
 from labkit.systems.spark.files import FilePartition, read_split
 from labkit.systems.spark.partitioners import RangePartitioner
 from tests.systems.spark.contexts import context
+from tests.systems.spark.test_keys import Key
 
 
 @pytest.fixture
