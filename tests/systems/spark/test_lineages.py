@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from labkit.runtime.errors import LabError
 from labkit.systems.spark import RDD, BaseContext
 from tests.systems.spark.conftest import MakeContext
 from tests.systems.spark.contexts import context
@@ -81,6 +82,13 @@ def test_a_long_chain_with_checkpoints(sc: BaseContext, tmp_path: Path) -> None:
         rdd.count()
     assert rdd.toDebugString().count(b"\n") == 1
     assert rdd.collect() == [5 * (LONG // 4)]
+
+
+def test_records_that_are_nested_too_deeply(sc: BaseContext) -> None:
+    one = sc.parallelize([1], 1)
+    deep = repeated(one, LONG, lambda rdd: rdd.zip(one))
+    with pytest.raises(LabError, match=r"nested too deeply.*flatten it"):
+        deep.collect()
 
 
 def test_endless_records_stay_lazy(sc: BaseContext) -> None:
