@@ -97,9 +97,10 @@ def out_of_band(
     return keep_in_band
 
 
-def is_frozen(buffer: pickle.PickleBuffer) -> bool:
-    """Whether nobody writes to it: the array is read-only, and so is what it is a view of, to the last.
+def is_frozen(buffer: Any) -> bool:
+    """Whether nobody writes to an array or a pickle's buffer.
 
+    That is, it is read-only, and so is what it is a view of, to the last.
     Whoever makes an array read-only (``array.flags.writeable = False``) promises to leave it so; then
     messages share it rather than copy it, as they do bytes, and the receiver's array is read-only too.
     """

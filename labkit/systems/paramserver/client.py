@@ -27,7 +27,7 @@ from .ring import KeyRange, View
 from .settings import Settings
 from .store import Contents
 from .updates import Array
-from .vectors import Recycled, VectorSpec, count, overlap, span_of
+from .vectors import Recycled, VectorSpec, count, overlap, own_array, span_of
 
 __all__ = ["ParameterClient"]
 
@@ -135,9 +135,7 @@ class ParameterClient:
         ``after``: futures that must be resolved before it begins. ``to``: only the parts whose master is one
         of these servers.
         """
-        if values.flags.writeable:  # the program may go on writing in it
-            values = values.copy()
-            values.flags.writeable = False
+        values = own_array(values)
         future = Future(running_loop())
         before = [each for each in after if not each.done]
         if before or self.view is None or vector.name not in self.view.vectors:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.parts.members import Standstill
 from labkit.runtime.errors import Definite, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, gather
@@ -73,7 +74,7 @@ class Manager(Node):
         self.wake = Event()
         self.changed = Event()  #: something a user may wait for
         self._over = Event()
-        self._checked = self.now
+        self.standstill = Standstill(self.settings.timeout, self.now)
         self.spawn(self._govern())
 
     # liveness ------------------------------------------------------------
@@ -100,8 +101,7 @@ class Manager(Node):
     @every("check_every")
     def check(self) -> None:
         """Who has been silent for too long?"""
-        late = self.now - self._checked > self.settings.timeout / 2
-        self._checked = self.now
+        late = self.standstill.noticed(self.now)
         for server, member in list(self.members.items()):
             if late:  # this very process stood still, so nobody could be heard
                 member.heard = self.now

@@ -45,7 +45,7 @@ from .settings import Settings
 from .store import Contents
 from .trace_checks import Report, check_trace
 from .updates import Array, Sum, Update
-from .vectors import SPARSE_SIZE, VectorSpec, as_keys, as_push
+from .vectors import SPARSE_SIZE, VectorSpec, as_keys, as_push, own_array
 from .worker import Worker
 
 __all__ = ["Namespace", "ParameterServer", "Pending", "Vector"]
@@ -99,6 +99,7 @@ class Vector:
         after: what must be done before. dest: only to these servers (a name, or several); all by default.
         """
         wanted, numbers = as_push(self.spec, keys, values)
+        numbers = own_array(numbers)  # before anybody waits: the program goes on
         before = _futures(after)
         to = (dest,) if isinstance(dest, str) else dest
         scheduler = self._ps.scheduler

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from labkit.parts.members import Standstill
 from labkit.progress import Progress
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, running_loop
@@ -137,7 +138,7 @@ class Scheduler(Node):
     async def start(self) -> None:
         """Hear of every view from now on."""
         self.progress = Event()
-        self._checked = self.now
+        self.standstill = Standstill(self.settings.timeout, self.now)
         view = await self.call(self.settings.manager, "listen", self.name)
         if view is not None:
             self.client.see(view)
@@ -184,8 +185,7 @@ class Scheduler(Node):
     @every("check_every")
     def check(self) -> None:
         """Who has been silent for too long?"""
-        late = self.now - self._checked > self.settings.timeout / 2
-        self._checked = self.now
+        late = self.standstill.noticed(self.now)
         for worker, attendance in list(self.workers.items()):
             if late:  # this very process stood still
                 attendance.heard = self.now

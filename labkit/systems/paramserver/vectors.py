@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.runtime.copying import is_frozen
+
 from .filters import Filter, Keys
 from .updates import Array, Sum, Update
 
@@ -27,6 +29,7 @@ __all__ = [
     "as_push",
     "count",
     "overlap",
+    "own_array",
     "part_of",
     "span_of",
 ]
@@ -116,6 +119,15 @@ def overlap(keys: Keys, pieces: list[tuple[int, int]]) -> list[tuple[Keys, slice
     return [part for part in parts if count(part[0])]
 
 
+def own_array(array: Array) -> Array:
+    """The same numbers where nobody writes: the program may go on writing in the array that it gave."""
+    if is_frozen(array):
+        return array
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
 def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]]:
     """``Keys`` for whatever names them, and how to give pulled values the order and shape asked for.
 
@@ -133,7 +145,7 @@ def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]
         raise TypeError(
             f"keys of {vector.name!r} are whole numbers, not {keys!r}; give a slice or an array of integers"
         )
-    flat = asked.astype(np.int64, copy=False).ravel()
+    flat = own_array(asked.astype(np.int64, copy=False).ravel())
     in_order = bool((flat[1:] > flat[:-1]).all())
     if flat.size:
         first, last = (flat[0], flat[-1]) if in_order else (flat.min(), flat.max())

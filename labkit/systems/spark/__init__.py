@@ -31,9 +31,10 @@ from .closures import CannotCapture
 from .conf import SparkConf
 from .context import SparkContext
 from .errors import JobCancelled, JobFailed, TaskFailed
+from .keys import UnstableKey, portable_hash
 from .model import BaseContext
 from .pairs import ResultIterable
-from .partitioners import Partitioner, UnstableKey, portable_hash
+from .partitioners import Partitioner
 from .rdd import RDD
 from .shared import Accumulator, AccumulatorParam, Broadcast, TaskContext
 from .single import SingleContext

@@ -111,7 +111,7 @@ def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[R
         caller = frame.f_locals.get("self")
         if caller is not None and id(caller) in parts:
             return *parts[id(caller)], None
-        if frame.f_code.co_name == "_hash_of_others" and hasattr(what, "partitioner"):
+        if frame.f_code.co_name == "portable_hash" and hasattr(what, "partitioner"):
             return rdd, what, None
     return rdd, rdd, None
 

@@ -1,11 +1,12 @@
 """Where an executor keeps the partitions of persisted RDDs (NSDI 2012, section 5.3).
 
 A block is one partition of one RDD. Blocks are kept as live objects, pickled, or on disk, as the RDD's
-storage level says. When a new block does not fit into memory, the least recently used *RDD* gives up its
-blocks, unless it is the one that the new block belongs to: then the new block is not kept in memory, for a
-scan of an RDD that is larger than the memory would otherwise drive out each block just before it is needed.
-What the level allows to be on disk is spilled there; the rest is dropped and computed again when somebody
-needs it.
+storage level says, and read by many tasks, none of which can change them for the others (``kept.py``).
+
+When a new block does not fit into memory, the least recently used *RDD* gives up its blocks, unless it is the
+one that the new block belongs to: then the new block is not kept in memory, for a scan of an RDD that is
+larger than the memory would otherwise drive out each block just before it is needed. What the level allows to
+be on disk is spilled there; the rest is dropped and computed again when somebody needs it.
 
 Every change is numbered in a ``Journal``, so that the driver hears of each exactly once, in order, whatever
 happens to the messages that carry it.
@@ -21,7 +22,8 @@ from typing import Any
 
 from labkit.runtime.disk import Files
 
-from .closures import dumps, loads
+from .closures import dumps
+from .kept import Copies, Kept, hand_out, keep
 from .storage_level import StorageLevel
 
 __all__ = ["Block", "BlockStore", "Journal", "estimate"]
@@ -63,7 +65,7 @@ class Block:
 
     level: StorageLevel
     size: int  #: bytes
-    data: list[Any] | bytes | None
+    data: Kept | None
 
 
 class BlockStore:
@@ -83,8 +85,17 @@ class BlockStore:
     def __contains__(self, key: Key) -> bool:
         return key in self._blocks
 
-    def get(self, key: Key) -> list[Any] | None:
-        """The records of a block, or None. The list is the block itself: not to be changed."""
+    def get(self, key: Key) -> list[Any] | Copies | None:
+        """The records of a block, or None. Records that can be changed are the caller's own."""
+        data = self._find(key)
+        return None if data is None else hand_out(data)
+
+    def packed(self, key: Key) -> bytes | None:
+        """The pickle of a block's records, for another executor."""
+        data = self._find(key)
+        return data if data is None or isinstance(data, bytes) else dumps(data)
+
+    def _find(self, key: Key) -> Kept | None:
         with self._lock:
             block = self._blocks.get(key)
             if block is None:
@@ -96,21 +107,15 @@ class BlockStore:
                 data = self._files.read(self._file(key))
             except KeyError:
                 self.drop(key, "lost")  # the disk was emptied
-                return None
-        return loads(data) if isinstance(data, bytes) else data
-
-    def packed(self, key: Key) -> bytes | None:
-        """The pickle of a block's records, for another executor."""
-        records = self.get(key)
-        return None if records is None else dumps(records)
+        return data
 
     def put(self, key: Key, records: list[Any], level: StorageLevel) -> None:
-        """Keep a partition as its level says, as far as it fits."""
+        """Keep a partition as its level says, as far as it fits. The caller may change its records later."""
         with self._lock:
             if key in self._blocks:
                 return
-        data: list[Any] | bytes = records if level.useMemory and not level.pickled else dumps(records)
-        size = len(data) if isinstance(data, bytes) else estimate(data)
+        data = keep(records) if level.useMemory and not level.pickled else dumps(records)
+        size = len(data) if isinstance(data, bytes) else estimate(records)
         with self._lock:
             if key in self._blocks:
                 return

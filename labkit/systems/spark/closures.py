@@ -138,6 +138,11 @@ def dumps(value: Any) -> bytes:
     except (LabError, Signal):
         raise
     except BaseException as error:
+        if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
+            raise Unpicklable(
+                "records that are nested too deeply cannot be sent to another machine; if each round of a "
+                "loop wraps the one before, as zip() does, flatten it: .map(lambda pair: ...)"
+            ) from None
         raise Unpicklable(f"{short(value)} cannot be sent to another machine: {named(error)}") from error
 
 

@@ -287,10 +287,12 @@ class DAGScheduler:
 
     def claim(self, stage: Stage, job: Job) -> None:
         """The job wants this stage, and with it the parents that are being run for it."""
-        stage.jobs[job.id] = job
-        job.stages[stage.id] = stage
-        for parent in stage.waits_for.values():
-            self.claim(parent, job)
+        todo = [stage]
+        while todo:
+            each = todo.pop()
+            each.jobs[job.id] = job
+            job.stages[each.id] = each
+            todo.extend(each.waits_for.values())
 
     def release(self, job: Job) -> None:
         """The job has ended: stages that nobody else wants end too."""

@@ -21,6 +21,10 @@ __all__ = ["Environment", "blocks_wanted", "evaluate", "needs", "read_shuffle", 
 
 Pair = tuple[Any, Any]
 
+#: Iterators inside one another before their records are put into a list: each is a frame of Python's or more,
+#: and Python allows about a thousand, of which the user's functions need some.
+DEEPEST = 100
+
 
 class Environment(Protocol):
     """What a task finds around it."""
@@ -43,47 +47,71 @@ class Environment(Protocol):
 
 def evaluate(rdd: RDD, p: int, env: Environment) -> Iterable[Any]:
     """The records of a partition: read if it is persisted and here, else computed from its parents."""
-    # A long chain of RDDs with one narrow parent each is walked without recursion.
-    pipeline: list[tuple[RDD, int]] = []
+    # A stack of our own: a lineage may be longer than Python's recursion may be deep.
+    unfinished = [_Computation(rdd, p, env)]
     while True:
+        last = unfinished[-1]
+        parent = last.next_parent()
+        if parent is not None:
+            unfinished.append(_Computation(*parent, env))
+            continue
+        records, depth = last.finish(env)
+        unfinished.pop()
+        if not unfinished:
+            return records
+        unfinished[-1].take(records, depth)
+
+
+class _Computation:
+    """A partition that is being computed: the parents' partitions that it has, and those that it still needs.
+
+    depth: how many iterators lie inside one another in what was computed.
+    """
+
+    def __init__(self, rdd: RDD, p: int, env: Environment) -> None:
+        self.rdd = rdd
+        self.p = p
+        self.found = env.cached(rdd, p) if rdd.persisted else None
+        self.depth = 0
+        #: For each dependency the parents' records so far; None over a shuffle.
+        self.inputs: list[list[Any] | None] = []
+        self._wanted: list[tuple[list[Any], RDD, int]] = []
+        if self.found is None:
+            for dep in rdd.dependencies():
+                inputs: list[Any] | None = [] if isinstance(dep, NarrowDependency) else None
+                self.inputs.append(inputs)
+                if isinstance(dep, NarrowDependency) and inputs is not None:
+                    self._wanted += [(inputs, dep.rdd, parent) for parent in dep.parents(p)]
+            self._wanted.reverse()
+
+    def next_parent(self) -> tuple[RDD, int] | None:
+        """The next that it needs; None if it has all."""
+        return self._wanted[-1][1:] if self._wanted else None
+
+    def take(self, records: Iterable[Any], depth: int) -> None:
+        """What ``next_parent`` asked for."""
+        self._wanted.pop()[0].append(records)
+        self.depth = max(self.depth, depth)
+
+    def finish(self, env: Environment) -> tuple[Iterable[Any], int]:
+        """Its records, and their depth."""
+        rdd, p = self.rdd, self.p
+        if self.found is not None:
+            return self.found, 0
+        parents: list[Any] = [
+            read_shuffle(dep, env.shuffled(dep, p)) if isinstance(dep, ShuffleDependency) else records
+            for dep, records in zip(rdd.dependencies(), self.inputs, strict=True)
+        ]
+        env.note(rdd, p)
+        if rdd.checkpoint_read:
+            records = parents[0][0]
+        else:
+            records = rdd.iterator(env.split(rdd, p) if rdd.leaf else _plain(p), parents)
         if rdd.persisted:
-            found = env.cached(rdd, p)
-            if found is not None:
-                records = found
-                break
-        parent = _only_parent(rdd, p)
-        if parent is None:
-            records = _compute(rdd, p, [_input(dep, p, env) for dep in rdd.dependencies()], env)
-            break
-        pipeline.append((rdd, p))
-        rdd, p = parent
-    for child, partition in reversed(pipeline):
-        records = _compute(child, partition, [[records]], env)
-    return records
-
-
-def _only_parent(rdd: RDD, p: int) -> tuple[RDD, int] | None:
-    dependencies = rdd.dependencies()
-    if len(dependencies) == 1 and isinstance(dependencies[0], NarrowDependency):
-        parents = dependencies[0].parents(p)
-        if len(parents) == 1:
-            return dependencies[0].rdd, parents[0]
-    return None
-
-
-def _input(dependency: Any, p: int, env: Environment) -> Any:
-    if isinstance(dependency, ShuffleDependency):
-        return read_shuffle(dependency, env.shuffled(dependency, p))
-    return [evaluate(dependency.rdd, parent, env) for parent in dependency.parents(p)]
-
-
-def _compute(rdd: RDD, p: int, parents: list[Any], env: Environment) -> Iterable[Any]:
-    env.note(rdd, p)
-    if rdd.checkpoint_read:
-        records = parents[0][0]
-    else:
-        records = rdd.iterator(env.split(rdd, p) if rdd.leaf else _plain(p), parents)
-    return env.keep(rdd, p, records) if rdd.persisted else records
+            return env.keep(rdd, p, records), 0
+        if self.depth < DEEPEST:
+            return records, self.depth + 1
+        return list(records), 0
 
 
 def _plain(p: int) -> Partition:

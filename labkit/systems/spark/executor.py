@@ -28,6 +28,7 @@ from labkit.runtime.sync import Event, gather, wait_for
 from .blocks import BlockStore, Key
 from .closures import dumps, loads
 from .events import EVENTS
+from .kept import Kept, keep
 from .options import Options
 from .shuffle import ShuffleFiles, Source
 from .task_run import (
@@ -74,7 +75,7 @@ class Executor(Node):
         #: The code of stages, and what wakes those who wait for one.
         self.stages: dict[int, bytes] = {}
         self.stage_arrived = Event()
-        self.broadcasts: dict[int, Any] = {}
+        self.broadcasts: dict[int, Kept] = {}
         #: Executors that the driver has given up, and the requests that wait for each of the others.
         self.lost: dict[Source, None] = {}
         self.asked: dict[Source, dict[Future, None]] = {}
@@ -232,7 +233,7 @@ class Executor(Node):
         for number in wanted:
             if number not in self.broadcasts:
                 data = await self.ask(self.driver, "get_broadcast", number)
-                self.broadcasts[number] = await self.compute(loads, data, cost=self.transfer(data))
+                self.broadcasts[number] = await self.compute(_kept_value, data, cost=self.transfer(data))
 
     @rpc
     def drop_broadcast(self, number: int) -> None:
@@ -248,6 +249,7 @@ class Executor(Node):
         for shuffle, _ in needed:
             if task.told.inputs.get(shuffle) is None:
                 raise FetchFailed(shuffle, None)
+        task.expect_buckets(needed)
         buckets = [
             self.fetch_buckets(task, shuffle, reduce_task, source, maps)
             for shuffle, reduce_task in needed
@@ -363,7 +365,11 @@ class Executor(Node):
         self.shuffles.remove(shuffle)
 
 
-def in_thread(task: TaskRun, running: Running, broadcasts: dict[int, Any]) -> bytes:
+def _kept_value(data: bytes) -> Kept:
+    return keep([loads(data)])
+
+
+def in_thread(task: TaskRun, running: Running, broadcasts: dict[int, Kept]) -> bytes:
     """The computation of a task; its pickled outcome."""
     with patient_collector():
         try:

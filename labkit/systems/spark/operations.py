@@ -23,6 +23,7 @@ from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Cancelled
 
 from .closures import Captured, Closure
+from .kept import Copies
 from .sites import call_site
 
 Records = Iterable[Any]
@@ -173,7 +174,7 @@ def in_all(index: int, groups: Records) -> Records:
 
 def count(index: int, records: Records) -> int:
     """How many records."""
-    return len(records) if isinstance(records, (list, range)) else sum(1 for _ in records)
+    return len(records) if isinstance(records, (list, range, Copies)) else sum(1 for _ in records)
 
 
 class WithIndex:

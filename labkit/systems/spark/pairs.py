@@ -17,7 +17,8 @@ from labkit.runtime.copying import stable_hash
 from . import operations as op
 from .closures import Captured, Closure, function_of
 from .dependencies import Aggregator, Grouping, Ordering
-from .partitioners import Partitioner, RangePartitioner, portable_hash
+from .keys import portable_hash
+from .partitioners import Partitioner, RangePartitioner
 
 if TYPE_CHECKING:
     from .rdd import RDD

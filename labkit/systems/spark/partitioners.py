@@ -6,109 +6,15 @@ that a join of them moves nothing (NSDI 2012, sections 3.2.2 and 6.1).
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import enum
-import sys
-import uuid
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
-from fractions import Fraction
 from itertools import pairwise
 from typing import Any
-from zlib import crc32
-
-from labkit.runtime.errors import LabError
-from labkit.runtime.raised import short
 
 from .closures import Closure, function_of
+from .keys import portable_hash
 
-__all__ = ["Partitioner", "RangePartitioner", "UnstableKey", "portable_hash"]
-
-
-class UnstableKey(LabError, TypeError):
-    """A key without a hash that every process agrees on."""
-
-
-def portable_hash(x: Any) -> int:
-    """A key's hash, the same in every process and on every run.
-
-    As PySpark's for None, numbers and tuples. Python salts its own hash of strings in each process, so str
-    and bytes use CRC-32 (PySpark needs PYTHONHASHSEED for that). Equal keys have equal hashes: 1, 1.0 and
-    True.
-    """
-    kind = type(x)
-    if kind is str:
-        return crc32(x.encode("utf-8", "surrogatepass"))
-    if kind is int:
-        return hash(x)
-    if kind is tuple:
-        return _hash_of_tuple(x)
-    return _hash_of_others(x)
-
-
-def _hash_of_tuple(x: tuple[Any, ...]) -> int:
-    # The mixing of PySpark's portable_hash, so that tuples of numbers are placed as there.
-    h = 0x345678
-    for item in x:
-        h ^= portable_hash(item)
-        h *= 1000003
-        h &= sys.maxsize
-    h ^= len(x)
-    return -2 if h == -1 else h
-
-
-def _hash_of_others(x: Any) -> int:
-    match x:
-        case None:
-            return 0
-        case float() if x != x:
-            return 0  # nan: Python hashes its address
-        case bool() | int() | float() | complex() | Decimal() | Fraction() | uuid.UUID() | range():
-            return hash(x)
-        case str():
-            return portable_hash(str(x))
-        case bytes():
-            return crc32(x)
-        case enum.Enum():
-            return crc32(f"{type(x).__qualname__}.{x.name}".encode())
-        case tuple():
-            return _hash_of_tuple(x)
-        case frozenset():
-            # Any order of the elements gives the same.
-            return sum(_hash_of_tuple((item,)) for item in x) & sys.maxsize
-        case datetime.datetime() if x.tzinfo is not None:
-            return portable_hash(x.astimezone(datetime.UTC).replace(tzinfo=None))
-        case datetime.datetime():
-            return _hash_of_tuple((x.toordinal(), x.hour, x.minute, x.second, x.microsecond))
-        case datetime.date():
-            return x.toordinal()
-        case datetime.timedelta():
-            return _hash_of_tuple((x.days, x.seconds, x.microseconds))
-    parameters = getattr(type(x), "__dataclass_params__", None)
-    if parameters is not None and parameters.eq and type(x).__hash__ is not None:
-        # Two are equal if these fields are.
-        return _hash_of_tuple(tuple(getattr(x, each.name) for each in dataclasses.fields(x) if each.compare))
-    if type(x).__module__ == "numpy" and getattr(x, "ndim", None) == 0:
-        return portable_hash(x.item())
-    raise _unstable(x)
-
-
-def _unstable(x: Any) -> UnstableKey:
-    kind = type(x).__name__
-    try:
-        hash(x)
-    except TypeError:
-        better = {"list": "tuple(key)", "set": "frozenset(key)", "dict": "tuple(sorted(key.items()))"}
-        return UnstableKey(
-            f"a key must be hashable, and {short(x)} of type {kind} is not; "
-            f"write {better.get(kind, 'a tuple of its fields')} instead"
-        )
-    return UnstableKey(
-        f"{short(x)} of type {kind} cannot be a key: its hash differs from process to process. Use a str, "
-        "a number, a tuple or a frozen dataclass of these, or give a partitionFunc"
-    )
+__all__ = ["Partitioner", "RangePartitioner"]
 
 
 class Partitioner:
@@ -140,20 +46,19 @@ class Partitioner:
 
     def split(self, pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
         """The pairs of each partition, in order."""
+        if self.numPartitions == 1 or self._function() is not portable_hash:
+            return self.split_distinct(pairs)
         buckets: list[list[tuple[Any, Any]]] = [[] for _ in range(self.numPartitions)]
-        if self.numPartitions == 1 and self._placing is portable_hash:
-            buckets[0].extend(pairs)
-            return buckets
-        append_to = _Appends(self._function(), buckets)
+        append_to = _Appends(portable_hash, buckets)
         for pair in pairs:
             append_to[pair[0]](pair)
         return buckets
 
     def split_distinct(self, pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
-        """As ``split``, of pairs whose keys are all different."""
+        """As ``split``, of pairs whose keys are mostly different, or cannot be hashed."""
         count, place = self.numPartitions, self._function()
         buckets: list[list[tuple[Any, Any]]] = [[] for _ in range(count)]
-        if count == 1:
+        if count == 1 and place is portable_hash:
             buckets[0].extend(pairs)
             return buckets
         for pair in pairs:

@@ -21,8 +21,9 @@ from . import operations as op
 from .actions import Actions
 from .closures import CannotCapture, Closure
 from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
+from .keys import portable_hash
 from .pairs import PairTransformations
-from .partitioners import Partitioner, portable_hash
+from .partitioners import Partitioner
 from .sites import call_site
 from .statistics import Statistics
 from .storage_level import StorageLevel
@@ -458,7 +459,8 @@ class RDD(PairTransformations, Statistics, Actions):
         return other
 
     def _default_partitions(self, numPartitions: int | None) -> int:
-        return self._count if numPartitions is None else numPartitions
+        # Of an RDD without partitions too one can be partitioned anew: into one that is empty.
+        return max(1, self._count) if numPartitions is None else numPartitions
 
     def _shuffled(
         self,
@@ -474,7 +476,7 @@ class RDD(PairTransformations, Statistics, Actions):
         rdds = [self, *(self._other(other, "cogroup") for other in others)]
         same = self.partitioner is not None and all(rdd.partitioner == self.partitioner for rdd in rdds)
         if numPartitions is None:
-            numPartitions = self._count if same else sum(rdd._count for rdd in rdds)
+            numPartitions = self._count if same else max(1, sum(rdd._count for rdd in rdds))
         partitioner = Partitioner(numPartitions)
         if same and self.partitioner is not None and self.partitioner.numPartitions == numPartitions:
             partitioner = self.partitioner

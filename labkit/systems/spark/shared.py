@@ -29,7 +29,7 @@ class Broadcast(Generic[T]):
 
     @property
     def value(self) -> T:
-        """The value; do not change it: other tasks of the executor see the same object."""
+        """The value. Each task has its own: what it changes, no other sees."""
         if self._gone:
             raise LabError(
                 f"the broadcast variable {self.id} was destroyed; make a new one with sc.broadcast(...)"

@@ -20,6 +20,7 @@ from .dependencies import ShuffleDependency
 from .errors import TaskFailed
 from .evaluate import evaluate, splits, stage_parents, write_shuffle
 from .inside import task_environment
+from .kept import Kept, OwnCopies, hand_out, keep
 from .model import BaseContext
 from .rdd import RDD, Partition
 
@@ -33,12 +34,12 @@ class SingleContext(BaseContext):
         super().__init__()
         self.defaultParallelism = parallelism
         #: (RDD id, partition) to the records of persisted partitions.
-        self.blocks: dict[tuple[int, int], list[Any]] = {}
+        self.blocks: dict[tuple[int, int], Kept] = {}
         #: (shuffle id, map partition) to its pickled buckets.
         self.outputs: dict[tuple[int, int], list[bytes]] = {}
         #: (RDD id, partition) of everything computed, in order: what a test counts.
         self.computed: list[tuple[int, int]] = []
-        self._broadcasts: dict[int, Any] = {}
+        self._broadcasts: dict[int, Kept] = {}
         self._tasks = 0
 
     def _run(self, rdd: RDD, function: Callable[..., Any], partitions: list[int], action: str) -> list[Any]:
@@ -77,7 +78,7 @@ class SingleContext(BaseContext):
 
     def _task(self, rdd: RDD, stage: bytes, p: int) -> Any:
         self._tasks += 1
-        with task_environment(self._broadcasts, partition=p, task=self._tasks) as task:
+        with task_environment(OwnCopies(self._broadcasts), partition=p, task=self._tasks) as task:
             last, what = load_stage(stage)
             try:
                 records = evaluate(last, p, _Environment(self, splits(rdd, p, self._is_cached)))
@@ -100,7 +101,7 @@ class SingleContext(BaseContext):
             del self.blocks[block]
 
     def _set_broadcast(self, number: int, data: bytes) -> None:
-        self._broadcasts[number] = loads(data)
+        self._broadcasts[number] = keep([loads(data)])
 
     def _drop_broadcast(self, number: int, forever: bool) -> None:
         if forever:
@@ -116,11 +117,14 @@ class _Environment:
 
     def cached(self, rdd: RDD, p: int) -> Iterable[Any] | None:
         """The persisted partition."""
-        return self.context.blocks.get((rdd.id(), p))
+        kept = self.context.blocks.get((rdd.id(), p))
+        return None if kept is None else hand_out(kept)
 
     def keep(self, rdd: RDD, p: int, records: Iterable[Any]) -> Iterable[Any]:
         """Store a persisted partition."""
-        return self.context.blocks.setdefault((rdd.id(), p), list(records))
+        records = list(records)
+        self.context.blocks.setdefault((rdd.id(), p), keep(records))
+        return records
 
     def shuffled(self, dependency: ShuffleDependency, p: int) -> Iterable[list[Any]]:
         """The buckets for a reduce partition."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.runtime.copying import stable_hash
 
 from . import operations as op
-from .partitioners import portable_hash
+from .keys import portable_hash
 
 if TYPE_CHECKING:
     from .rdd import RDD

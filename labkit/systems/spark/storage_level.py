@@ -15,7 +15,8 @@ class StorageLevel:
     useDisk, useMemory: where. replication: on so many executors. deserialized: PySpark's flag, which says
     nothing about Python objects (they are always pickled there). ``pickled``: whether memory holds pickled
     bytes, which are smaller, or live Python objects, which need no unpickling; the plain levels hold live
-    objects, as Spark's own hold Java objects, and the ``_SER`` levels hold bytes. Disk always holds bytes.
+    objects, as Spark's own hold Java objects, and the ``_SER`` levels hold bytes; so do the plain ones where
+    only a pickle protects the records from who reads them (``kept.py``). Disk always holds bytes.
     """
 
     useDisk: bool

@@ -20,6 +20,7 @@ from .closures import dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .evaluate import blocks_wanted, evaluate, needs, write_shuffle
 from .inside import task_environment
+from .kept import Copies, Kept, OwnCopies
 from .options import Options
 from .shuffle import ShuffleFiles, Source
 
@@ -143,12 +144,17 @@ class TaskRun:
         )
         return list(dict.fromkeys((dependency.shuffle_id, p) for dependency, p in needed))
 
+    def expect_buckets(self, needed: Iterable[tuple[int, int]]) -> None:
+        """These (shuffle, reduce task) are being fetched; of a shuffle without map tasks nothing comes."""
+        for each in needed:
+            self._buckets.setdefault(each, {})
+
     def take_buckets(
         self, shuffle: int, reduce_task: int, maps: list[int], buckets: tuple[bytes, ...], here: bool
     ) -> None:
         """Buckets that were fetched; ``here``: from this machine."""
         size = sum(map(len, buckets))
-        self._buckets.setdefault((shuffle, reduce_task), {}).update(zip(maps, buckets, strict=True))
+        self._buckets[shuffle, reduce_task].update(zip(maps, buckets, strict=True))
         self._shuffled[shuffle] = self._shuffled.get(shuffle, 0) + size
         if here:
             self._local += size
@@ -157,11 +163,15 @@ class TaskRun:
 
     # --- the computation ----------------------------------------------------------------------------------
 
-    def compute(self, broadcasts: dict[int, Any]) -> Outcome:
+    def compute(self, broadcasts: dict[int, Kept]) -> Outcome:
         """Evaluate the partition, and hand it to the action's function or write its buckets."""
         told = self.told
         environment = task_environment(
-            broadcasts, partition=told.partition, stage=told.stage, attempt=told.attempt, task=told.task
+            OwnCopies(broadcasts),
+            partition=told.partition,
+            stage=told.stage,
+            attempt=told.attempt,
+            task=told.task,
         )
         with environment as task:
             try:
@@ -187,7 +197,7 @@ class TaskRun:
 
     # --- what evaluate asks -------------------------------------------------------------------------------
 
-    def cached(self, rdd: Any, p: int) -> list[Any] | None:
+    def cached(self, rdd: Any, p: int) -> list[Any] | Copies | None:
         """A persisted partition that is here or was fetched."""
         key = (rdd.id(), p)
         records = self._store.get(key)
@@ -201,7 +211,7 @@ class TaskRun:
 
     def keep(self, rdd: Any, p: int, records: Iterable[Any]) -> list[Any]:
         """A newly computed partition of a persisted RDD."""
-        kept = records if isinstance(records, list) else list(records)
+        kept = list(records)  # a list of the user's own may grow later
         key, level = (rdd.id(), p), rdd.getStorageLevel()
         self._store.put(key, kept, level)
         if level.replication > 1:

@@ -55,3 +55,38 @@ def test_a_worker_dies_during_training(make_ps: MakePs) -> None:
     moved = ps.cluster.trace.filter(kind="shard_reassigned")
     assert [(event.data["shard"], event.data["from"]) for event in moved] == [(1, "worker-1")]
     assert w[:].tobytes() == descend_alone(data, 30).tobytes()
+
+
+def test_the_programs_arrays_stay_its_own(make_ps: MakePs) -> None:
+    """What is pushed is what the arrays held then; what is pulled may be written to."""
+    ps = make_ps(machines=3, servers=1, workers=1, replicas=0)
+    w = ps.vector("w", 6)
+    w.push(None, np.arange(6.0)).result()
+
+    async def train(worker):
+        keys, values = np.array([0, 1]), np.ones(2)
+        pushes = [
+            worker.push(w, keys, values),
+            worker.push(w, [4, 5], np.broadcast_to(values[:1], 2)),
+        ]
+        keys[:], values[:] = [2, 3], 50.0
+        for push in pushes:
+            await push
+        wanted = np.array([1, 2])
+        pull = worker.pull(w, wanted)
+        wanted[:] = 5
+        pulled = await pull
+        found = pulled.tolist()
+        pulled[:] = -1.0
+        return found, (await worker.pull(w)).tolist()
+
+    assert ps.run(train, iterations=1) == [([1.0, 2.0], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])]  # a round's pulls
+    after = [1.0, 2.0, 2.0, 3.0, 5.0, 6.0]
+    read = w[:]
+    read[:] = 9.0
+    assert w[:].tolist() == after
+    numbers = np.ones(6)
+    pending = w.push(None, numbers)
+    numbers[:] = 100.0
+    pending.result()
+    assert w[:].tolist() == [x + 1 for x in after]

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import bz2
-import dataclasses
-import datetime
-import enum
-import subprocess
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from operator import add
 from pathlib import Path
 from random import Random
@@ -36,6 +31,7 @@ from labkit.systems.spark.dependencies import OneToOneDependency, ShuffleDepende
 from labkit.systems.spark.files import FilePartition, read_split
 from labkit.systems.spark.partitioners import RangePartitioner
 from tests.systems.spark.contexts import context
+from tests.systems.spark.test_keys import Key
 
 
 @pytest.fixture
@@ -193,71 +189,6 @@ def test_a_long_lineage_is_no_problem(single: SingleContext) -> None:
 
 
 # --- partitioners and keys ------------------------------------------------------------------------------
-
-
-class Colour(enum.Enum):
-    RED = 1
-    BLUE = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class Key:
-    name: str
-    number: int
-
-
-STABLE: list[Any] = [
-    None,
-    0,
-    -1,
-    2**70,
-    1.5,
-    float("nan"),
-    True,
-    "word",
-    "\udcff",
-    b"bytes",
-    ("a", 1, None),
-    frozenset(["x", "y", "z"]),
-    Colour.RED,
-    Key("k", 1),
-    datetime.date(2024, 2, 29),
-    datetime.datetime(2024, 2, 29, 12, 30),
-    datetime.timedelta(1, 2, 3),
-    Decimal("1.50"),
-    np.int64(7),
-    np.str_("word"),
-    np.float32(0.5),
-]
-
-
-def test_hashes_are_the_same_in_every_process() -> None:
-    program = (
-        "from tests.systems.spark.test_api import STABLE, portable_hash\n"
-        "print([portable_hash(key) for key in STABLE])"
-    )
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(filter(None, sys.path))},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
-    assert outputs == {str([portable_hash(key) for key in STABLE])}
-
-
-def test_equal_keys_have_equal_hashes() -> None:
-    noon = datetime.datetime(2024, 1, 1, 12, tzinfo=datetime.UTC)
-    there = noon.astimezone(datetime.timezone(datetime.timedelta(hours=5)))
-    for same in ([1, 1.0, True, np.int64(1), Decimal(1)], ["a", np.str_("a")], [noon, there], [(1,), (1.0,)]):
-        assert len({portable_hash(key) for key in same}) == 1, same
-    assert portable_hash((1, 2)) != portable_hash((2, 1))
-    # As PySpark's for what its documentation shows.
-    assert portable_hash(None) == 0
-    assert portable_hash((None, 1)) & 0xFFFFFFFF == 219750521
 
 
 class ById:

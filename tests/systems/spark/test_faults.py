@@ -246,3 +246,22 @@ def test_a_long_task_is_no_timeout(sim_context: MakeContext) -> None:
     sc = sim_context(machines=2, seconds_per_task=7.0)
     assert sc.parallelize(range(4), 4).sum() == 6
     assert not [event for event in sc.cluster.trace if event.kind == "timed_out"]
+
+
+def test_a_driver_that_stood_still_takes_nobody_for_dead(make_context: MakeContext) -> None:
+    """It was itself paused or busy: then it has heard nobody, and that says nothing."""
+    sc = make_context(machines=2)
+    driver, cluster = sc._driver, sc.cluster
+    before, seconds = driver.now, 10 * sc.options.executor_timeout
+    if cluster.engine == "sim":
+        driver._machine.pause()
+        cluster.run(seconds)
+        driver._machine.resume()
+    else:
+        cluster._engine.do(lambda: setattr(driver.loop, "epoch", driver.loop.epoch - seconds))
+    cluster.run_until(lambda: driver.now > before + seconds + 2 * sc.options.heartbeat_every)
+    assert not events(sc, "executor_lost")
+    assert sc.parallelize(range(10), 4).sum() == 45
+    cluster.kill("m1")
+    cluster.run_until(lambda: bool(events(sc, "executor_lost")))
+    assert [lost["machine"] for lost in events(sc, "executor_lost")] == ["m1"]
