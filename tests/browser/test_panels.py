@@ -95,6 +95,58 @@ def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) ->
     after = notebook.page.evaluate("document.activeElement.dataset.node")
     assert before != after, "an arrow key moves to another node"
     assert after
+    _no_key_leaves_the_panel(notebook, panel)
+
+
+def _no_key_leaves_the_panel(notebook: Any, panel: Any) -> None:
+    """Whatever has the focus: the notebook keeps its cells, its selection, and its place on the page."""
+    keyboard = notebook.page.keyboard
+    slider = panel.get_by_label("Position in time")
+    for control in (
+        slider,
+        panel.get_by_label("Speed"),
+        panel.locator(".lk-button.play"),
+        panel.locator(".lk-events"),
+        panel.locator(".widget-dropdown select"),
+        panel.get_by_role("button", name="Join a node"),
+        panel.locator(".lk-input"),
+        panel.locator(".labkit-stage [data-node]").first,
+    ):
+        control.focus()
+        state = _notebook_state(notebook)
+        for key in (
+            "ArrowLeft",
+            "ArrowUp",
+            "ArrowDown",
+            "x",
+            "d",
+            "d",
+            "0",
+            "0",
+            "z",
+            "m",
+            "b",
+            "Shift+Enter",
+        ):
+            keyboard.press(key)
+            assert _notebook_state(notebook) == state, f"{key} on {control} reaches the notebook"
+    slider.focus()
+    keyboard.press("End")
+    before = float(slider.input_value())
+    for _ in range(3):
+        keyboard.press("ArrowLeft")
+    expect(panel.locator(".lk-live")).to_contain_text("past", timeout=10_000)
+    assert float(slider.input_value()) < before
+    keyboard.press("End")
+    expect(panel.locator(".lk-live")).to_contain_text("live", timeout=10_000)
+
+
+def _notebook_state(notebook: Any) -> list[Any]:
+    """The cells, which of them is selected, and what is run."""
+    return notebook.page.evaluate(  # type: ignore[no-any-return]
+        """[...document.querySelectorAll('.jp-Notebook .jp-Cell')].map((cell) =>
+          [cell.className, cell.querySelector('.jp-InputPrompt')?.textContent])"""
+    )
 
 
 def test_cluster_and_space_time_panels(open_notebook: Callable[..., Any]) -> None:

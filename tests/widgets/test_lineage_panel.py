@@ -145,11 +145,11 @@ def test_errors_of_the_buttons_are_shown(sc: SparkContext) -> None:
     panel = LineagePanel(sc, live=False)
     panel.act("persist", level="MEMORY_ONLY")
     panel.refresh()
-    assert "select an RDD first" in panel.events.error
+    assert "select an RDD first" in panel.error
     panel.stage.selected = "r:1"
     panel.act("unpersist")
     panel.refresh()
-    assert "no variable holds RDD 1" in panel.events.error
+    assert "no variable holds RDD 1" in panel.error
 
 
 def test_time_travel(sc: SparkContext, cluster: Cluster) -> None:

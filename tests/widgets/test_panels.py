@@ -12,8 +12,10 @@ from ipywidgets.widgets.widget import _instances
 
 import labkit_widgets.opened as opened
 from labkit import Cluster
+from labkit.runtime.errors import BadFault
 from labkit.systems.chord import Chord
 from labkit_widgets import ClusterPanel, RingPanel, SpaceTimePanel
+from labkit_widgets.actions import sentence
 from labkit_widgets.poller import POLLER
 
 
@@ -76,18 +78,58 @@ def test_a_message_from_the_browser_reaches_the_action(cluster: Cluster) -> None
 
 def test_an_error_in_a_callback_is_shown_and_dismissed(cluster: Cluster) -> None:
     panel = ClusterPanel(cluster, live=False)
-    panel.act("restart", machine="m1")
+    cluster.kill("m1")
+    panel.act("pause", machine="m1")
     acted(panel)
-    assert panel.events.error.startswith("restart m1 failed: labkit.runtime.errors.BadFault")
+    assert panel.top.error.startswith("Pause m1 did not work: m1 is dead; what can be done to it now")
     panel.act("partition", side=[])
     panel.refresh()
-    assert "tick at least one machine" in panel.events.error
+    assert panel.network.error.startswith("Partition did not work: tick at least one machine")
+    assert panel.top.error == "", "it stands beside the control that was pressed, and there only"
     panel.act("fly")
     panel.refresh()
-    assert "this panel has no action 'fly'" in panel.events.error
+    assert "this panel has no action 'fly'" in panel.top.error
     panel.act("dismiss")
     panel.refresh()
-    assert panel.events.error == ""
+    assert (panel.top.error, panel.network.error) == ("", "")
+
+
+def test_an_error_goes_with_the_next_success(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    panel.act("partition", side=[])
+    panel.act("partition", side=["m1"])
+    acted(panel)
+    assert panel.error == ""
+    panel.act("partition", side=[])
+    panel.act("speed", factor=2.0)
+    panel.refresh()
+    assert panel.error == ""
+
+
+def test_the_second_half_of_a_double_click_asks_for_nothing(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    for _ in range(2):
+        panel.act("kill", machine="m1")
+        acted(panel)
+    assert panel.error == ""
+    for _ in range(2):
+        panel.act("restart", machine="m1")
+        acted(panel)
+    assert panel.error == ""
+    assert [type(fault).__name__ for _, fault in cluster.schedule] == ["Kill", "Restart"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadFault("Kill(machine='m1'): m1 is dead; restart it"), "m1 is dead; restart it"),
+        (ValueError("type a key first"), "type a key first"),
+        (KeyError("m9"), "KeyError: 'm9'"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_is_a_sentence(error: Exception, words: str) -> None:
+    assert sentence(error) == words
 
 
 def test_an_error_while_drawing_is_shown_and_the_panel_recovers(cluster: Cluster) -> None:
@@ -95,11 +137,10 @@ def test_an_error_while_drawing_is_shown_and_the_panel_recovers(cluster: Cluster
     good = panel.frame
     panel.frame = lambda position: 1 / 0  # type: ignore[assignment,method-assign]
     panel.refresh()
-    assert "The panel could not be drawn: ZeroDivisionError" in panel.events.error
+    assert panel.top.error.startswith("To draw the panel did not work: ZeroDivisionError")
     panel.frame = good  # type: ignore[method-assign]
-    panel.act("dismiss")
     panel.refresh()
-    assert panel.events.error == ""
+    assert panel.top.error == ""
 
 
 def test_a_callback_returns_at_once_and_is_not_repeated(cluster: Cluster) -> None:
@@ -196,7 +237,7 @@ def test_a_closed_cluster_can_still_be_looked_at(ring: Chord, cluster: Cluster) 
     cluster.kill("m1")
     cluster.close()
     panel.refresh()
-    assert panel.events.error == ""
+    assert panel.error == ""
     assert panel.top.clock["closed"]
     assert states(panel)["m1"] == "dead"
 
@@ -258,7 +299,7 @@ def test_empty_keys_are_refused(ring: Chord) -> None:
     panel = RingPanel(ring, live=False)
     panel.act("lookup", key="  ")
     panel.refresh()
-    assert "type a key first" in panel.events.error
+    assert "type a key first" in panel.ask.error
 
 
 def test_the_maintenance_is_switched_where_the_ring_can(ring: Chord) -> None:

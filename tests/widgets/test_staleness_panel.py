@@ -117,7 +117,7 @@ def test_the_control_follows_what_a_program_does(cluster: Cluster, ps: Parameter
     assert ps.consistency == Async(), "the past is shown, not made"
     panel.act("consistency", bound=0)
     panel.refresh()
-    assert "this is the past" in panel.events.error
+    assert "this is the past" in panel.error
     panel.act("dismiss")
     panel.act("live")
     panel.refresh()

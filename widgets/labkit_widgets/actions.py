@@ -8,15 +8,18 @@ person can do is the names of the methods: a control that sends `{"action": "kil
 
 from __future__ import annotations
 
+import re
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from labkit.runtime.errors import LabError
+
 from .clock import Position
 from .frames.common import History, MachineView
 from .poller import POLLER
+from .stage import Part
 
 #: How much slower *slow* makes a machine.
 SLOW = 10.0
@@ -28,12 +31,20 @@ class Actions:
     cluster: Any
     history: History
     position: Position
+    top: Part
     error: str
+    #: Where the error is shown: the part whose control was pressed.
+    error_at: Part | None
+    _beside: dict[str, Part]
     _code: str
     _machines: tuple[MachineView, ...]
     _work: dict[str, threading.Thread]
     _closed: bool
     _last_now: float
+    #: Of the action in progress: whether a worker thread does it, and where its error is shown.
+    _waits = False
+    _showing = False  # the panel itself sets a control, and nobody asks for anything
+    _place: Part | None = None
 
     def _gone(self) -> bool:
         return bool(getattr(self.cluster, "closed", False))
@@ -42,14 +53,17 @@ class Actions:
         return not self._gone() and getattr(self.cluster, "pace", None) is not None
 
     def act(self, action: str, /, **data: Any) -> None:
-        """Do what a control asks. Unknown actions and failures end in the error line."""
+        """Do what a control asks. Unknown actions and failures are told beside the control."""
+        self._waits, self._place = False, self._beside.get(action)
         try:
             handler = getattr(self, f"on_{action}", None)
             if handler is None:
                 raise ValueError(f"this panel has no action {action!r}")
             handler(**data)
+            if not self._waits and not self._showing:
+                self.on_dismiss()
         except Exception as error:
-            self.fail(error, f"{action} failed")
+            self.fail(error, action, self._place)
         POLLER.wake()
 
     def later(self, key: str, call: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:
@@ -57,6 +71,7 @@ class Actions:
 
         A second one of the same key waits for nobody: it is dropped.
         """
+        self._waits, place = True, self._place
         running = self._work.get(key)
         if running is not None and running.is_alive():
             return
@@ -66,29 +81,34 @@ class Actions:
                 result = call()
                 if done is not None and not self._closed:
                     done(result)
+                self.on_dismiss()
             except Exception as error:
-                self.fail(error, f"{key} failed")
+                self.fail(error, key, place)
             POLLER.wake()
 
         self._work[key] = threading.Thread(target=work, name=f"labkit-panel-{key}", daemon=True)
         self._work[key].start()
 
-    def fail(self, error: BaseException, what: str) -> None:
+    def _busy(self, key: str) -> bool:
+        return key in self._work and self._work[key].is_alive()
+
+    def fail(self, error: BaseException, what: str, place: Part | None = None) -> None:
         """Show an error in the panel: an exception in a callback shows nowhere else in a notebook."""
-        lines = traceback.format_exception_only(type(error), error)
-        self.error = f"{what}: {''.join(lines).strip()}"
+        self.error, self.error_at = f"{what[:1].upper()}{what[1:]} did not work: {sentence(error)}", place
 
     def on_dismiss(self) -> None:
-        """Clear the error line."""
-        self.error = ""
+        """What went wrong is read, or something went right since."""
+        self.error, self.error_at = "", None
 
     def on_kill(self, machine: str) -> None:
-        """Kill a machine."""
-        self.later(f"kill {machine}", lambda: self.cluster.kill(machine))
+        """Kill a machine. The second half of a double click finds it dead, which is what was wanted."""
+        if self.cluster.machine(machine).state != "dead":
+            self.later(f"kill {machine}", lambda: self.cluster.kill(machine))
 
     def on_restart(self, machine: str) -> None:
         """Restart a dead machine."""
-        self.later(f"restart {machine}", lambda: self.cluster.restart(machine))
+        if self.cluster.machine(machine).state == "dead":
+            self.later(f"restart {machine}", lambda: self.cluster.restart(machine))
 
     def on_pause(self, machine: str | None = None) -> None:
         """Pause a machine; without one: pause the run, or the replay."""
@@ -158,3 +178,13 @@ class Actions:
             f"schedule = {self.cluster.schedule}\n"
             f'cluster = Cluster({what}, engine="sim", seed={self.cluster.seed!r}, schedule=schedule)\n'
         )
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says to a person: no path of its class, no fault as code in front.
+
+    A class that is neither labkit's nor a refusal keeps its name: such an error is a mistake of the code.
+    """
+    words = re.sub(r"^[A-Z]\w*\([^()]*\): ", "", str(error).strip())
+    refused = isinstance(error, (LabError, ValueError)) and words
+    return words if refused else f"{type(error).__name__}: {words}"

@@ -1,13 +1,14 @@
 """`Panel`, what every panel is: a position in a trace, a pure frame of it, and widgets that show the frame.
 
 Who writes what: a callback changes plain attributes and wakes the poller; slow work goes to a worker thread;
-the poller alone computes frames and writes widgets. An error anywhere ends in the panel's error line.
+the poller alone computes frames and writes widgets. An error is shown beside the control that was used.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -37,7 +38,10 @@ class Panel(Actions):
         """A panel of `cluster`. `live=False` starts no refreshing: for tests and for snapshots only."""
         self.cluster = cluster
         self.position = Position()
-        self.error = ""
+        self.error, self.error_at = "", None
+        self._undrawn = False  # the error is of a picture that could not be drawn
+        self._parts: list[Part] = []
+        self._beside = {}
         # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
         self.history = History(
             cluster.trace, self.reducer(self._now_there() if cluster.trace.dropped else ())
@@ -52,9 +56,8 @@ class Panel(Actions):
         self._writing = threading.RLock()
         self._closed = False
         self.stage = Stage()
-        self.top, self.numbers, self.events = Part(kind="top"), Part(kind="numbers"), Part(kind="events")
-        for part in (self.top, self.events):
-            part.on_action(self.act)
+        self.top, self.numbers = self.part("top"), self.part("numbers")
+        self.events = self.part("events", "code")
         self.root = ipywidgets.VBox(self.layout())
         self.root.add_class("labkit-panel")
         self.stage.observe(lambda change: POLLER.wake(), "selected")
@@ -97,6 +100,20 @@ class Panel(Actions):
         """The line under the stage."""
         return f"{left_out} more messages at this moment are not drawn" if left_out else ""
 
+    def part(self, kind: str, *actions: str, **traits: Any) -> Part:
+        """A part of the panel. The errors of these actions are shown in it."""
+        part = Part(kind=kind, **traits)
+        part.on_action(self.act)
+        self._parts.append(part)
+        self._beside.update(dict.fromkeys(actions, part))
+        return part
+
+    def form(self, *widgets: ipywidgets.Widget, actions: Sequence[str] = ()) -> ipywidgets.VBox:
+        """Controls side by side, and below them what went wrong with these actions."""
+        row = ipywidgets.Box(widgets)
+        row.add_class("labkit-form")
+        return ipywidgets.VBox([row, self.part("note", *actions)])
+
     def layout(self) -> list[ipywidgets.Widget]:
         """From top to bottom: title and time, numbers, stage and side, events."""
         main, side = ipywidgets.VBox([self.stage, *self.below()]), ipywidgets.VBox(self.side())
@@ -113,11 +130,19 @@ class Panel(Actions):
         with self._writing:
             if self._closed:
                 return
+            self._showing = True
             try:
                 self._refresh()
+                if self._undrawn:
+                    self._undrawn = False
+                    self.on_dismiss()
             except Exception as error:
-                self.fail(error, "The panel could not be drawn")
-            update(self.events, error=self.error)
+                self._undrawn = True
+                self.fail(error, "to draw the panel")
+            self._showing = False
+            shown = self.error_at or self.top
+            for part in self._parts:
+                update(part, error=self.error if part is shown else "")
 
     def _refresh(self) -> None:
         start, now = self.history.span

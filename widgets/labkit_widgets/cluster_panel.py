@@ -13,7 +13,7 @@ from .frames.cluster import RECENT
 from .frames.common import MachineView
 from .scene import Pulse, Scene
 from .scenes import cluster_scene, message_pulses
-from .stage import Part, update
+from .stage import update
 
 #: Latencies to choose from: (value, words). None of them is what the network began with.
 LATENCIES = (
@@ -34,8 +34,7 @@ class ClusterPanel(Panel):
 
     def side(self) -> list[ipywidgets.Widget]:
         """The network's controls, traffic over time."""
-        self.network = Part(kind="network")
-        self.network.on_action(self.act)
+        self.network = self.part("network", "loss", "latency", "partition", "heal")
         self.traffic = Traffic()
         return [self.network, *self.traffic.widgets]
 

@@ -15,7 +15,7 @@ from .frames.lineagestate import LineageState, Piece
 from .lineage_story import cost, told
 from .scene import Scene
 from .scenes import lineage_scene
-from .stage import Part, update
+from .stage import update
 
 #: Storage levels that can be chosen, with the words for each.
 LEVELS = (
@@ -24,6 +24,9 @@ LEVELS = (
     ("on disk", "DISK_ONLY"),
     ("in memory, two copies", "MEMORY_ONLY_2"),
 )
+
+#: Why an RDD cannot be checkpointed.
+NOWHERE = "Checkpoint needs a folder that every machine sees: sc.setCheckpointDir(path)"
 
 
 class LineagePanel(Panel):
@@ -40,8 +43,7 @@ class LineagePanel(Panel):
 
     def side(self) -> list[ipywidgets.Widget]:
         """The selected RDD and what can be done with it, the cost of the last failure, the jobs."""
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
+        self.steps = self.part("steps")
         self.level = ipywidgets.Dropdown(options=LEVELS, description="Keep", value="MEMORY_ONLY")
         self.level.style.description_width = "initial"
         self.keep = ipywidgets.Button(description="Persist", tooltip="Keep the selected RDD's partitions")
@@ -55,12 +57,12 @@ class LineagePanel(Panel):
         self.keep.on_click(lambda _button: self.act("persist", level=self.level.value))
         self.drop.on_click(lambda _button: self.act("unpersist"))
         self.cut.on_click(lambda _button: self.act("checkpoint"))
-        levels, buttons = ipywidgets.Box([self.level, self.keep]), ipywidgets.Box([self.drop, self.cut])
-        for form in (levels, buttons):
-            form.add_class("labkit-form")
-        self.cost = Part(kind="cost")
+        levels = self.form(self.level, self.keep, actions=("persist",))
+        buttons = self.form(self.drop, self.cut, actions=("unpersist", "checkpoint"))
+        self.why_not = self.part("note")
+        self.cost = self.part("cost")
         self.jobs = Jobs()
-        return [self.steps, levels, buttons, self.cost, *self.jobs.widgets]
+        return [self.steps, levels, buttons, self.why_not, self.cost, *self.jobs.widgets]
 
     # -- frame --------------------------------------------------------
 
@@ -107,7 +109,9 @@ class LineagePanel(Panel):
         update(self.keep, disabled=off or kept or self._busy("persist"))
         update(self.drop, disabled=off or not kept or self._busy("unpersist"))
         over = rdd is not None and rdd.storage == "checkpoint"
-        update(self.cut, disabled=off or over or self._busy("checkpoint"))
+        nowhere = not off and not over and self.sc.getCheckpointDir() is None
+        update(self.cut, disabled=off or over or nowhere or self._busy("checkpoint"))
+        update(self.why_not, head={"text": NOWHERE if nowhere else ""})
 
     def code(self) -> str:
         """The cluster, its faults and the context as code."""
@@ -116,9 +120,6 @@ class LineagePanel(Panel):
         )
 
     # -- actions --------------------------------------------------------
-
-    def _busy(self, key: str) -> bool:
-        return key in self._work and self._work[key].is_alive()
 
     def _selected(self) -> Any:
         """The user's RDD of that number, as far as anybody still holds it."""

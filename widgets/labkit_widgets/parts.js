@@ -20,6 +20,14 @@ function button(label, name, act, parent) {
   return element;
 }
 
+// A heading for those who jump from one to the next; the panel's title is above it.
+function heading(text, parent, level = 3) {
+  const element = make("div", "lk-heading", text, parent);
+  element.setAttribute("role", "heading");
+  element.setAttribute("aria-level", level);
+  return element;
+}
+
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -82,6 +90,8 @@ function top(model, el, send) {
   let dragging = false;
   slider.addEventListener("pointerdown", () => (dragging = true));
   for (const ended of ["pointerup", "pointercancel", "blur"]) slider.addEventListener(ended, () => (dragging = false));
+  slider.addEventListener("keydown", () => (dragging = true)); // the next press goes on from here, not from what Python knew
+  slider.addEventListener("keyup", () => setTimeout(() => (dragging = false), 400));
   let last = 0;
   const seek = (event) => {
     const now = performance.now();
@@ -145,7 +155,8 @@ function top(model, el, send) {
     for (const [first, second] of [["kill", "restart"], ["pause", "resume"], ["slow", "normal"]]) {
       const act = button("", "", () => {
         // Kill turns into Restart under the pointer: the second half of a double click must not undo the first.
-        if (performance.now() - (act.changed || -1e9) < 700) return;
+        // And what is under way is not asked for twice: a real machine takes its time to die.
+        if (element.dataset.pending || performance.now() - (act.changed || -1e9) < 700) return;
         send(act.dataset.act, { machine: machine.name });
         element.dataset.pending = act.dataset.act;
         say(element.querySelector(".lk-state"), PENDING[act.dataset.act]);
@@ -230,12 +241,8 @@ function numbers(model, el) {
 const SIGNS = { fault: "✕", repair: "✓", trouble: "!", plain: "·" };
 
 function events(model, el, send) {
-  const error = make("div", "lk-error", "", el);
-  error.setAttribute("role", "alert");
-  const words = make("span", "", "", error);
-  button("✕", "Dismiss the error", () => send("dismiss"), error).classList.add("square");
   const bar = make("div", "lk-bar", "", el);
-  make("span", "lk-heading", "Events", bar);
+  heading("Events", bar);
   button("Copy the run as code", "Copy the run as code", () => send("code"), bar);
   const code = make("div", "lk-code", "", el);
   const area = make("textarea", "", "", code);
@@ -248,11 +255,6 @@ function events(model, el, send) {
   const list = make("ol", "lk-events", "", el);
   list.setAttribute("aria-label", "Last events, newest first");
   list.tabIndex = 0;
-
-  function drawError() {
-    say(words, model.get("error"));
-    error.hidden = !model.get("error");
-  }
 
   function drawCode() {
     const text = model.get("code");
@@ -282,9 +284,7 @@ function events(model, el, send) {
     });
   }
 
-  drawError();
-  drawCode();
-  return { error: drawError, code: drawCode, lines: drawLines };
+  return { code: drawCode, lines: drawLines };
 }
 
 // -- the steps of a lookup, in words ----------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ function steps(model, el, send) {
 // -- invariants ---------------------------------------------------------------------------------------------------------
 
 function checks(model, el) {
-  const head = make("div", "lk-heading", "Invariants", el);
+  const head = heading("Invariants", el);
   const list = make("ul", "lk-checks", "", el);
   function draw() {
     const items = model.get("checks");
@@ -354,18 +354,68 @@ function cost(model, el) {
   return { cost: draw };
 }
 
-const KINDS = { top, numbers, events, steps, checks, cost, network, ask, choice }; // the last two are in controls.js
+// -- what went wrong, beside the control that was pressed ------------------------------------------------------------------
+
+function note(model, el) {
+  const words = make("div", "lk-facts", "", el);
+  function draw() {
+    say(words, model.get("head").text || "");
+    words.hidden = !model.get("head").text;
+  }
+  return { head: draw };
+}
+
+function failure(model, el, send) {
+  const box = make("div", "lk-error");
+  el.insertBefore(box, el.querySelector(".lk-chips")); // under the title; elsewhere at the end of the part
+  box.setAttribute("role", "alert");
+  const words = make("span", "", "", box);
+  const close = button("✕", "Dismiss the error", () => send("dismiss"), box);
+  close.classList.add("square");
+  return () => {
+    box.hidden = !model.get("error");
+    say(words, model.get("error"));
+  };
+}
+
+// -- the panel's root: a region with a name, whose keys are its own --------------------------------------------------------
+
+// JupyterLab takes every key that reaches the notebook: ← folds a section, x cuts the cell. What is pressed in a panel
+// ends at its root, but for Tab and what Ctrl, ⌘ and Alt make of a key.
+function own(key) {
+  if (key.key !== "Tab" && !key.ctrlKey && !key.metaKey && !key.altKey) key.stopPropagation();
+}
+
+function root(el, then) {
+  const watch = new ResizeObserver(() => {
+    const found = el.closest(".labkit-panel");
+    if (!found) return;
+    watch.disconnect();
+    then(found);
+  });
+  watch.observe(el);
+  return watch;
+}
+
+const KINDS = { top, numbers, events, steps, checks, cost, note, network, ask, choice }; // the last three are in controls.js
 
 function render({ model, el }) {
   const kind = model.get("kind");
   el.classList.add("labkit-part", `labkit-${kind}`);
   const send = (action, data = {}) => model.send({ action, ...data });
   const draws = KINDS[kind](model, el, send);
+  draws.error = failure(model, el, send);
   for (const [name, draw] of Object.entries(draws)) {
     model.on(`change:${name}`, draw);
     draw();
   }
+  const watch = kind !== "top" ? null : root(el, (panel) => {
+    panel.addEventListener("keydown", own);
+    panel.setAttribute("role", "region");
+    panel.setAttribute("aria-label", `${model.get("head").title}, ${model.get("head").facts}`);
+  });
   return () => {
+    watch?.disconnect();
     for (const [name, draw] of Object.entries(draws)) model.off(`change:${name}`, draw);
   };
 }

@@ -17,7 +17,7 @@ from .frames.common import MachineView
 from .frames.ringfold import LookupView, RingReducer
 from .scene import Pulse, Scene
 from .scenes import ring_scene
-from .stage import Part, update
+from .stage import update
 from .story import checks, steps, told
 
 #: A hop is replayed for this long: a person can follow it.
@@ -47,10 +47,8 @@ class RingPanel(Panel):
 
     def side(self) -> list[ipywidgets.Widget]:
         """Lookup and its steps, key load, maintenance, members."""
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
-        self.ask = Part(kind="ask", head=self._question(off=False))
-        self.ask.on_action(self.act)
+        self.steps = self.part("steps")
+        self.ask = self.part("ask", "lookup", head=self._question(off=False))
         self.join = ipywidgets.Button(description="Join a node", tooltip="A new node joins the ring")
         self.leave = ipywidgets.Button(
             description="Selected node leaves", tooltip="The selected node leaves the ring in order"
@@ -64,9 +62,8 @@ class RingPanel(Panel):
         self.leave.on_click(lambda _button: self.act("leave", node=self.stage.selected))
         self.maintenance.observe(lambda change: self.act("maintain", protocol=change["new"]), "value")
         self.loads = Loads()
-        keep, members = ipywidgets.Box([self.maintenance]), ipywidgets.Box([self.join, self.leave])
-        for form in (keep, members):
-            form.add_class("labkit-form")
+        keep = self.form(self.maintenance, actions=("maintain",))
+        members = self.form(self.join, self.leave, actions=("join", "leave"))
         return [self.ask, self.steps, *self.loads.widgets, keep, members]
 
     def _question(self, off: bool) -> dict[str, Any]:
@@ -75,7 +72,7 @@ class RingPanel(Panel):
 
     def below(self) -> list[ipywidgets.Widget]:
         """The ring's health against the invariants."""
-        self.checks = Part(kind="checks")
+        self.checks = self.part("checks")
         return [self.checks]
 
     # -- frame --------------------------------------------------------
@@ -199,9 +196,6 @@ class RingPanel(Panel):
         )
 
     # -- actions --------------------------------------------------------
-
-    def _busy(self, key: str) -> bool:
-        return key in self._work and self._work[key].is_alive()
 
     def on_lookup(self, key: str) -> None:
         """Look a key up in a worker thread; the hops come from the trace."""

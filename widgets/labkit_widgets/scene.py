@@ -85,6 +85,7 @@ class Scene:
     title: str = ""
     bend: float = 0.0  # how far moving messages bend towards the centre: 0 straight, 1 through it
     centre: tuple[float, float] = (0.0, 0.0)
+    rows: bool = False  # the marks stand in rows: ↑ and ↓ go from one to the next
 
     def mark(self, name: str) -> Mark | None:
         """The mark with that id."""

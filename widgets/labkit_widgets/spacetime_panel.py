@@ -13,7 +13,7 @@ from .frames.common import MachineView, Number
 from .frames.words import FAULTS, explain
 from .scene import Scene
 from .scenes import spacetime_scene
-from .stage import Part, update
+from .stage import update
 
 WINDOWS = (("10 ms", 0.01), ("100 ms", 0.1), ("1 s", 1.0), ("5 s", 5.0), ("30 s", 30.0))
 
@@ -40,10 +40,8 @@ class SpaceTimePanel(Panel):
         for box in (self.window, self.span, self.lanes):
             box.style.description_width = "initial"
             box.observe(lambda _change: self.act("look"), "value")
-        form = ipywidgets.Box([self.window, self.span, self.lanes])
-        form.add_class("labkit-form")
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
+        form = self.form(self.window, self.span, self.lanes, actions=("look",))
+        self.steps = self.part("steps")
         return [self.top, form, self.stage, self.steps, self.events]
 
     def on_look(self) -> None:

@@ -156,6 +156,15 @@ function drawName(mark, old, parent) {
   return group;
 }
 
+// The mark above (-1) or below (+1), in the nearest row that there is: the one that stands closest in it.
+function beside(marks, here, way) {
+  const further = marks.filter((m) => way * (m.y - here.y) > 4);
+  if (!further.length) return here;
+  const row = Math.min(...further.map((m) => way * m.y)) + 4;
+  const near = further.filter((m) => way * m.y <= row);
+  return near.reduce((a, b) => (Math.abs(b.x - here.x) < Math.abs(a.x - here.x) ? b : a));
+}
+
 // -- the widget -------------------------------------------------------------------------------------------------------
 
 function render({ model, el }) {
@@ -253,21 +262,28 @@ function render({ model, el }) {
   }
 
   svg.addEventListener("mouseover", point);
-  svg.addEventListener("focusin", (event) => {
+  // Not on the SVG: a browser makes an SVG that listens for the focus a tab stop of its own.
+  frame.addEventListener("focusin", (event) => {
     focused = event.target.dataset?.node || focused;
     point(event);
   });
   svg.addEventListener("mouseleave", () => (tip.hidden = true));
-  svg.addEventListener("focusout", () => (tip.hidden = true));
+  frame.addEventListener("focusout", () => (tip.hidden = true));
   svg.addEventListener("click", (event) => {
     const mark = markAt(event);
     select(!mark || mark.dataset.node === model.get("selected") ? "" : mark.dataset.node);
   });
   svg.addEventListener("keydown", (event) => {
-    const ids = model.get("scene").marks.map((m) => m.id);
+    const { marks, rows } = model.get("scene");
+    const ids = marks.map((m) => m.id);
     const here = ids.indexOf(focused);
     const go = { ArrowRight: here + 1, ArrowDown: here + 1, ArrowLeft: here - 1, ArrowUp: here - 1, Home: 0, End: ids.length - 1 };
-    if (event.key in go) {
+    const up = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (rows && up && here >= 0) {
+      focused = beside(marks, marks[here], up).id;
+      rove();
+      group(focused)?.focus();
+    } else if (event.key in go) {
       focused = ids[(go[event.key] + ids.length) % ids.length];
       rove();
       group(focused)?.focus();
@@ -279,7 +295,6 @@ function render({ model, el }) {
       return;
     }
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab would take the arrows to move between cells
   });
 
   const resize = new ResizeObserver(() => movers.wake());

@@ -18,7 +18,7 @@ from .frames.stalenessfold import StalenessReducer
 from .frames.stalenesswords import called, meaning
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
-from .stage import Part, update
+from .stage import update
 from .staleness_charts import Losses, Staleness, Waiting, legend
 
 #: Where the control can stand: from everybody waits to (almost) nobody waits. At its end stands Async.
@@ -43,8 +43,7 @@ class StalenessPanel(Panel):
     def layout(self) -> list[ipywidgets.Widget]:
         """As every panel, with the control above the stage."""
         top, numbers, columns, events = super().layout()
-        self.control = Part(kind="choice", head=choice(0))
-        self.control.on_action(self.act)
+        self.control = self.part("choice", "consistency", head=choice(0))
         return [top, numbers, self.control, columns, events]
 
     def side(self) -> list[ipywidgets.Widget]:

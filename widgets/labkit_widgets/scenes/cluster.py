@@ -48,6 +48,7 @@ def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
         title=f"{len(names)} machines, {sum(m.state == 'dead' for m in frame.machines)} of them dead",
         bend=0.12,
         centre=(CX, CY),
+        rows=True,
     )
 
 

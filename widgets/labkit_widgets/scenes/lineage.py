@@ -75,6 +75,7 @@ def lineage_scene(
         labels=(*_heads(frame, columns), *labels, *legend_labels, *chart.labels),
         boxes=(*boxes, *legend_boxes, *chart.boxes),
         title=_title(frame),
+        rows=True,
     )
 
 

@@ -54,6 +54,7 @@ def staleness_scene(frame: StalenessFrame) -> Scene:
         ),
         boxes=_allowed(frame, low, high, bottom),
         title=_title(frame),
+        rows=True,
     )
 
 
