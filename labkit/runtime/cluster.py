@@ -882,6 +882,8 @@ def _fault_data(fault: Fault) -> dict[str, Any]:
             data.update(a=list(a), b=list(b), oneway=oneway)
         case Loss(probability) | Duplicate(probability):
             data["probability"] = probability
+        case Latency(distribution):
+            data["latency"] = str(distribution)
     return data
 
 

@@ -321,7 +321,7 @@ def test_the_event_list_is_for_people(make_trace: Any) -> None:
     assert "job 0: collect (cell 3:5)" in words
     assert "stage 0 starts: 4 map tasks" in words
     assert "m2 was killed" in words
-    assert "the driver gives executor-1 on m2 up (no heartbeat)" in words
+    assert "the driver gives up executor-1 on m2 (no heartbeat)" in words
     assert "1 output of shuffle 0 lost with m2" in words
     assert "stage 0 again: 1 map task, of 4, whose outputs are missing" in words
     lost = [line.text for line in frame(make_trace(iterations().rows)).lines]

@@ -16,7 +16,7 @@ import ipywidgets
 
 from .actions import Actions
 from .clock import SPEEDS, Position
-from .frames.common import History, MachineView
+from .frames.common import History, MachineView, Number
 from .opened import forget, open_panels, register, tree
 from .outbox import Outbox
 from .palette import SHAPES, indexes
@@ -161,7 +161,7 @@ class Panel(Actions):
             machines=self._chips(self._machines),
             clock=self._time(start, now),
         )
-        update(self.numbers, numbers=[asdict(number) for number in frame.numbers])
+        update(self.numbers, numbers=[self._number(number) for number in frame.numbers])
         update(
             self.events,
             lines=[asdict(line) for line in list(frame.lines)[: -LINES - 1 : -1]],
@@ -182,10 +182,12 @@ class Panel(Actions):
 
     def _chips(self, machines: tuple[MachineView, ...]) -> list[dict[str, Any]]:
         colours = indexes([machine.name for machine in machines])
+        ended = self._gone() and self.position.live
         return [
             {
                 "name": m.name,
-                "state": m.state,
+                # Of a closed cluster nothing lives; how it was one sees in the past.
+                "state": "closed" if ended and m.state != "dead" else m.state,
                 "factor": m.factor,
                 "incarnation": m.incarnation,
                 "nodes": len(m.nodes),
@@ -195,6 +197,11 @@ class Panel(Actions):
             }
             for m in machines
         ]
+
+    def _number(self, number: Number) -> dict[str, Any]:
+        """A number as the browser draws it; of a closed cluster nothing is well any more."""
+        tone = "plain" if number.tone == "good" and self._gone() and self.position.live else number.tone
+        return {**asdict(number), "tone": tone}
 
     def _time(self, start: float, now: float) -> dict[str, Any]:
         if now != self._last_now:

@@ -17,7 +17,7 @@ from .stage import update
 
 #: Latencies to choose from: (value, words). None of them is what the network began with.
 LATENCIES = (
-    ("", "as it began"),
+    ("", "unchanged"),
     ("0.0005-0.0015", "0.5 to 1.5 ms: a data centre"),
     ("0.01-0.02", "10 to 20 ms: a country"),
     ("0.05-0.15", "50 to 150 ms: the world"),
@@ -83,7 +83,7 @@ class ClusterPanel(Panel):
                 "off": not self.position.live or self._gone(),
             },
         )
-        self.traffic.show(frame.traffic)
+        self.traffic.show(frame.traffic, frame.complete)
 
     def on_loss(self, probability: float) -> None:
         """Lose messages with this probability."""

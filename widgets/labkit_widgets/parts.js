@@ -49,6 +49,7 @@ function keyed(parent, items, key, create, change) {
   for (const child of old.values()) child.remove();
 }
 
+const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const seconds = (t) => (t >= 100 ? t.toFixed(1) : t.toFixed(2)) + " s";
 
 const GLYPHS = {
@@ -56,7 +57,7 @@ const GLYPHS = {
   triangle: "M8,1.5L15,13.5H1Z", wedge: "M8,14.5L1,2.5H15Z", hexagon: "M4.5,1.8H11.5L15,8L11.5,14.2H4.5L1,8Z",
   pentagon: "M8,1L15,6.4L12.3,14.5H3.7L1,6.4Z", star: "M8,.5L10,5.6L15.5,5.9L11.2,9.3L12.7,14.6L8,11.6L3.3,14.6L4.8,9.3L.5,5.9L6,5.6Z",
 };
-const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ dead" };
+const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ dead", closed: "■ closed" };
 
 // -- top: title, machines, clock ----------------------------------------------------------------------------------------
 
@@ -117,9 +118,10 @@ function top(model, el, send) {
     if (c.now === undefined) return;
     const past = c.position !== null;
     el.dataset.live = past ? "past" : "live";
-    live.className = `lk-live ${past ? "past" : c.closed ? "closed" : "live"}`;
-    say(live, past ? `◷ past: ${seconds(c.position)}` : c.closed ? "■ closed" : c.running ? "● live" : "● live, standing");
-    live.title = past ? "You are looking back; the run itself is not changed" : "You see the run as it is now";
+    live.className = `lk-live ${past ? "past" : c.closed ? "closed" : c.running || !c.steps ? "live" : "stands"}`;
+    say(live, past ? `◷ past: ${seconds(c.position)}` : c.closed ? "■ closed" : c.running ? "● live" : c.steps ? "❚❚ time stands: press ▶" : "● live");
+    play.classList.toggle("primary", Boolean(c.steps && !past && !c.playing && !c.running));
+    live.title = past ? "You are looking back; the run itself is not changed" : c.steps && !c.running ? "Simulated time moves only while ▶ is on, or while a cell runs it" : "You see the run as it is now";
     play.textContent = c.playing ? "❚❚" : "▶";
     play.dataset.act = c.playing ? "pause" : "play";
     const words = past ? (c.playing ? "Pause the replay" : "Play from here") : c.playing ? "Pause" : "Play";
@@ -186,10 +188,10 @@ function top(model, el, send) {
       element.dataset.machine = m.name;
       element.dataset.state = m.state;
       element.style.setProperty("--lk-own", `var(--lk-c${m.colour % 8})`);
-      element.setAttribute("aria-label", `${m.name}, ${m.state}, ${m.nodes} nodes`);
+      element.setAttribute("aria-label", `${m.name}, ${m.state}, ${many(m.nodes, "node")}`);
       const words = m.state === "slow" ? `◔ ${m.factor}× slower` : STATES[m.state];
       if (!element.dataset.pending) say(element.querySelector(".lk-state"), words);
-      say(element.querySelector(".lk-count"), `${m.nodes} node${m.nodes === 1 ? "" : "s"}`);
+      say(element.querySelector(".lk-count"), many(m.nodes, "node"));
       element.title = m.pid ? `process ${m.pid}` : "";
       const [kill, pause, slow] = element.querySelectorAll("button.act");
       const on = { kill: m.state === "dead", pause: m.state === "paused", slow: m.factor !== 1 };
@@ -202,8 +204,9 @@ function top(model, el, send) {
         act.setAttribute("aria-label", `${WORDS[chosen]} ${m.name}`);
         act.title = `${WORDS[chosen]} ${m.name}`;
       }
-      pause.hidden = m.state === "dead";
-      slow.hidden = m.state === "dead" || m.state === "paused";
+      kill.hidden = m.state === "closed";
+      pause.hidden = kill.hidden || m.state === "dead";
+      slow.hidden = pause.hidden || m.state === "paused";
     });
     drawClock();
   }

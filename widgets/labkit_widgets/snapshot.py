@@ -17,7 +17,7 @@ from typing import Any
 
 from .frames.common import MachineView
 from .palette import SHAPES, SIGNS, SNAPSHOT, indexes
-from .scene import Mark, Scene
+from .scene import Mark, Scene, many
 from .svg import drawing, mark, tag, text
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -41,7 +41,7 @@ def page(title: str, facts: str, frame: Any, scene: Scene) -> str:
     words = html.escape(f"{title}, {facts}: {scene.title}", quote=True)
     image = f'<img alt="{words}" width="{scene.width:.0f}" src="data:image/svg+xml;base64,{data}">'
     machines = _table(
-        [[f"{m.name}: {SIGNS[m.state]} {m.state}, {len(m.nodes)} nodes" for m in frame.machines]]
+        [[f"{m.name}: {SIGNS[m.state]} {m.state}, {many(len(m.nodes), 'node')}" for m in frame.machines]]
     )
     numbers = _table([[n.label, n.value, n.theory] for n in frame.numbers])
     return f"<div>{image}</div><div>{machines}{numbers}</div>"

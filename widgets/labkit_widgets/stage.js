@@ -136,6 +136,10 @@ function drawMark(mark, old, parent) {
   if (group.classList.contains("cell")) make("path", { class: "lk-halo", d: shape("square", mark.x, mark.y, mark.r + 2.2) }, group);
   else make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 6 ? 3 : 5) }, group);
   make("path", { class: "lk-shape", d: shape(mark.shape, mark.x, mark.y, mark.r) }, group);
+  if (mark.cls.split(" ").includes("again") && mark.r > 5) {
+    const d = mark.r * 0.85;
+    make("path", { class: "lk-corner", d: `M${mark.x + d},${mark.y - d}v${d}L${mark.x},${mark.y - d}Z` }, group);
+  }
   if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: OVERLAYS[mark.state](mark) }, group);
   return group;
 }

@@ -49,7 +49,7 @@ PHRASES: dict[str, Phrase] = {
     "stage_started": _stage,
     "rdd_storage": _storage,
     "executor_registered": lambda e, d: f"{_who(d)} registers with the driver",
-    "executor_lost": lambda e, d: f"the driver gives {_who(d)} up ({d.get('why')})",
+    "executor_lost": lambda e, d: f"the driver gives up {_who(d)} ({d.get('why')})",
     "outputs_lost": lambda e, d: (
         f"{_many(len(d.get('maps', ())), 'output')} of shuffle {d.get('shuffle')} lost with "
         f"{d.get('machine')}"

@@ -69,6 +69,7 @@ add_words(
         "shard_reassigned": lambda e, d: (
             f"The examples of {d.get('from')} (shard {d.get('shard')}) go on at {d.get('to')}"
         ),
+        "shard_over": lambda e, d: f"{who(d)} has ended its part (shard {d.get('shard')})",
         "server_joined": lambda e, d: f"{d.get('server')} joined on {d.get('machine')}",
         "server_failed": lambda e, d: (
             f"{d.get('server')} is taken for dead: {d.get('why') or 'no heartbeat'}"
@@ -106,7 +107,7 @@ add_words(
     silent=(
         "clock", "wait_started", "wait_finished", "pushed", "pulled", "loss", "applied", "forwarded",
         "round_applied", "became", "view", "buffered", "acknowledged", "read",
-        "copied", "iteration_finished",
+        "copied", "iteration_finished", "shard_over",
     ),
     faults=("worker_failed", "server_failed"),
     repairs=("shard_reassigned", "server_joined", "worker_joined", "range_copied", "checkpoint_restored"),
