@@ -129,10 +129,13 @@ def browser() -> Iterator[Any]:
 class Notebook:
     """A notebook in a page, as a person handles it."""
 
-    def __init__(self, page: Any, name: str, idle: Callable[[], bool]) -> None:
+    def __init__(
+        self, page: Any, name: str, idle: Callable[[], bool], end_kernel: Callable[[], None]
+    ) -> None:
         self.page = page
         self.name = name
         self.idle = idle  #: whether the server says that the kernel does nothing
+        self.end_kernel = end_kernel
         self.errors: list[str] = []
 
     def wait_open(self) -> None:
@@ -198,6 +201,19 @@ class Notebook:
         """What a cell has printed so far."""
         return "\n".join(self.cell(number).locator(".jp-OutputArea-output pre").all_text_contents())
 
+    def write(self, number: int, source: str) -> None:
+        """Put other code into a cell."""
+        self.cell(number).locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(source)
+
+    def save(self) -> None:
+        """Save it, and wait until the page says so."""
+        self.cell(0).locator(".jp-InputArea-prompt").click()
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT") as answer:
+            self.page.keyboard.press("ControlOrMeta+s")
+        assert answer.value.ok
+
     def panel(self) -> Any:
         """The first panel, once its stage shows nodes."""
         self.page.locator(".labkit-panel .labkit-stage svg [data-node]").first.wait_for(timeout=120_000)
@@ -232,7 +248,9 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
         )
         contexts.append(context)
         page = context.new_page()
-        notebook = Notebook(page, path, lambda: _kernels_are_idle(context, lab))
+        notebook = Notebook(
+            page, path, lambda: _kernels_are_idle(context, lab), lambda: _end_kernels(context, lab)
+        )
         page.on("dialog", lambda dialog: dialog.accept())  # yes, leave the page
         page.on("console", lambda message: _note(notebook, message.type, message.text))
         page.on("pageerror", lambda error: notebook.errors.append(f"page error: {error}"))

@@ -67,6 +67,35 @@ def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> N
     panel.get_by_role("button", name="Kill m3").click()
     assert "m3 is dead" in notebook.done(2, timeout=60)
     expect(panel.locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    notebook.page.wait_for_timeout(3_000)  # the picture of what is seen is kept every two seconds
+    notebook.save()
+    notebook.page.reload()
+    notebook.wait_open()
+    expect(notebook.panel().locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead")
+    notebook.end_kernel()
+    notebook.page.reload()
+    notebook.wait_open()
+    picture = notebook.cell(0).locator("img[alt^='Chord ring, ']")
+    expect(picture).to_be_visible(timeout=20_000)
+    expect(notebook.cell(0).get_by_text("m3: ✕ dead, 6 nodes")).to_be_visible()
+    expect(notebook.page.get_by_text("model not found")).to_have_count(0)
+
+
+def test_a_panel_that_is_replaced_becomes_its_picture(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(source=RING)
+    notebook.run(0)
+    notebook.done(0)
+    notebook.panel()
+    notebook.write(1, "panel = ring.panel()\npanel")
+    notebook.run(1)
+    notebook.done(1)
+    expect(notebook.cell(1).locator(".labkit-panel .lk-chip").first).to_be_visible(timeout=20_000)
+    expect(notebook.cell(0).get_by_text("This panel moved to cell [2].")).to_be_visible(timeout=10_000)
+    expect(notebook.cell(0).locator("img[alt^='Chord ring, ']")).to_be_visible()
+    notebook.write(2, "panel.close()")
+    notebook.run(2)
+    notebook.done(2)
+    expect(notebook.cell(1).locator("img[alt^='Chord ring, ']")).to_be_visible(timeout=10_000)
 
 
 def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) -> None:

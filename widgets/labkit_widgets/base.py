@@ -17,12 +17,13 @@ import ipywidgets
 from .actions import Actions
 from .clock import SPEEDS, Position
 from .frames.common import History, MachineView, Number
-from .opened import forget, open_panels, register, tree
+from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
 from .palette import SHAPES, indexes
 from .poller import POLLER
+from .saved import Outputs
 from .scene import Pulse, Scene
-from .snapshot import bundle, card
+from .snapshot import bundle, card, page
 from .stage import Part, Stage, update
 
 #: Lines of the event list.
@@ -49,6 +50,7 @@ class Panel(Actions):
         self._machines: tuple[MachineView, ...] = ()
         self._code = ""
         self._outbox = Outbox()
+        self._outputs = Outputs()
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
@@ -62,7 +64,7 @@ class Panel(Actions):
         self.root.add_class("labkit-panel")
         self.stage.observe(lambda change: POLLER.wake(), "selected")
         for older in register(self):
-            older.close()
+            older.close(moved=place())
         self.refresh()
         if live:
             POLLER.add(self)
@@ -168,6 +170,7 @@ class Panel(Actions):
             code=self._code,
         )
         self.show(frame)
+        self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, scene))
 
     def _now_there(self) -> tuple[MachineView, ...]:
         """The machines as the cluster knows them."""
@@ -233,12 +236,16 @@ class Panel(Actions):
 
     # -- life and display --------------------------------------------------------
 
-    def close(self) -> None:
-        """Close every widget and stop refreshing. Closing twice is fine."""
+    def close(self, *, moved: str = "") -> None:
+        """Close every widget and stop refreshing; what was shown becomes its picture. Closing twice is fine.
+
+        moved: where the panel that replaces this one is.
+        """
         with self._writing:
             if self._closed:
                 return
             self._closed = True
+            self._outputs.become(self._bundle(f"This panel moved to {moved}." if moved else ""))
         forget(self)
         POLLER.remove(self)
         for widget in tree(self.root, self.stage, self.top, self.numbers, self.events):
@@ -258,10 +265,16 @@ class Panel(Actions):
         frame = self.frame(self.position.at)
         return card(self.title, self.facts(frame), frame, self.scene(frame))
 
+    def _ipython_display_(self, **_options: Any) -> None:
+        self._outputs.show(self._bundle(), str(self.root.model_id))
+
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
+        return self._bundle()
+
+    def _bundle(self, note: str = "") -> dict[str, Any]:
         frame = self.frame(self.position.at)
         view = None if self._closed else self.root.model_id
-        return bundle(repr(self), self.title, self.facts(frame), frame, self.scene(frame), view)
+        return bundle(repr(self), self.title, self.facts(frame), frame, self.scene(frame), view, note)
 
 
 def close_all() -> None:

@@ -68,6 +68,16 @@ def current_cell() -> tuple[str, str] | None:
         return None
 
 
+def place() -> str:
+    """The notebook cell that runs, as its reader finds it."""
+    try:
+        from IPython import get_ipython
+
+        return f"cell [{get_ipython().execution_count}]"
+    except (ImportError, AttributeError):
+        return "another cell"
+
+
 def tree(*widgets: ipywidgets.Widget) -> list[ipywidgets.Widget]:
     """Widgets and everything they own: children, layouts, styles, and what figures are made of."""
     found: dict[int, ipywidgets.Widget] = {}

@@ -92,12 +92,12 @@ _CELLS = {
 
 
 def drawing(scene: Scene) -> str:
-    """The elements of a scene, back to front."""
+    """The elements of a scene, back to front; without the words that ask a person for a click."""
     parts = [
         *map(_box, scene.boxes),
         *map(_link, scene.links),
         *map(_leader, scene.marks),
-        *map(_label, scene.labels),
+        *(_label(label) for label in scene.labels if "ask" not in label.cls.split()),
         *map(mark, scene.marks),
     ]
     return "".join(parts)

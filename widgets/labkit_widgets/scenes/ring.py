@@ -254,7 +254,9 @@ def _captions(frame: RingFrame, chosen: RingNode | None) -> tuple[Label, ...]:
         if frame.keys
         else None
     )
-    hint = Label(WIDTH - 12, 20, "select a node to see its fingers" if chosen is None else "", "note", "end")
+    hint = Label(
+        WIDTH - 12, 20, "select a node to see its fingers" if chosen is None else "", "note ask", "end"
+    )
     return tuple(label for label in (head, keys, hint) if label is not None and label.text)
 
 
