@@ -19,10 +19,17 @@ from labkit.runtime.errors import LabError
 from .clock import Position
 from .frames.common import History, MachineView
 from .poller import POLLER
+from .script import Made, script
 from .stage import Part
 
 #: How much slower *slow* makes a machine.
 SLOW = 10.0
+#: What reads the files of a trace.
+OPEN_WITH = {
+    "trace": '; Trace.load("{}") reads it',
+    "perfetto": "; open it at ui.perfetto.dev",
+    "shiviz": "; open it at bestchai.bitbucket.io/shiviz",
+}
 
 
 class Actions:
@@ -32,6 +39,8 @@ class Actions:
     history: History
     position: Position
     top: Part
+    compact: bool
+    _written: str
     error: str
     #: Where the error is shown: the part whose control was pressed.
     error_at: Part | None
@@ -45,6 +54,11 @@ class Actions:
     _waits = False
     _showing = False  # the panel itself sets a control, and nobody asks for anything
     _place: Part | None = None
+
+    @property
+    def system(self) -> Any:
+        """What is reset."""
+        raise NotImplementedError
 
     def _gone(self) -> bool:
         return bool(getattr(self.cluster, "closed", False))
@@ -164,20 +178,47 @@ class Actions:
         """Back to the present."""
         self.position = self.position.seek(None)
 
+    def on_compact(self) -> None:
+        """Machines and stage only, or everything again."""
+        self.compact = not self.compact
+
+    def on_reset(self) -> None:
+        """The same cluster and system once more."""
+        if not hasattr(self.system, "reset"):
+            raise ValueError("it cannot be reset; run the cells that make it again")
+        pace = None if self._gone() else getattr(self.cluster, "pace", None)
+
+        def again(_result: Any) -> None:
+            if pace is not None:
+                self.system.cluster.pace = pace
+
+        self.later("reset", self.system.reset, again)
+
+    def on_save(self, form: str) -> None:
+        """Write the trace beside the notebook: "trace", "perfetto" or "shiviz"."""
+        trace, name = self.cluster.trace, f"{self.cluster.name}-{form}"
+        write, ending = {
+            "trace": (trace.save, "jsonl"),
+            "perfetto": (trace.to_perfetto, "json"),
+            "shiviz": (trace.to_shiviz, "log"),
+        }[form]
+
+        def done(path: Any) -> None:
+            self._written = f"written: {path}" + OPEN_WITH[form].format(path)
+
+        self.later(f"save {form}", lambda: write(f"{name}.{ending}"), done)
+
     def on_code(self, close: bool = False) -> None:
         """Show the run so far as the text of a code cell."""
         self._code = "" if close else self.code()
 
     def code(self) -> str:
-        """The cluster and its faults as code: a run explored by hand becomes a script."""
-        machines = [m.name for m in self._machines]
-        numbered = machines == [f"m{k + 1}" for k in range(len(machines))]
-        what = str(len(machines)) if numbered else repr(machines)
-        return (
-            "from labkit import *\n\n"
-            f"schedule = {self.cluster.schedule}\n"
-            f'cluster = Cluster({what}, engine="sim", seed={self.cluster.seed!r}, schedule=schedule)\n'
-        )
+        """Cluster, system and faults as code: a run explored by hand becomes a script."""
+        return script(self.cluster, self.made(), self._last_now)
+
+    def made(self) -> Made:
+        """The system as code."""
+        return Made()
 
 
 def sentence(error: BaseException) -> str:

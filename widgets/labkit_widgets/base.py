@@ -17,6 +17,7 @@ import ipywidgets
 from .actions import Actions
 from .clock import SPEEDS, Position
 from .frames.common import History, MachineView, Number
+from .log import Log, listed
 from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
 from .palette import SHAPES, indexes
@@ -26,30 +27,40 @@ from .scene import Pulse, Scene
 from .snapshot import bundle, card, page
 from .stage import Part, Stage, update
 
-#: Lines of the event list.
-LINES = 40
+#: Lines of the event list, and runs that one can go back to.
+LINES, RUNS = 40, 30
 
 
 class Panel(Actions):
     """Base of all panels. A subclass says how to make a frame, a scene and its own widgets."""
 
     title: ClassVar[str] = "Panel"
+    #: Kinds of events that the panel wants to find again in its log.
+    noted: ClassVar[tuple[str, ...]] = ()
+    #: What one can go back to, as the select is called; "": nothing.
+    runs_are: ClassVar[str] = ""
 
-    def __init__(self, cluster: Any, *, live: bool = True) -> None:
-        """A panel of `cluster`. `live=False` starts no refreshing: for tests and for snapshots only."""
+    @property
+    def system(self) -> Any:
+        """What runs on the cluster; the cluster itself, unless a subclass knows more."""
+        return self.cluster
+
+    def __init__(self, cluster: Any, *, compact: bool = False, live: bool = True) -> None:
+        """A panel of `cluster`. `compact`: machines and stage only, to be beside a cell that runs.
+
+        `live=False` starts no refreshing: for tests and for snapshots only.
+        """
+        self.compact = compact
+        self._told = self._written = ""
         self.cluster = cluster
         self.position = Position()
         self.error, self.error_at = "", None
         self._undrawn = False  # the error is of a picture that could not be drawn
         self._parts: list[Part] = []
         self._beside = {}
-        # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
-        self.history = History(
-            cluster.trace, self.reducer(self._now_there() if cluster.trace.dropped else ())
-        )
+        self._begin()
         self._machines: tuple[MachineView, ...] = ()
         self._code = ""
-        self._outbox = Outbox()
         self._outputs = Outputs()
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
@@ -59,7 +70,7 @@ class Panel(Actions):
         self._closed = False
         self.stage = Stage()
         self.top, self.numbers = self.part("top"), self.part("numbers")
-        self.events = self.part("events", "code")
+        self.events = self.part("events", "code", "save")
         self.root = ipywidgets.VBox(self.layout())
         self.root.add_class("labkit-panel")
         self.stage.observe(lambda change: POLLER.wake(), "selected")
@@ -68,6 +79,27 @@ class Panel(Actions):
         self.refresh()
         if live:
             POLLER.add(self)
+
+    def _begin(self) -> None:
+        """From the begin of the cluster's trace."""
+        # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
+        known = self._now_there() if self.cluster.trace.dropped else ()
+        self.history = History(self.cluster.trace, self.reducer(known))
+        self.log = Log(self.cluster.trace, self.noted)
+        self._outbox = Outbox()
+        self._heard = 0  # the newest event that was read aloud
+
+    def _home(self) -> Any:
+        """The cluster that the system is on; a context of its own may have made itself another."""
+        return getattr(self.system, "cluster", self.cluster)
+
+    def _start_over(self) -> None:
+        """The cluster was reset: what this panel knew is of another run."""
+        self.cluster = self._home()
+        self._begin()
+        self.position = Position(speed=self.position.speed, epoch=self.position.epoch + 1)
+        update(self.stage, selected="", route={})
+        self.forget()
 
     # -- what a subclass gives --------------------------------------------------------
 
@@ -86,6 +118,17 @@ class Panel(Actions):
     def pulses(self, frame: Any, since: float, scene: Scene) -> tuple[list[Pulse], int]:
         """What moves: since a moment, or standing at the frame's position; and how many were left out."""
         return [], 0
+
+    def runs(self) -> list[tuple[float, str]]:
+        """What one can go back to: the moment that tells of it, and words for it; oldest first."""
+        return []
+
+    def news(self, frame: Any) -> str:
+        """What is to be read aloud beside the faults; the same words are said once."""
+        return ""
+
+    def forget(self) -> None:
+        """Forget what only this panel knows of a run: another begins."""
 
     def side(self) -> list[ipywidgets.Widget]:
         """The widgets beside the stage."""
@@ -147,6 +190,9 @@ class Panel(Actions):
                 update(part, error=self.error if part is shown else "")
 
     def _refresh(self) -> None:
+        if self.cluster.trace is not self.history.trace or self._home() is not self.cluster:
+            self._start_over()
+        self.log.read()
         start, now = self.history.span
         now = max(now, self._clock())
         elapsed, self._ticked = time.monotonic() - self._ticked, time.monotonic()
@@ -162,13 +208,19 @@ class Panel(Actions):
             head={"title": self.title, "facts": self.facts(frame)},
             machines=self._chips(self._machines),
             clock=self._time(start, now),
+            marks=[asdict(mark) for mark in self.log.marks],
+            runs={"label": self.runs_are, "items": self.runs()[: -RUNS - 1 : -1]} if self.runs_are else {},
         )
+        self._say(frame)
         update(self.numbers, numbers=[self._number(number) for number in frame.numbers])
         update(
             self.events,
-            lines=[asdict(line) for line in list(frame.lines)[: -LINES - 1 : -1]],
+            lines=[asdict(line) for line in listed(list(frame.lines), self.log.marks, LINES, frame.time)],
             code=self._code,
+            head=self._files(),
         )
+        if self.compact != ("labkit-compact" in self.root._dom_classes):
+            (self.root.add_class if self.compact else self.root.remove_class)("labkit-compact")
         self.show(frame)
         self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, scene))
 
@@ -201,6 +253,23 @@ class Panel(Actions):
             for m in machines
         ]
 
+    def _say(self, frame: Any) -> None:
+        """Read aloud what has happened since: deaths, restarts, and what the panel itself has to tell."""
+        if not self.position.live:
+            return
+        fresh = [mark for mark in self.log.marks if mark.seq > self._heard]
+        self._heard = max([self._heard, *(mark.seq for mark in fresh)])
+        before, self._told = self._told, self.news(frame)
+        words = [*(mark.text for mark in fresh[-3:]), self._told if self._told != before else ""]
+        text = "; ".join(filter(None, words))
+        if text:
+            update(self.top, said={"n": self.top.said.get("n", 0) + 1, "text": text})
+
+    def _files(self) -> dict[str, str]:
+        """Why a file of the trace cannot be written; what was written last."""
+        traced = self.cluster.trace.level == "messages"
+        return {"shiviz": "" if traced else 'ShiViz needs Cluster(trace="messages")', "text": self._written}
+
     def _number(self, number: Number) -> dict[str, Any]:
         """A number as the browser draws it; of a closed cluster nothing is well any more."""
         tone = "plain" if number.tone == "good" and self._gone() and self.position.live else number.tone
@@ -222,6 +291,7 @@ class Panel(Actions):
             "speeds": list(SPEEDS),
             "steps": self.cluster.engine == "sim" and not self._gone(),
             "closed": self._gone(),
+            "compact": self.compact,
         }
 
     def _real_time(self) -> bool:

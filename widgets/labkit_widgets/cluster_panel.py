@@ -32,6 +32,10 @@ class ClusterPanel(Panel):
 
     _sent = 0  # messages up to the last refresh
 
+    def forget(self) -> None:
+        """No message was sent yet."""
+        self._sent = 0
+
     def side(self) -> list[ipywidgets.Widget]:
         """The network's controls, traffic over time."""
         self.network = self.part("network", "loss", "latency", "partition", "heal")

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.runtime.again import changed
+
 from .base import Panel
 from .charts import Jobs
 from .frames import lineage as frames
@@ -15,6 +17,7 @@ from .frames.lineagestate import LineageState, Piece
 from .lineage_story import cost, told
 from .scene import Scene
 from .scenes import lineage_scene
+from .script import Made, options_of
 from .stage import update
 
 #: Storage levels that can be chosen, with the words for each.
@@ -33,11 +36,27 @@ class LineagePanel(Panel):
     """A Spark context on a cluster."""
 
     title: ClassVar[str] = "Spark"
+    runs_are: ClassVar[str] = "Jobs"
 
-    def __init__(self, sc: Any, *, live: bool = True) -> None:
+    def __init__(self, sc: Any, **options: Any) -> None:
         self.sc = sc
-        super().__init__(sc.cluster, live=live)
+        super().__init__(sc.cluster, **options)
         self.root.add_class("labkit-lineage")
+
+    @property
+    def system(self) -> Any:
+        """The context."""
+        return self.sc
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The jobs that have ended."""
+        jobs = self.history.at(None).jobs.values()
+        return [(job.end, f"job {job.id}: {job.action}{' ↻' * bool(job.again)}") for job in jobs if job.end]
+
+    def news(self, frame: frames.LineageFrame) -> str:
+        """Which job has ended."""
+        job = frame.job
+        return f"job {job.id} has ended" if job is not None and job.end is not None else ""
 
     # -- widgets --------------------------------------------------------
 
@@ -113,11 +132,15 @@ class LineagePanel(Panel):
         update(self.cut, disabled=off or over or nowhere or self._busy("checkpoint"))
         update(self.why_not, head={"text": NOWHERE if nowhere else ""})
 
-    def code(self) -> str:
-        """The cluster, its faults and the context as code."""
-        return (
-            f"{super().code()}\nfrom labkit.systems.spark import SparkContext\n\nsc = SparkContext(cluster)\n"
-        )
+    def made(self) -> Made:
+        """The context as code."""
+        given = options_of(self.sc)
+        executors = given.get("executors")
+        options = {} if executors is None or isinstance(executors, str) else {"executors": executors}
+        options |= {"appName": self.sc.appName} if self.sc.appName != "labkit" else {}
+        options |= changed(self.sc.options)
+        lacks = "your RDDs and the actions on them"
+        return Made("labkit.systems.spark", "sc_again", "SparkContext", options, lacks)
 
     # -- actions --------------------------------------------------------
 

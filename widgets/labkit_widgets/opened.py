@@ -73,7 +73,8 @@ def place() -> str:
     try:
         from IPython import get_ipython
 
-        return f"cell [{get_ipython().execution_count}]"
+        # Its own count may be that of the next cell already.
+        return f"cell [{len(get_ipython().history_manager.input_hist_parsed) - 1}]"
     except (ImportError, AttributeError):
         return "another cell"
 

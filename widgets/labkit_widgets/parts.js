@@ -63,11 +63,15 @@ const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ 
 
 function top(model, el, send) {
   const bar = make("div", "lk-bar", "", el);
-  const heading = make("div", "lk-title", "", bar);
-  const name = make("strong", "", "", heading);
-  const facts = make("span", "lk-facts", "", heading);
+  const titles = make("div", "lk-title", "", bar);
+  const name = make("strong", "", "", titles);
+  name.setAttribute("role", "heading");
+  name.setAttribute("aria-level", 2);
+  const facts = make("span", "lk-facts", "", titles);
   const live = make("span", "lk-live", "", bar);
-  live.setAttribute("role", "status");
+  const compact = button("", "", () => send("compact"), bar);
+  const spoken = make("div", "lk-spoken", "", el);
+  spoken.setAttribute("aria-live", "polite");
   const chips = make("div", "lk-chips", "", el);
   chips.setAttribute("role", "group");
   chips.setAttribute("aria-label", "Machines");
@@ -84,7 +88,11 @@ function top(model, el, send) {
   speed.setAttribute("aria-label", "Speed");
   speed.title = "Speed: simulated seconds per second";
   speed.addEventListener("change", () => send("speed", { factor: Number(speed.value) }));
-  const slider = make("input", "lk-slider", "", clock);
+  const line = make("div", "lk-line", "", clock);
+  const slider = make("input", "lk-slider", "", line);
+  const ticks = make("div", "lk-ticks", "", line);
+  ticks.setAttribute("role", "group");
+  ticks.setAttribute("aria-label", "Faults and repairs on the time line");
   slider.type = "range";
   slider.step = "any";
   slider.setAttribute("aria-label", "Position in time");
@@ -106,6 +114,75 @@ function top(model, el, send) {
   const time = make("output", "lk-time", "", clock);
   const now = button("Back to live", "Back to live", () => send("live"), clock);
   now.classList.add("lk-now");
+  const runs = make("select", "lk-select lk-runs", "", clock);
+  runs.addEventListener("change", () => {
+    if (runs.value) send("seek", { position: Number(runs.value) });
+    runs.value = "";
+  });
+  let asked = 0; // Reset throws a run away: it is asked for twice
+  const reset = button("Reset", "Reset: the same cluster and system once more", () => {
+    if (performance.now() - asked < 4000) {
+      asked = 0;
+      send("reset");
+    } else {
+      asked = performance.now();
+      setTimeout(drawReset, 4100);
+    }
+    drawReset();
+  }, clock);
+
+  function drawReset() {
+    const sure = performance.now() - asked < 4000;
+    say(reset, sure ? "Reset: sure?" : "Reset");
+    reset.classList.toggle("sure", sure);
+  }
+
+  function drawSaid() {
+    say(spoken, model.get("said").text || "");
+  }
+
+  function drawRuns() {
+    const { label, items } = model.get("runs");
+    runs.hidden = !label || !items.length;
+    const text = JSON.stringify(items);
+    if (runs.hidden || runs.dataset.all === text || document.activeElement === runs) return;
+    runs.dataset.all = text;
+    runs.setAttribute("aria-label", `${label} to go back to`);
+    runs.title = `${label} to go back to`;
+    runs.replaceChildren(new Option(`${label} …`, ""), ...items.map(([at, words]) => new Option(words, at)));
+  }
+
+  // One tab stop for all marks; ← and → go from one to the next.
+  function drawMarks() {
+    const marks = model.get("marks");
+    keyed(ticks, marks, (m) => m.seq, (m) => {
+      const tick = button("", `${m.text}, at ${seconds(m.time)}: go there`, () => send("seek", { position: m.time }), null);
+      tick.className = "lk-tick";
+      tick.dataset.tone = m.tone;
+      make("span", "", m.tone === "repair" ? "▴" : "✕", tick).setAttribute("aria-hidden", "true");
+      return tick;
+    }, (tick, m) => {
+      const [low, high] = [Number(slider.min), Number(slider.max)];
+      const part = high > low ? Math.min(1, Math.max(0, (m.time - low) / (high - low))) : 1;
+      tick.style.left = `calc(8px + (100% - 16px) * ${part.toFixed(4)})`;
+    });
+    const all = [...ticks.children];
+    const chosen = all.find((tick) => tick.tabIndex === 0 && tick.dataset.held) || all[all.length - 1];
+    for (const tick of all) tick.tabIndex = tick === chosen ? 0 : -1;
+  }
+  ticks.addEventListener("keydown", (event) => {
+    const all = [...ticks.children];
+    const next = all[all.indexOf(document.activeElement) + { ArrowLeft: -1, ArrowRight: 1 }[event.key]];
+    if (!next) return;
+    for (const tick of all) {
+      delete tick.dataset.held;
+      tick.tabIndex = -1;
+    }
+    next.dataset.held = true;
+    next.tabIndex = 0;
+    next.focus();
+    event.preventDefault();
+  });
 
   function drawHead() {
     const head = model.get("head");
@@ -139,6 +216,10 @@ function top(model, el, send) {
     slider.setAttribute("aria-valuetext", past ? `${seconds(c.position)}, in the past` : `${seconds(c.now)}, now`);
     say(time, `${seconds(past ? c.position : c.now)}`);
     now.style.visibility = past ? "visible" : "hidden";
+    drawMarks();
+    say(compact, c.compact ? "Everything" : "Compact");
+    compact.title = c.compact ? "Show the whole panel" : "Show machines and stage only";
+    compact.setAttribute("aria-label", compact.title);
     for (const each of chips.querySelectorAll("button.act")) each.disabled = past || c.closed;
   }
 
@@ -211,7 +292,7 @@ function top(model, el, send) {
     drawClock();
   }
 
-  return { head: drawHead, clock: drawClock, machines: drawMachines };
+  return { head: drawHead, clock: drawClock, machines: drawMachines, marks: drawMarks, runs: drawRuns, said: drawSaid };
 }
 
 // -- numbers -----------------------------------------------------------------------------------------------------------
@@ -246,7 +327,15 @@ const SIGNS = { fault: "✕", repair: "✓", trouble: "!", plain: "·" };
 function events(model, el, send) {
   const bar = make("div", "lk-bar", "", el);
   heading("Events", bar);
-  button("Copy the run as code", "Copy the run as code", () => send("code"), bar);
+  const files = make("span", "lk-files", "", bar);
+  button("Copy the run as code", "Copy the run as code", () => send("code"), files);
+  for (const [form, label, what] of [
+    ["trace", "Save the trace", "Write the trace to a file beside the notebook"],
+    ["perfetto", "Perfetto", "Write the trace as a time line for ui.perfetto.dev"],
+    ["shiviz", "ShiViz", "Write the trace as a diagram of messages for ShiViz"],
+  ]) button(label, what, () => send("save", { form }), files).dataset.form = form;
+  const written = make("div", "lk-facts", "", el);
+  written.setAttribute("role", "status");
   const code = make("div", "lk-code", "", el);
   const area = make("textarea", "", "", code);
   area.readOnly = true;
@@ -287,7 +376,15 @@ function events(model, el, send) {
     });
   }
 
-  return { code: drawCode, lines: drawLines };
+  function drawFiles() {
+    const head = model.get("head");
+    const shiviz = files.querySelector("[data-form=shiviz]");
+    shiviz.disabled = Boolean(head.shiviz);
+    shiviz.title = head.shiviz || "Write the trace as a diagram of messages for ShiViz";
+    say(written, head.text || "");
+  }
+
+  return { code: drawCode, lines: drawLines, head: drawFiles };
 }
 
 // -- the steps of a lookup, in words ----------------------------------------------------------------------------------------

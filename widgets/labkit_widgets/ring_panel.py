@@ -17,8 +17,9 @@ from .frames.common import MachineView
 from .frames.ringfold import LookupView, RingReducer
 from .scene import Pulse, Scene
 from .scenes import ring_scene
+from .script import Made, options_of
 from .stage import update
-from .story import checks, steps, told
+from .story import checks, line, steps, told
 
 #: A hop is replayed for this long: a person can follow it.
 HOP_MS = 800
@@ -32,8 +33,9 @@ class RingPanel(Panel):
     """A Chord ring on a cluster."""
 
     title: ClassVar[str] = "Chord ring"
+    runs_are: ClassVar[str] = "Lookups"
 
-    def __init__(self, ring: Any, *, live: bool = True) -> None:
+    def __init__(self, ring: Any, **options: Any) -> None:
         self.ring = ring
         self._followed: LookupView | None = None
         self._wanted: tuple[int, float] | None = None  # the id of the key that was asked for, and when
@@ -41,7 +43,32 @@ class RingPanel(Panel):
         self._replays = 0
         self._until = 0.0  # when the replay on stage ends, on the wall clock
         self._answer = (-1, "")  # a key's id, and what the ring said about it
-        super().__init__(ring.cluster, live=live)
+        super().__init__(ring.cluster, **options)
+
+    @property
+    def system(self) -> Any:
+        """The ring."""
+        return self.ring
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The lookups that have ended."""
+        return [(view.end, line(view)) for view in self.history.at(None).lookups if view.end is not None]
+
+    def news(self, frame: frames.RingFrame) -> str:
+        """How the lookup that was asked for ended, and whether the ring is whole."""
+        broken = [words for words in checks(frame) if not words["holds"]]
+        state = (
+            f"{broken[0]['words']} does not hold"
+            if broken
+            else "all invariants hold"
+            if frame.verdicts
+            else ""
+        )
+        return "; ".join(filter(None, [self._answer[1], state]))
+
+    def forget(self) -> None:
+        """No lookup is on stage."""
+        self._followed, self._wanted, self._answer = None, None, (-1, "")
 
     # -- widgets --------------------------------------------------------
 
@@ -166,6 +193,7 @@ class RingPanel(Panel):
                 self._take(past[-1], now)
         elif self._wanted is None and now > self._until:
             fresh = [view for view in frame.lookups if view.end is not None and view.end > frame.time - 1.0]
+            fresh.sort(key=lambda view: bool(view.timeouts))  # one that was hurt tells more
             if fresh and (self._followed is None or fresh[-1].number != self._followed.number):
                 self._take(fresh[-1], now)
 
@@ -181,19 +209,14 @@ class RingPanel(Panel):
         self._followed = view
         self._until = now + len(view.hops) * HOP_MS / 1000 + REST
 
-    def code(self) -> str:
-        """The cluster, its faults and the ring as code."""
-        settings = self.ring.settings
-        first = self.frame(self.history.span[0]).nodes or self.ring.ids
-        options = {
-            name: getattr(settings, name)
-            for name in ("bits", "successors", "replicas", "routing", "stabilize_every")
-        }
-        words = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        return (
-            f"{super().code()}\nfrom labkit.systems.chord import Chord\n\n"
-            f"ring = Chord(cluster, nodes={len(first)}, {words}, maintenance={self.ring.maintenance!r})\n"
-        )
+    def made(self) -> Made:
+        """The ring as code."""
+        options = options_of(self.ring)
+        notes = ()
+        if self.ring.maintenance != options.get("maintenance", "correct"):
+            notes = (f"Its maintenance was changed meanwhile: ring_again.switch({self.ring.maintenance!r})",)
+        lacks = "what you stored and looked up, and which nodes joined or left"
+        return Made("labkit.systems.chord", "ring_again", "Chord", options, lacks, notes)
 
     # -- actions --------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 A live panel is a widget, which dies with its kernel. Each output that shows it carries the panel's picture
 beside the widget, and becomes that picture alone when the panel is closed or replaced. While the panel lives,
-its newest picture is kept in a file of Jupyter's runtime folder; `labkit.lab.pictures`, in the server, puts it
-into the notebook when that is saved, and takes the widget out of one that is opened without its kernel.
+its newest picture is kept in a file of Jupyter's runtime folder; `labkit.lab.pictures`, in the server, puts
+it into the notebook when that is saved, and takes the widget out of one that is opened without its kernel.
 """
 
 from __future__ import annotations

@@ -23,11 +23,9 @@ class SpaceTimePanel(Panel):
 
     title: ClassVar[str] = "Space-time diagram"
 
-    def __init__(
-        self, cluster: Any, *, span: int | None = None, window: float = 1.0, live: bool = True
-    ) -> None:
+    def __init__(self, cluster: Any, *, span: int | None = None, window: float = 1.0, **options: Any) -> None:
         self._span, self._window = span, window
-        super().__init__(cluster, live=live)
+        super().__init__(cluster, **options)
 
     def layout(self) -> list[ipywidgets.Widget]:
         """The diagram needs the whole width; `why` stands below it."""

@@ -58,6 +58,12 @@ class Part(anywidget.AnyWidget):
     head = t.Dict().tag(sync=True)
     machines: Any = t.List().tag(sync=True)
     clock = t.Dict().tag(sync=True)
+    #: Faults and repairs on the time line.
+    marks: Any = t.List().tag(sync=True)
+    #: What one can go back to: `{"label": "Lookups", "items": [[seconds, words], …]}`, newest first.
+    runs = t.Dict().tag(sync=True)
+    #: What is read aloud: `{"n": number, "text": words}`.
+    said = t.Dict().tag(sync=True)
     numbers: Any = t.List().tag(sync=True)
     lines: Any = t.List().tag(sync=True)
     network = t.Dict().tag(sync=True)

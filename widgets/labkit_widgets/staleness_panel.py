@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.runtime.again import literal
+
 from .base import Panel
 from .frames import staleness as frames
 from .frames.common import MachineView
@@ -18,6 +20,7 @@ from .frames.stalenessfold import StalenessReducer
 from .frames.stalenesswords import called, meaning
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
+from .script import Made, options_of
 from .stage import update
 from .staleness_charts import Losses, Staleness, Waiting, legend
 
@@ -31,12 +34,39 @@ class StalenessPanel(Panel):
     """A parameter server on a cluster."""
 
     title: ClassVar[str] = "Parameter server"
+    noted: ClassVar[tuple[str, ...]] = ("training_started", "training_finished")
+    runs_are: ClassVar[str] = "Runs"
 
-    def __init__(self, ps: Any, *, live: bool = True) -> None:
+    def __init__(self, ps: Any, **options: Any) -> None:
         self.ps = ps
         #: The bound that was asked for and is not in force yet; "": none.
         self._wanted: int | str | None = ""
-        super().__init__(ps.cluster, live=live)
+        super().__init__(ps.cluster, **options)
+
+    @property
+    def system(self) -> Any:
+        """The parameter server."""
+        return self.ps
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The trainings that have ended."""
+        found, begun = [], ""
+        for event in self.log.noted:
+            if event.kind == "training_started":
+                begun = called(event.data.get("consistency")).removesuffix("()")
+            else:
+                found.append(
+                    (event.time, f"run {event.data.get('run')}: {begun}, ended at {event.time:.2f} s")
+                )
+        return found
+
+    def news(self, frame: frames.StalenessFrame) -> str:
+        """Whether a training runs."""
+        return "" if not frame.workers else "training" if frame.running else "the training has ended"
+
+    def forget(self) -> None:
+        """Nothing is wanted."""
+        self._wanted = ""
 
     # -- widgets --------------------------------------------------------
 
@@ -142,14 +172,16 @@ class StalenessPanel(Panel):
                 self._wanted = ""
                 raise
 
-    def code(self) -> str:
-        """The cluster, its faults and the parameter server as code."""
-        made = self.cluster.trace.meta
-        return (
-            f"{super().code()}\nfrom labkit.systems.paramserver import *\n\n"
-            f"ps = ParameterServer(cluster, servers={made['servers']}, workers={made['workers']}, "
-            f"replicas={made['replicas']}, consistency={self.ps.consistency!r})\n"
-        )
+    def made(self) -> Made:
+        """The parameter server as code."""
+        from labkit.systems.paramserver import BSP
+
+        options, now = options_of(self.ps), self.ps.consistency
+        notes = ()
+        if now != (options.get("consistency") or BSP()):
+            notes = (f"Its consistency was changed meanwhile: ps_again.consistency = {literal(now)}",)
+        lacks = "your vectors and trainings"
+        return Made("labkit.systems.paramserver", "ps_again", "ParameterServer", options, lacks, notes)
 
 
 def bounds(bound: int | None) -> list[int | None]:

@@ -27,6 +27,13 @@ def told(
     }
 
 
+def line(view: LookupView) -> str:
+    """A lookup in a line."""
+    end = f"{view.end:.2f} s: " if view.end is not None else ""
+    lost = f", {many(view.timeouts, 'timeout')}" if view.timeouts else ""
+    return f"{end}{view.key}, {many(view.counted or 0, 'hop')}{lost}"
+
+
 def _words(number: int, hop: Hop) -> str:
     return f"hop {number}: {hop.source} asks {hop.target}" + (
         ", which does not answer" if hop.timed_out else ""

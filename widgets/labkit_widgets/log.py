@@ -1,0 +1,84 @@
+"""What a panel remembers of a trace beside its frame: the faults, and what else it asks for.
+
+The time line marks them, and the event list keeps them, however much has happened since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .frames.common import EventLine
+from .frames.words import describe, summary, tone
+
+#: What is marked on the time line.
+MARKED = frozenset(
+    {
+        "killed", "machine_died", "restarted", "paused", "resumed", "slowed", "partitioned", "healed",
+        "loss_changed", "latency_changed", "duplicate_changed", "disk_lost", "crash",
+    }
+)  # fmt: skip
+#: Events of each sort that are remembered, and faults that are kept at the end of the event list.
+REMEMBERED, KEPT = 300, 12
+
+
+class Log:
+    """The events of some kinds, as far as the trace has come."""
+
+    def __init__(self, trace: Any, kinds: Iterable[str] = ()) -> None:
+        self._trace = trace
+        self._kinds = frozenset(kinds)
+        self._count = 0
+        self._dead: set[str] = set()
+        self.marks: list[EventLine] = []
+        self.noted: list[Any] = []
+
+    def read(self) -> None:
+        """Take what is new."""
+        self._count = max(self._count, self._trace.dropped)
+        for event in self._trace.since(self._count):
+            self._count += 1
+            if event.kind in self._kinds:
+                self.noted.append(event)
+            if event.kind in MARKED and self._is_news(event):
+                line = EventLine(event.time, event.seq, describe(event), tone(event.kind))
+                self.marks.append(line)
+        del self.marks[:-REMEMBERED], self.noted[:-REMEMBERED]
+
+    def _is_news(self, event: Any) -> bool:
+        """A killed machine is seen to be gone as well: one death, one mark."""
+        died = event.kind in ("killed", "machine_died")
+        known = died and event.machine in self._dead
+        if died:
+            self._dead.add(event.machine)
+        elif event.kind == "restarted":
+            self._dead.discard(event.machine)
+        return not known
+
+
+def listed(lines: Sequence[EventLine], marks: Sequence[EventLine], count: int, now: float) -> list[EventLine]:
+    """The event list, newest first: one line for each silent node, and no fault pushed out by noise."""
+    shown = _gathered(lines)[:count]
+    there = {line.seq for line in lines}
+    missing = [mark for mark in marks if mark.time <= now and mark.seq not in there]
+    return shown + missing[: -KEPT - 1 : -1]
+
+
+def _gathered(lines: Sequence[EventLine]) -> list[EventLine]:
+    """Newest first. Of a node that does not answer the newest line tells all, up to a repair."""
+    found: list[EventLine] = []
+    places: dict[str, int] = {}
+    for line in reversed(lines):
+        if line.tone == "repair" and not line.about:
+            places.clear()
+        if line.about in places:
+            at = places[line.about]
+            total = found[at].total + line.total
+            words = f"{summary(line.about, total)} since {line.time:.2f} s"
+            found[at] = replace(found[at], text=words, total=total)
+            continue
+        if line.about.startswith("silent "):
+            places[line.about] = len(found)
+        found.append(line)
+    return found
