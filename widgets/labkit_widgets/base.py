@@ -27,6 +27,8 @@ from .scene import Pulse, Scene
 from .snapshot import bundle, card, page
 from .stage import Part, Stage, update
 
+#: So many nodes of a machine are named on its chip; more are counted.
+NAMED = 2
 #: Lines of the event list, and runs that one can go back to.
 LINES, RUNS = 40, 30
 
@@ -246,6 +248,7 @@ class Panel(Actions):
                 "factor": m.factor,
                 "incarnation": m.incarnation,
                 "nodes": len(m.nodes),
+                "names": list(m.nodes) if len(m.nodes) <= NAMED else [],
                 "pid": m.pid,
                 "colour": colours[m.name],
                 "shape": SHAPES[colours[m.name] % len(SHAPES)],

@@ -93,7 +93,10 @@ function network(model, el, send) {
     const chosen = [...sides.querySelectorAll("input:checked")].map((box) => box.value);
     send("partition", { side: chosen, oneway: oneway.checked });
   }, cut);
-  const heal = button("Heal", "Heal all partitions", () => send("heal"), cut);
+  const heal = button("Heal", "Heal all partitions", () => {
+    for (const box of sides.querySelectorAll("input")) box.checked = false;
+    send("heal");
+  }, cut);
 
   function draw() {
     const data = model.get("network");

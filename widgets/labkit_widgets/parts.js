@@ -272,7 +272,7 @@ function top(model, el, send) {
       element.setAttribute("aria-label", `${m.name}, ${m.state}, ${many(m.nodes, "node")}`);
       const words = m.state === "slow" ? `◔ ${m.factor}× slower` : STATES[m.state];
       if (!element.dataset.pending) say(element.querySelector(".lk-state"), words);
-      say(element.querySelector(".lk-count"), many(m.nodes, "node"));
+      say(element.querySelector(".lk-count"), m.names.length ? m.names.join(", ") : many(m.nodes, "node"));
       element.title = m.pid ? `process ${m.pid}` : "";
       const [kill, pause, slow] = element.querySelectorAll("button.act");
       const on = { kill: m.state === "dead", pause: m.state === "paused", slow: m.factor !== 1 };

@@ -19,12 +19,14 @@ from .scene import Pulse, Scene
 from .scenes import ring_scene
 from .script import Made, options_of
 from .stage import update
-from .story import checks, line, steps, told
+from .story import checks, line, of_node, steps, told
 
 #: A hop is replayed for this long: a person can follow it.
 HOP_MS = 800
 #: After a replay the lookup stays on stage for this long before the panel follows another one, in seconds.
 REST = 3.0
+#: The button while no node is selected.
+LEAVE = "Let the selected node leave"
 #: Maintenance protocols that can be chosen, with the words for each.
 MAINTENANCE = (("correct (Zave)", "correct"), ("as published (SIGCOMM 2001, Fig. 7)", "sigcomm2001"))
 
@@ -75,10 +77,11 @@ class RingPanel(Panel):
     def side(self) -> list[ipywidgets.Widget]:
         """Lookup and its steps, key load, maintenance, members."""
         self.steps = self.part("steps")
+        self.node = self.part("steps")
         self.ask = self.part("ask", "lookup", head=self._question(off=False))
         self.join = ipywidgets.Button(description="Join a node", tooltip="A new node joins the ring")
         self.leave = ipywidgets.Button(
-            description="Selected node leaves", tooltip="The selected node leaves the ring in order"
+            description=LEAVE, tooltip="The selected node leaves the ring in order"
         )
         self.maintenance = ipywidgets.Dropdown(
             options=MAINTENANCE, description="Maintenance", value=getattr(self.ring, "maintenance", "correct")
@@ -91,7 +94,7 @@ class RingPanel(Panel):
         self.loads = Loads()
         keep = self.form(self.maintenance, actions=("maintain",))
         members = self.form(self.join, self.leave, actions=("join", "leave"))
-        return [self.ask, self.steps, *self.loads.widgets, keep, members]
+        return [self.ask, self.steps, self.node, *self.loads.widgets, keep, members]
 
     def _question(self, off: bool) -> dict[str, Any]:
         hint = "a key, for example lecture"
@@ -173,6 +176,8 @@ class RingPanel(Panel):
         chosen = frame.node(self.stage.selected)
         update(self.ask, head=self._question(off or self._busy("lookup")))
         update(self.join, disabled=off or self._busy("join"))
+        update(self.leave, description=f"Let {chosen.name} leave" if chosen is not None else LEAVE)
+        update(self.node, steps=of_node(chosen))
         update(self.leave, disabled=off or chosen is None or chosen.state == "dead" or self._busy("leave"))
 
     # -- which lookup is on stage --------------------------------------------------------

@@ -222,6 +222,7 @@ function render({ model, el }) {
     if (!scene.marks) return;
     svg.setAttribute("viewBox", `0 0 ${scene.width} ${scene.height}`);
     svg.setAttribute("aria-label", scene.title);
+    frame.style.minWidth = `${Math.round(0.95 * scene.width)}px`; // words keep their size: a narrow page scrolls
     frame.style.aspectRatio = `${scene.width} / ${scene.height}`;
     layers.boxes.show(scene.boxes, (b) => b.id);
     layers.links.show(scene.links, (l) => l.id);

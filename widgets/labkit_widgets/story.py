@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .frames.ring import RingFrame
+from .frames.ring import RingFrame, RingNode
 from .frames.ringfold import Hop, LookupView
 from .scene import many
 
@@ -32,6 +32,25 @@ def line(view: LookupView) -> str:
     end = f"{view.end:.2f} s: " if view.end is not None else ""
     lost = f", {many(view.timeouts, 'timeout')}" if view.timeouts else ""
     return f"{end}{view.key}, {many(view.counted or 0, 'hop')}{lost}"
+
+
+def of_node(node: RingNode | None) -> dict[str, Any]:
+    """What the selected node knows: its pointers, as the protocol keeps them."""
+    if node is None:
+        return {}
+    fingers = [f"{k} → {name}" for k, name in node.fingers]
+    rows = [
+        ("·", f"on {node.machine or '?'}, {node.state}"),
+        ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy', 'copies')}"),
+        ("←", f"predecessor: {node.predecessor or 'nobody'}"),
+        ("→", f"successor list: {', '.join(node.successors) or 'nobody'}"),
+        ("↷", f"fingers: {', '.join(fingers)}" if fingers else "no finger has changed yet"),
+    ]
+    rows += [("!", node.problem)] if node.problem else []
+    items = [
+        _item(n, sign, text, "trouble" if sign == "!" else "plain") for n, (sign, text) in enumerate(rows)
+    ]
+    return {"id": node.name, "title": f"{node.name}, id {node.id}", "items": items, "again": False}
 
 
 def _words(number: int, hop: Hop) -> str:

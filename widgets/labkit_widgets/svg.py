@@ -58,9 +58,9 @@ _LINKS = (
 _TEXTS = (
     ("stage", "ink", 12, 600),
     ("kept", "ink", None, 700),
-    ("tiny", "faint", 10, 400),
-    ("bar", "ink", 9.5, 400),
-    ("sign", "ink", 9, 700),
+    ("tiny", "faint", 11, 400),
+    ("bar", "ink", 11, 400),
+    ("sign", "ink", 11, 700),
     ("moment", "faint", 10.5, 400),
     ("running", "accent", 12, 600),
     ("done", "good", 12, 600),

@@ -15,6 +15,8 @@ CX, CY, R = WIDTH / 2, HEIGHT / 2 + 2, 188.0
 LABEL_R, LABELLED, LABEL_GAP = R + 26, 40, 14.5
 #: Key load is drawn as a bar inwards, at most this long.
 BAR = 34.0
+#: What is drawn of the selected node.
+SELECTED = ("lines: its fingers", "green rings: its successor list", "dashed ring: its predecessor")
 #: Above `MARKS` nodes the ring is drawn as this many arcs, each as dark as it is populated.
 ARCS = 96
 
@@ -254,10 +256,9 @@ def _captions(frame: RingFrame, chosen: RingNode | None) -> tuple[Label, ...]:
         if frame.keys
         else None
     )
-    hint = Label(
-        WIDTH - 12, 20, "select a node to see its fingers" if chosen is None else "", "note ask", "end"
-    )
-    return tuple(label for label in (head, keys, hint) if label is not None and label.text)
+    asked, words = ("note", SELECTED) if chosen else ("note ask", ("select a node to see its fingers",))
+    hints = [Label(WIDTH - 12, 20 + 15 * k, text, asked, "end") for k, text in enumerate(words)]
+    return tuple(label for label in (head, keys, *hints) if label is not None and label.text)
 
 
 def _leaders_text(
