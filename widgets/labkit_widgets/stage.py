@@ -13,7 +13,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-#: Kinds of parts; `parts.js` and `controls.js` have a function for each.
+#: Kinds of parts; `parts.js`, `top.js` and `controls.js` have a function for each.
 KINDS = ("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice", "note")
 
 _HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ class Part(anywidget.AnyWidget):
     Each shows the error of its own controls.
     """
 
-    _esm = _source("controls.js", "parts.js")
+    _esm = _source("top.js", "controls.js", "parts.js")
     _css = _source("parts.css")
 
     kind = t.Enum(
