@@ -86,8 +86,8 @@ class Panel(Actions):
         """From the begin of the cluster's trace."""
         # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
         known = self._now_there() if self.cluster.trace.dropped else ()
-        self.history = History(self.cluster.trace, self.reducer(known))
-        self.log = Log(self.cluster.trace, self.noted)
+        self.log = Log(self.reducer(known), self.noted)
+        self.history = History(self.cluster.trace, self.log)
         self._outbox = Outbox()
         self._heard = 0  # the newest event that was read aloud
 
@@ -194,7 +194,6 @@ class Panel(Actions):
     def _refresh(self) -> None:
         if self.cluster.trace is not self.history.trace or self._home() is not self.cluster:
             self._start_over()
-        self.log.read()
         start, now = self.history.span
         now = max(now, self._clock())
         elapsed, self._ticked = time.monotonic() - self._ticked, time.monotonic()

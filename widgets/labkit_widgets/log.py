@@ -24,27 +24,31 @@ REMEMBERED, KEPT = 300, 12
 
 
 class Log:
-    """The events of some kinds, as far as the trace has come."""
+    """A reducer that notes what it is given for the first time, and leaves the rest to another."""
 
-    def __init__(self, trace: Any, kinds: Iterable[str] = ()) -> None:
-        self._trace = trace
+    def __init__(self, reducer: Any, kinds: Iterable[str] = ()) -> None:
+        self._reducer = reducer
         self._kinds = frozenset(kinds)
-        self._count = 0
+        self._newest: Any = None  # the state that new events change; others are of a look back
         self._dead: set[str] = set()
         self.marks: list[EventLine] = []
         self.noted: list[Any] = []
 
-    def read(self) -> None:
-        """Take what is new."""
-        self._count = max(self._count, self._trace.dropped)
-        for event in self._trace.since(self._count):
-            self._count += 1
-            if event.kind in self._kinds:
-                self.noted.append(event)
-            if event.kind in MARKED and self._is_news(event):
-                line = EventLine(event.time, event.seq, describe(event), tone(event.kind))
-                self.marks.append(line)
-        del self.marks[:-REMEMBERED], self.noted[:-REMEMBERED]
+    def initial(self) -> Any:
+        """The state before the first event."""
+        self._newest = self._reducer.initial()
+        return self._newest
+
+    def apply(self, state: Any, event: Any) -> None:
+        """Change `state` by one event."""
+        self._reducer.apply(state, event)
+        if state is not self._newest:
+            return
+        if event.kind in self._kinds:
+            self.noted = [*self.noted[1 - REMEMBERED :], event]
+        if event.kind in MARKED and self._is_news(event):
+            line = EventLine(event.time, event.seq, describe(event), tone(event.kind))
+            self.marks = [*self.marks[1 - REMEMBERED :], line]
 
     def _is_news(self, event: Any) -> bool:
         """A killed machine is seen to be gone as well: one death, one mark."""
