@@ -36,6 +36,26 @@ FLAGS = [
 #: Seconds that a kernel is idle while a cell waits for it, after which its request is taken for lost.
 LOST_AFTER = 10.0
 
+#: Controls and words that stand out of a panel, words of its picture below 10.4 px, buttons below 24 px.
+MISFITS = """(panel) => {
+  const frame = panel.getBoundingClientRect(), found = [];
+  const name = (e) => (e.getAttribute("aria-label") || e.textContent).slice(0, 40);
+  const controls = "button, select, input, output, [role=heading], .labkit-heading, .lk-value";
+  for (const e of panel.querySelectorAll(controls)) {
+    const box = e.getBoundingClientRect();
+    const inside = box.left >= frame.left - 1 && box.right <= frame.right + 1;
+    if (box.width && !inside && !e.classList.contains("lk-tick")) found.push(["outside", name(e)]);
+  }
+  for (const e of panel.querySelectorAll(".labkit-stage text")) {
+    const size = parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a;
+    if (size < 10.4) found.push(["small", e.textContent, size]);
+  }
+  for (const e of panel.querySelectorAll(".labkit-part button")) {
+    if (e.offsetHeight && e.offsetHeight < 24) found.push(["low", name(e), e.offsetHeight]);
+  }
+  return found;
+}"""
+
 #: Noise of JupyterLab's own, seen with an empty notebook too.
 NOT_OURS = re.compile(
     r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
@@ -218,6 +238,12 @@ class Notebook:
         """The first panel, once its stage shows nodes."""
         self.page.locator(".labkit-panel .labkit-stage svg [data-node]").first.wait_for(timeout=120_000)
         return self.page.locator(".labkit-panel").first
+
+    def misfits(self, width: int) -> list[Any]:
+        """What cannot be reached, read or hit in the first panel on a page of this width."""
+        self.page.set_viewport_size({"width": width, "height": 2600})
+        self.page.wait_for_timeout(500)  # charts follow a page's width after a while
+        return self.page.locator(".labkit-panel").first.evaluate(MISFITS)  # type: ignore[no-any-return]
 
     def shot(self, name: str, number: int = 0) -> None:
         """A picture of the `number`-th panel, in test-results/screenshots."""
