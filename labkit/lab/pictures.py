@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.provisioning import LocalProvisioner
 from jupyter_core.paths import jupyter_runtime_dir
 
 __all__ = ["fresh", "without_the_dead"]
@@ -56,8 +57,9 @@ def _load_jupyter_server_extension(app: Any) -> None:
     def lives(pid: int) -> bool:
         kernels = app.kernel_manager
         running = [kernels.get_kernel(each).provisioner for each in kernels.list_kernel_ids()]
-        # The number of a kernel on another host is not known here: it may be this one.
-        return any(getattr(each, "pid", None) in (pid, None) for each in running)
+        # The process of a kernel that is started in another way is not known here: it may be this one.
+        known = [each for each in running if each is not None]
+        return any(not isinstance(each, LocalProvisioner) or each.pid == pid for each in known)
 
     def seen(model: Any) -> Any:
         if model.get("type") == "notebook" and model.get("content"):
