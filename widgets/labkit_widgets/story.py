@@ -34,11 +34,22 @@ def line(view: LookupView) -> str:
     return f"{end}{view.key}, {many(view.counted or 0, 'hop')}{lost}"
 
 
+def _runs(fingers: tuple[tuple[int, str], ...]) -> list[tuple[str, str]]:
+    """Fingers that follow one another and show to the same node, together: most of the small ones do."""
+    found: list[tuple[int, int, str]] = []
+    for k, name in fingers:
+        if found and found[-1][1] == k - 1 and found[-1][2] == name:
+            found[-1] = (found[-1][0], k, name)
+        else:
+            found.append((k, k, name))
+    return [(str(first) if first == last else f"{first} to {last}", name) for first, last, name in found]
+
+
 def of_node(node: RingNode | None) -> dict[str, Any]:
     """What the selected node knows: its pointers, as the protocol keeps them."""
     if node is None:
         return {}
-    fingers = [f"{k} → {name}" for k, name in node.fingers]
+    fingers = [f"{ks} → {name}" for ks, name in _runs(node.fingers)]
     rows = [
         ("·", f"on {node.machine or '?'}, {node.state}"),
         ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy', 'copies')}"),
