@@ -45,6 +45,8 @@ def build(source: Path) -> Path:
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which differ in every build
+        for output in cell.get("outputs", ()):
+            output.get("metadata", {}).pop("labkit", None)  # the kernel's process, likewise
     target = source.with_suffix(".ipynb")
     nbformat.validate(notebook)
     nbformat.write(notebook, target)

@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from labkit.runtime.again import Repeatable, arguments
 from labkit.runtime.copying import event_value
 from labkit.runtime.engine import CLIENT, Engine, take_as_one_press
 from labkit.runtime.errors import (
@@ -171,7 +172,7 @@ class Operation:
         return f"<operation {'done' if self.done else 'under way'}>"
 
 
-class Cluster:
+class Cluster(Repeatable):
     """Machines, and what one can do with them.
 
     machines: how many (they are called m1, m2, …), or their names.
@@ -852,6 +853,15 @@ class Cluster:
         for node, error in self._engine.take_crashes():
             warnings.warn(f"{node} failed, and nobody awaited it: {named(error)}", stacklevel=3)
 
+    def reset(self) -> None:
+        """Close it and begin the same cluster anew in its place, with its options, seed and planned faults;
+        nothing is on it, and its trace is empty. A system does this for itself: ``ring.reset()``.
+        """
+        given = arguments(self) | {"engine": self.engine, "seed": self.seed}
+        self._close("it was reset")
+        self._finalizer.detach()
+        self.__init__(**given)  # type: ignore[misc]
+
     def __enter__(self) -> Cluster:
         return self
 
@@ -890,6 +900,8 @@ def _fault_data(fault: Fault) -> dict[str, Any]:
             data.update(a=list(a), b=list(b), oneway=oneway)
         case Loss(probability) | Duplicate(probability):
             data["probability"] = probability
+        case Latency(distribution):
+            data["latency"] = str(distribution)
     return data
 
 

@@ -40,6 +40,11 @@ def _positive(name: str, value: float, zero: bool = True) -> None:
         raise ValueError(f"{name} is a number of seconds {'>= 0' if zero else '> 0'}, not {value!r}")
 
 
+def _duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
+
+
 @dataclass(frozen=True)
 class Constant:
     """Always the same."""
@@ -52,6 +57,9 @@ class Constant:
     def sample(self, random: Random) -> float:
         """``seconds``."""
         return self.seconds
+
+    def __str__(self) -> str:
+        return _duration(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,9 @@ class Uniform:
         """``low + (high - low) * u``."""
         return self.low + (self.high - self.low) * random.random()
 
+    def __str__(self) -> str:
+        return f"{_duration(self.low)} to {_duration(self.high)}"
+
 
 @dataclass(frozen=True)
 class Exponential:
@@ -87,6 +98,10 @@ class Exponential:
         """``minimum`` plus an exponential variate."""
         return self.minimum + random.expovariate(1.0 / self.mean)
 
+    def __str__(self) -> str:
+        above = f"{_duration(self.minimum)} and " if self.minimum else ""
+        return f"{above}{_duration(self.mean)} on average, memoryless"
+
 
 @dataclass(frozen=True)
 class LogNormal:
@@ -102,6 +117,9 @@ class LogNormal:
     def sample(self, random: Random) -> float:
         """A log-normal variate."""
         return random.lognormvariate(math.log(self.median), self.sigma)
+
+    def __str__(self) -> str:
+        return f"{_duration(self.median)} in the middle, long-tailed"
 
 
 def probability(name: str, value: float) -> float:

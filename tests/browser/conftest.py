@@ -36,6 +36,26 @@ FLAGS = [
 #: Seconds that a kernel is idle while a cell waits for it, after which its request is taken for lost.
 LOST_AFTER = 10.0
 
+#: Controls and words that stand out of a panel, words of its picture below 10.4 px, buttons below 24 px.
+MISFITS = """(panel) => {
+  const frame = panel.getBoundingClientRect(), found = [];
+  const name = (e) => (e.getAttribute("aria-label") || e.textContent).slice(0, 40);
+  const controls = "button, select, input, output, [role=heading], .labkit-heading, .lk-value";
+  for (const e of panel.querySelectorAll(controls)) {
+    const box = e.getBoundingClientRect();
+    const inside = box.left >= frame.left - 1 && box.right <= frame.right + 1;
+    if (box.width && !inside && !e.classList.contains("lk-tick")) found.push(["outside", name(e)]);
+  }
+  for (const e of panel.querySelectorAll(".labkit-stage text")) {
+    const size = parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a;
+    if (size < 10.4) found.push(["small", e.textContent, size]);
+  }
+  for (const e of panel.querySelectorAll(".labkit-part button")) {
+    if (e.offsetHeight && e.offsetHeight < 24) found.push(["low", name(e), e.offsetHeight]);
+  }
+  return found;
+}"""
+
 #: Noise of JupyterLab's own, seen with an empty notebook too.
 NOT_OURS = re.compile(
     r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
@@ -129,10 +149,13 @@ def browser() -> Iterator[Any]:
 class Notebook:
     """A notebook in a page, as a person handles it."""
 
-    def __init__(self, page: Any, name: str, idle: Callable[[], bool]) -> None:
+    def __init__(
+        self, page: Any, name: str, idle: Callable[[], bool], end_kernel: Callable[[], None]
+    ) -> None:
         self.page = page
         self.name = name
         self.idle = idle  #: whether the server says that the kernel does nothing
+        self.end_kernel = end_kernel
         self.errors: list[str] = []
 
     def wait_open(self) -> None:
@@ -198,10 +221,29 @@ class Notebook:
         """What a cell has printed so far."""
         return "\n".join(self.cell(number).locator(".jp-OutputArea-output pre").all_text_contents())
 
+    def write(self, number: int, source: str) -> None:
+        """Put other code into a cell."""
+        self.cell(number).locator(".jp-InputArea-editor").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(source)
+
+    def save(self) -> None:
+        """Save it, and wait until the page says so."""
+        self.cell(0).locator(".jp-InputArea-prompt").click()
+        with self.page.expect_response(lambda answer: answer.request.method == "PUT") as answer:
+            self.page.keyboard.press("ControlOrMeta+s")
+        assert answer.value.ok
+
     def panel(self) -> Any:
         """The first panel, once its stage shows nodes."""
         self.page.locator(".labkit-panel .labkit-stage svg [data-node]").first.wait_for(timeout=120_000)
         return self.page.locator(".labkit-panel").first
+
+    def misfits(self, width: int) -> list[Any]:
+        """What cannot be reached, read or hit in the first panel on a page of this width."""
+        self.page.set_viewport_size({"width": width, "height": 2600})
+        self.page.wait_for_timeout(500)  # charts follow a page's width after a while
+        return self.page.locator(".labkit-panel").first.evaluate(MISFITS)  # type: ignore[no-any-return]
 
     def shot(self, name: str, number: int = 0) -> None:
         """A picture of the `number`-th panel, in test-results/screenshots."""
@@ -232,7 +274,9 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
         )
         contexts.append(context)
         page = context.new_page()
-        notebook = Notebook(page, path, lambda: _kernels_are_idle(context, lab))
+        notebook = Notebook(
+            page, path, lambda: _kernels_are_idle(context, lab), lambda: _end_kernels(context, lab)
+        )
         page.on("dialog", lambda dialog: dialog.accept())  # yes, leave the page
         page.on("console", lambda message: _note(notebook, message.type, message.text))
         page.on("pageerror", lambda error: notebook.errors.append(f"page error: {error}"))

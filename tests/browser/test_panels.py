@@ -55,6 +55,8 @@ def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> 
     assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"
     overflow = panel.evaluate("element => element.scrollWidth - element.clientWidth")
     assert overflow <= 1, "nothing has to be scrolled sideways"
+    assert notebook.misfits(width) == []
+    assert notebook.misfits(390) == []
 
 
 def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> None:
@@ -67,6 +69,35 @@ def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> N
     panel.get_by_role("button", name="Kill m3").click()
     assert "m3 is dead" in notebook.done(2, timeout=60)
     expect(panel.locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    notebook.page.wait_for_timeout(3_000)  # the picture of what is seen is kept every two seconds
+    notebook.save()
+    notebook.page.reload()
+    notebook.wait_open()
+    expect(notebook.panel().locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead")
+    notebook.end_kernel()
+    notebook.page.reload()
+    notebook.wait_open()
+    picture = notebook.cell(0).locator("img[alt^='Chord ring, ']")
+    expect(picture).to_be_visible(timeout=20_000)
+    expect(notebook.cell(0).get_by_text("m3: ✕ dead, 6 nodes")).to_be_visible()
+    expect(notebook.page.get_by_text("model not found")).to_have_count(0)
+
+
+def test_a_panel_that_is_replaced_becomes_its_picture(open_notebook: Callable[..., Any]) -> None:
+    notebook = open_notebook(source=RING)
+    notebook.run(0)
+    notebook.done(0)
+    notebook.panel()
+    notebook.write(1, "panel = ring.panel()\npanel")
+    notebook.run(1)
+    notebook.done(1)
+    expect(notebook.cell(1).locator(".labkit-panel .lk-chip").first).to_be_visible(timeout=20_000)
+    expect(notebook.cell(0).get_by_text("This panel moved to cell [2].")).to_be_visible(timeout=10_000)
+    expect(notebook.cell(0).locator("img[alt^='Chord ring, ']")).to_be_visible()
+    notebook.write(2, "panel.close()")
+    notebook.run(2)
+    notebook.done(2)
+    expect(notebook.cell(1).locator("img[alt^='Chord ring, ']")).to_be_visible(timeout=10_000)
 
 
 def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) -> None:
@@ -95,6 +126,58 @@ def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) ->
     after = notebook.page.evaluate("document.activeElement.dataset.node")
     assert before != after, "an arrow key moves to another node"
     assert after
+    _no_key_leaves_the_panel(notebook, panel)
+
+
+def _no_key_leaves_the_panel(notebook: Any, panel: Any) -> None:
+    """Whatever has the focus: the notebook keeps its cells, its selection, and its place on the page."""
+    keyboard = notebook.page.keyboard
+    slider = panel.get_by_label("Position in time")
+    for control in (
+        slider,
+        panel.get_by_label("Speed"),
+        panel.locator(".lk-button.play"),
+        panel.locator(".lk-events"),
+        panel.locator(".widget-dropdown select"),
+        panel.get_by_role("button", name="Join a node"),
+        panel.locator(".lk-input"),
+        panel.locator(".labkit-stage [data-node]").first,
+    ):
+        control.focus()
+        state = _notebook_state(notebook)
+        for key in (
+            "ArrowLeft",
+            "ArrowUp",
+            "ArrowDown",
+            "x",
+            "d",
+            "d",
+            "0",
+            "0",
+            "z",
+            "m",
+            "b",
+            "Shift+Enter",
+        ):
+            keyboard.press(key)
+            assert _notebook_state(notebook) == state, f"{key} on {control} reaches the notebook"
+    slider.focus()
+    keyboard.press("End")
+    before = float(slider.input_value())
+    for _ in range(3):
+        keyboard.press("ArrowLeft")
+    expect(panel.locator(".lk-live")).to_contain_text("past", timeout=10_000)
+    assert float(slider.input_value()) < before
+    keyboard.press("End")
+    expect(panel.locator(".lk-live")).to_contain_text("live", timeout=10_000)
+
+
+def _notebook_state(notebook: Any) -> list[Any]:
+    """The cells, which of them is selected, and what is run."""
+    return notebook.page.evaluate(  # type: ignore[no-any-return]
+        """[...document.querySelectorAll('.jp-Notebook .jp-Cell')].map((cell) =>
+          [cell.className, cell.querySelector('.jp-InputPrompt')?.textContent])"""
+    )
 
 
 def test_cluster_and_space_time_panels(open_notebook: Callable[..., Any]) -> None:

@@ -57,6 +57,8 @@ def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> 
     assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"
     overflow = panel.evaluate("element => element.scrollWidth - element.clientWidth")
     assert overflow <= 1, "nothing has to be scrolled sideways"
+    assert notebook.misfits(width) == []
+    assert notebook.misfits(390) == []
 
 
 def test_persist_and_unpersist_by_a_click(open_notebook: Callable[..., Any]) -> None:

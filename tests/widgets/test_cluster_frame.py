@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit import Cluster
+from labkit.runtime.network import Uniform
 from labkit.trace.fold import History
 from labkit_widgets.frames.cluster import ClusterReducer, frame
 from labkit_widgets.scenes import cluster_scene, message_pulses
@@ -87,14 +89,46 @@ def test_a_partition_cuts_links_until_it_is_healed(make_trace: Any) -> None:
     assert oneway.cuts == {("m1", "m2")}
     scene = cluster_scene(oneway)
     link = next(link for link in scene.links if link.id == "l:m1:m2")
-    assert "cut" in link.cls
+    assert "cut" not in link.cls, "the other way is open"
     assert "m1 cannot send to m2" in link.tip
-    assert any("partition" in label.text for label in scene.labels)
+    arrow = next(link for link in scene.links if link.cls == "cutoff")
+    assert arrow.tip == link.tip
+    assert any(
+        label.text == "✕ partition: m1 cannot send to m2 (the other way is open)" for label in scene.labels
+    )
     assert frame(trace).cuts == frozenset()
 
 
+def test_a_partition_of_both_ways_is_a_broken_link(make_trace: Any) -> None:
+    scene = cluster_scene(
+        frame(make_trace([*START, (1.0, "client", None, "partitioned", {"a": ["m1"], "b": ["m2"]})]))
+    )
+    assert next(link for link in scene.links if link.id == "l:m1:m2").cls == "link cut"
+    assert not any(link.cls == "cutoff" for link in scene.links)
+
+
+def test_what_is_not_traced_is_no_number(make_trace: Any) -> None:
+    trace = make_trace([*START, (1.0, "m1", "a", "timed_out", {"to": "b"})])
+    trace.level = "domain"
+    shown = {number.label: (number.value, number.theory) for number in frame(trace).numbers}
+    how = ("not traced", 'Cluster(trace="messages")')
+    assert [shown[name] for name in ("Messages", "Messages lost", "Mean delay")] == [how] * 3
+    assert shown["Timeouts"][0] == "1"
+    trace.level = "messages"
+    assert {number.label: number.value for number in frame(trace).numbers}["Mean delay"] == "none yet"
+
+
+def test_latency_is_said_in_words() -> None:
+    with Cluster(2, "sim", trace="messages") as cluster:
+        cluster.latency(Uniform(0.05, 0.15))
+        lines = frame(cluster.trace).lines
+    assert lines[-1].text == "Network: latency is now 50 ms to 150 ms"
+
+
 def test_at_domain_level_events_that_name_a_receiver_are_drawn(make_trace: Any) -> None:
-    picture = frame(make_trace([*START, (1.0, "m1", "a", "greeted", {"to": "b"})]))
+    trace = make_trace([*START, (1.0, "m1", "a", "greeted", {"to": "b"})])
+    trace.level = "domain"
+    picture = frame(trace)
     assert [(m.source, m.target, m.real) for m in picture.messages] == [("a", "b", False)]
     assert not picture.complete
     assert any("records every message" in label.text for label in cluster_scene(picture).labels)

@@ -140,16 +140,52 @@ def test_a_checkpoint_by_a_click_cuts_the_lineage(sc: SparkContext, tmp_path: An
     assert panel.cut.disabled
 
 
+def test_without_a_folder_checkpoint_says_why_not(sc: SparkContext) -> None:
+    points = sc.range(8).map(float)
+    points.count()
+    panel = LineagePanel(sc, live=False)
+    panel.stage.selected = f"r:{points.id()}"
+    panel.refresh()
+    assert panel.cut.disabled
+    assert "sc.setCheckpointDir(path)" in panel.why_not.head["text"]
+
+
+def test_reset_and_the_same_rdds_again(sc: SparkContext, cluster: Cluster) -> None:
+    words = count_words(sc)
+    before = sorted(words.collect())
+    panel = LineagePanel(sc, live=False)
+    assert [label for _, label in panel.top.runs["items"]] == ["job 0: collect"]
+    cluster.kill("m2")
+    panel.act("reset")
+    acted(panel)
+    assert (panel.error, panel.top.runs["items"]) == ("", [])
+    assert sorted(words.collect()) == before
+    panel.refresh()
+    assert panel.error == ""
+    assert panel.top.runs["items"]
+
+
+def test_every_option_is_in_the_code(cluster: Cluster) -> None:
+    with SparkContext(cluster, executors=["m1", "m2"], cores=2, speculation=True, appName="words") as sc:
+        cluster.kill("m3")
+        names: dict[str, Any] = {}
+        exec(LineagePanel(sc, live=False).code(), names)
+        with names["again"] as again:
+            twin = names["sc_again"]
+            assert (twin.options, twin.appName, len(twin.executors)) == (sc.options, "words", 2)
+            assert again.schedule == cluster.schedule
+
+
 def test_errors_of_the_buttons_are_shown(sc: SparkContext) -> None:
     sc.range(8).map(float).count()
     panel = LineagePanel(sc, live=False)
     panel.act("persist", level="MEMORY_ONLY")
     panel.refresh()
-    assert "select an RDD first" in panel.events.error
+    assert "select an RDD first" in panel.error
     panel.stage.selected = "r:1"
     panel.act("unpersist")
     panel.refresh()
-    assert "no variable holds RDD 1" in panel.events.error
+    assert "no variable holds RDD 1" in panel.error
 
 
 def test_time_travel(sc: SparkContext, cluster: Cluster) -> None:
@@ -187,7 +223,7 @@ def test_the_panel_of_a_context(sc: SparkContext) -> None:
     panel = sc.panel(live=False)
     assert isinstance(panel, LineagePanel)
     assert "no job has run yet" in panel.stage.scene["labels"][0]["text"]
-    assert "sc = SparkContext(cluster)" in panel.code()
+    assert "sc_again = SparkContext(again)" in panel.code()
 
 
 def test_unchanged_states_send_nothing(sc: SparkContext) -> None:

@@ -11,9 +11,11 @@ import pytest
 from ipywidgets.widgets.widget import _instances
 
 import labkit_widgets.opened as opened
-from labkit import Cluster
+from labkit import Cluster, Network, Uniform
+from labkit.runtime.errors import BadFault
 from labkit.systems.chord import Chord
 from labkit_widgets import ClusterPanel, RingPanel, SpaceTimePanel
+from labkit_widgets.actions import sentence
 from labkit_widgets.poller import POLLER
 
 
@@ -76,18 +78,58 @@ def test_a_message_from_the_browser_reaches_the_action(cluster: Cluster) -> None
 
 def test_an_error_in_a_callback_is_shown_and_dismissed(cluster: Cluster) -> None:
     panel = ClusterPanel(cluster, live=False)
-    panel.act("restart", machine="m1")
+    cluster.kill("m1")
+    panel.act("pause", machine="m1")
     acted(panel)
-    assert panel.events.error.startswith("restart m1 failed: labkit.runtime.errors.BadFault")
+    assert panel.top.error.startswith("Pause m1 did not work: m1 is dead; what can be done to it now")
     panel.act("partition", side=[])
     panel.refresh()
-    assert "tick at least one machine" in panel.events.error
+    assert panel.network.error.startswith("Partition did not work: tick at least one machine")
+    assert panel.top.error == "", "it stands beside the control that was pressed, and there only"
     panel.act("fly")
     panel.refresh()
-    assert "this panel has no action 'fly'" in panel.events.error
+    assert "this panel has no action 'fly'" in panel.top.error
     panel.act("dismiss")
     panel.refresh()
-    assert panel.events.error == ""
+    assert (panel.top.error, panel.network.error) == ("", "")
+
+
+def test_an_error_goes_with_the_next_success(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    panel.act("partition", side=[])
+    panel.act("partition", side=["m1"])
+    acted(panel)
+    assert panel.error == ""
+    panel.act("partition", side=[])
+    panel.act("speed", factor=2.0)
+    panel.refresh()
+    assert panel.error == ""
+
+
+def test_the_second_half_of_a_double_click_asks_for_nothing(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, live=False)
+    for _ in range(2):
+        panel.act("kill", machine="m1")
+        acted(panel)
+    assert panel.error == ""
+    for _ in range(2):
+        panel.act("restart", machine="m1")
+        acted(panel)
+    assert panel.error == ""
+    assert [type(fault).__name__ for _, fault in cluster.schedule] == ["Kill", "Restart"]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadFault("Kill(machine='m1'): m1 is dead; restart it"), "m1 is dead; restart it"),
+        (ValueError("type a key first"), "type a key first"),
+        (KeyError("m9"), "KeyError: 'm9'"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_is_a_sentence(error: Exception, words: str) -> None:
+    assert sentence(error) == words
 
 
 def test_an_error_while_drawing_is_shown_and_the_panel_recovers(cluster: Cluster) -> None:
@@ -95,11 +137,10 @@ def test_an_error_while_drawing_is_shown_and_the_panel_recovers(cluster: Cluster
     good = panel.frame
     panel.frame = lambda position: 1 / 0  # type: ignore[assignment,method-assign]
     panel.refresh()
-    assert "The panel could not be drawn: ZeroDivisionError" in panel.events.error
+    assert panel.top.error.startswith("To draw the panel did not work: ZeroDivisionError")
     panel.frame = good  # type: ignore[method-assign]
-    panel.act("dismiss")
     panel.refresh()
-    assert panel.events.error == ""
+    assert panel.top.error == ""
 
 
 def test_a_callback_returns_at_once_and_is_not_repeated(cluster: Cluster) -> None:
@@ -196,7 +237,7 @@ def test_a_closed_cluster_can_still_be_looked_at(ring: Chord, cluster: Cluster) 
     cluster.kill("m1")
     cluster.close()
     panel.refresh()
-    assert panel.events.error == ""
+    assert panel.error == ""
     assert panel.top.clock["closed"]
     assert states(panel)["m1"] == "dead"
 
@@ -208,13 +249,146 @@ def test_the_run_so_far_as_code(ring: Chord, cluster: Cluster) -> None:
     panel.refresh()
     names: dict[str, Any] = {}
     exec(panel.events.code, names)
-    with names["cluster"] as again:
-        assert (len(names["ring"].nodes), names["ring"].settings.successors) == (12, 4)
-        again.run(cluster.now)
-        assert not again.machine("m2").alive
+    with names["again"] as again:
+        assert (again.seed, again.trace.level, names["ring_again"].settings) == (7, "messages", ring.settings)
+        assert again.now == pytest.approx(cluster.now, abs=1e-6)
+        assert again.schedule == cluster.schedule
+        assert not again.machine("m2").alive, "the fault has struck"
     panel.act("code", close=True)
     panel.refresh()
     assert panel.events.code == ""
+
+
+def test_what_a_script_cannot_repeat_it_says(
+    ring: Chord, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel = RingPanel(ring, live=False)
+    ring.switch("sigcomm2001")
+    monkeypatch.setattr(Cluster, "engine", property(lambda _: "ray"))
+    code = panel.code()
+    monkeypatch.undo()
+    assert "# This was a run on real processes; the simulator will not do quite the same" in code
+    assert "# The faults are in it. Not in it: what you stored and looked up" in code
+    assert "# Its maintenance was changed meanwhile: ring_again.switch('sigcomm2001')" in code
+
+
+def test_every_option_is_in_the_code() -> None:
+    network = Network(latency=Uniform(0.01, 0.02), bandwidth=1e6)
+    with Cluster(["a", "b", "c"], "sim", seed=3, network=network, trace_limit=5_000) as cluster:
+        ring = Chord(
+            cluster, 8, successors=4, routing="iterative", virtual_nodes=2, timeout=0.3, machines=["a", "b"]
+        )
+        names: dict[str, Any] = {}
+        exec(RingPanel(ring, live=False).code(), names)
+        with names["again"] as again:
+            twin = names["ring_again"]
+            assert again.trace.limit == 5_000
+            assert (twin.settings, twin.virtual_nodes, twin.ids) == (ring.settings, 2, ring.ids)
+            assert again.nodes == cluster.nodes
+            assert again._engine.network.bandwidth == 1e6
+
+
+# -- begun anew -------------------------------------------------------
+
+
+def test_reset_is_the_same_system_once_more(ring: Chord, cluster: Cluster) -> None:
+    panel, beside = RingPanel(ring, live=False), ClusterPanel(cluster, live=False)
+    names = set(ring.ids)
+    for machine in cluster.machines:
+        cluster.kill(machine)
+    cluster.run(1.0)
+    panel.refresh()
+    assert set(states(panel).values()) == {"dead"}
+    panel.act("reset")
+    acted(panel)
+    beside.refresh()
+    for one in (panel, beside):
+        assert (one.error, set(states(one).values())) == ("", {"alive"})
+        assert one.top.marks == []
+    assert (set(ring.ids), len(ring)) == (names, 0)
+    ring["lecture"] = 1
+    assert ring["lecture"] == 1
+    panel.refresh()
+    assert {n["label"]: n["value"] for n in panel.numbers.numbers}["Successors right"] == "12 of 12"
+
+
+# -- the time line and the event list ---------------------------------
+
+
+def test_faults_are_marked_and_stay_in_the_list(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.kill("m2")
+    struck = cluster.now
+    cluster.run(60.0)
+    for _ in range(80):
+        cluster.trace.record(cluster.now, "m1", "chord-0", "printed", None, None, {"text": "noise"})
+    panel.refresh()
+    assert [(mark["text"], mark["time"]) for mark in panel.top.marks] == [("m2 was killed", struck)]
+    texts = [line["text"] for line in panel.events.lines]
+    assert "m2 was killed" in texts
+    silent = [text.split(" does not answer")[0] for text in texts if "does not answer" in text]
+    assert len(silent) == len(set(silent)), "one line for each silent node"
+    panel.act("seek", position=struck - 0.001)
+    panel.refresh()
+    assert "m2 was killed" not in [line["text"] for line in panel.events.lines]
+
+
+def test_what_happens_is_read_aloud(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.kill("m2")
+    panel.refresh()
+    assert panel.top.said["text"].startswith("m2 was killed")
+    before = panel.top.said["n"]
+    panel.refresh()
+    assert panel.top.said["n"] == before, "once"
+    panel.act("lookup", key="lecture")
+    acted(panel)
+    assert "'lecture' belongs to" in panel.top.said["text"]
+
+
+def test_one_can_go_back_to_a_lookup(ring: Chord, cluster: Cluster) -> None:
+    ring.lookup("first")
+    cluster.run(1.0)
+    ring.lookup("second")
+    panel = RingPanel(ring, live=False)
+    assert panel.top.runs["label"] == "Lookups"
+    words = [words for _, words in panel.top.runs["items"][:2]]
+    assert [any(key in each for each in words) for key in ("second", "first")] == [True, True]
+    at = next(at for at, words in panel.top.runs["items"] if "first" in words)
+    panel.act("seek", position=at)
+    panel.refresh()
+    assert panel.steps.steps["title"].startswith("Lookup of 'first'")
+
+
+def test_the_trace_is_written_by_a_click(
+    cluster: Cluster, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    panel = ClusterPanel(cluster, live=False)
+    for form, name in (("trace", "trace.jsonl"), ("perfetto", "perfetto.json"), ("shiviz", "shiviz.log")):
+        panel.act("save", form=form)
+        acted(panel)
+        assert (panel.error, (tmp_path / f"panels-{name}").exists()) == ("", True)
+        assert panel.events.head["text"].startswith(f"written: panels-{name}")
+    with Cluster(2, "sim") as quiet:
+        assert "messages" in ClusterPanel(quiet, live=False).events.head["shiviz"]
+
+
+def test_a_compact_panel(cluster: Cluster) -> None:
+    panel = ClusterPanel(cluster, compact=True, live=False)
+    assert "labkit-compact" in panel.root._dom_classes
+    panel.act("compact")
+    panel.refresh()
+    assert "labkit-compact" not in panel.root._dom_classes
+
+
+def test_nothing_is_alive_on_a_closed_cluster(ring: Chord, cluster: Cluster) -> None:
+    panel = RingPanel(ring, live=False)
+    cluster.kill("m1")
+    cluster.close()
+    panel.refresh()
+    assert states(panel) == {"m1": "dead", "m2": "closed", "m3": "closed", "m4": "closed"}
+    assert "good" not in [number["tone"] for number in panel.numbers.numbers]
 
 
 # -- the ring --------------------------------
@@ -258,7 +432,7 @@ def test_empty_keys_are_refused(ring: Chord) -> None:
     panel = RingPanel(ring, live=False)
     panel.act("lookup", key="  ")
     panel.refresh()
-    assert "type a key first" in panel.events.error
+    assert "type a key first" in panel.ask.error
 
 
 def test_the_maintenance_is_switched_where_the_ring_can(ring: Chord) -> None:

@@ -158,18 +158,63 @@ def test_a_lookup_hop_by_hop(make_trace: Any) -> None:
 def test_a_lookup_in_words(make_trace: Any) -> None:
     picture = frame(make_trace([*settled(), *LOOKUP]), bits=8)
     story = steps(picture.lookups[0], picture, replay=1)
-    assert story["title"] == "Lookup of 'lecture' at 7:01 on the circle"
+    assert story["title"] == "Lookup of 'lecture' at 7:01 (as on a clock)"
     assert [(item["sign"], item["text"]) for item in story["items"]] == [
         ("▸", "starts at chord-0 (m1)"),
         ("✕", "chord-3 (m2) does not answer (it may be dead, or slow: nobody can tell)"),
         ("2", "chord-0 → chord-2 (m1), by a finger"),
         ("3", "chord-2 → chord-3 (m2), its successor; the last step"),
-        ("✓", "belongs to chord-3 (m2): 1 hop, 1 timeout, 1000 ms"),
+        ("✓", "belongs to chord-3 (m2): 1 hop and the last step, 1 timeout, 1000 ms"),
     ]
     route = told(picture.lookups[0], 1, 800)
     assert [hop["lost"] for hop in route["hops"]] == [True, False, False]
     assert route["hops"][0]["text"] == "hop 1: chord-0 asks chord-3, which does not answer"
     assert steps(None, picture, 0) == {}
+
+
+@pytest.mark.parametrize(
+    ("via", "to", "final", "words"),
+    [
+        ("successor", "chord-1", True, "its successor; the last step"),
+        ("successor", "chord-3", False, "the 3rd of its successor list"),
+        ("finger", "chord-4", False, "by a finger"),
+        ("successor", "chord-4", True, "its predecessor; the last step"),
+    ],
+)
+def test_only_the_first_of_the_list_is_its_successor(
+    make_trace: Any, via: str, to: str, final: bool, words: str
+) -> None:
+    begin = (1.0, "m1", "chord-0", "lookup_started", {"key": "k", "key_id": 9, "origin": "chord-0"}, 5)
+    hop = (1.1, "m1", "chord-0", "hop", {"to": to, "key_id": 9, "n": 1, "final": final, "via": via}, 5)
+    picture = frame(make_trace([*settled(), begin, hop]), bits=8)
+    where = " (m2)" if to in IDS and IDS[to] in (64, 192) else ""
+    assert steps(picture.lookups[0], picture, 1)["items"][1]["text"] == f"chord-0 → {to}{where}, {words}"
+
+
+def test_of_an_empty_ring_nothing_is_right(make_trace: Any) -> None:
+    rows = [*settled(), (0.5, "m1", "chord-0", "stored", {"key": "k", "replica": False})]
+    dead = [(1.0, machine, None, "killed", {}) for machine in ("m1", "m2")]
+    picture = frame(make_trace([*rows, *dead]), bits=8, replicas=3)
+    shown = {number.label: (number.value, number.tone) for number in picture.numbers}
+    assert shown["Successors right"] == ("no member left", "bad")
+    assert shown["Keys fully copied"] == ("1 lost", "bad")
+    head = ring_scene(picture).labels[0]
+    assert (head.text, head.cls) == ("✕ no member left", "bad")
+    back = [(2.0, machine, None, "restarted", {}) for machine in ("m1", "m2")]
+    nodes = [(2.0, f"m{k % 2 + 1}", name, "node_started", {"cls": "ChordNode"}) for k, name in enumerate(IDS)]
+    disk = (2.1, "m1", "chord-0", "stored", {"key": "k", "replica": False})
+    picture = frame(make_trace([*rows, *dead, *back, *nodes, disk]), bits=8, replicas=3)
+    shown = {number.label: (number.value, number.tone) for number in picture.numbers}
+    assert shown["Keys fully copied"] == ("1 lost", "bad"), "its holder is no member, so nobody finds it"
+
+
+def test_before_there_are_keys_nothing_is_copied(make_trace: Any) -> None:
+    shown = {number.label: number for number in frame(make_trace(settled()), bits=8).numbers}
+    assert (shown["Keys fully copied"].value, shown["Keys fully copied"].tone) == ("no keys yet", "plain")
+    assert shown["Fullest node"].theory == ""
+    assert shown["Hops per lookup"].theory.startswith(
+        "½ log₂ 4 = 1.00 with fingers alone; the successor lists"
+    )
 
 
 def test_two_lookups_in_one_span_are_told_apart(make_trace: Any) -> None:

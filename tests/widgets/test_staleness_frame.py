@@ -135,7 +135,7 @@ def test_a_stopped_run_waits_no_longer(make_trace: Any) -> None:
     assert frame(trace, 2.5).workers[0].state == "done", "its last iteration is over"
     picture = frame(trace, now=100.0)
     assert not picture.running
-    assert [w.state for w in picture.workers] == ["failed", "failed", "failed"]
+    assert [w.state for w in picture.workers] == ["done", "stopped", "stopped"]
     assert picture.workers[1].waited == 1.0
     assert "Training was stopped" in [line.text for line in picture.lines]
 

@@ -117,7 +117,7 @@ def test_the_control_follows_what_a_program_does(cluster: Cluster, ps: Parameter
     assert ps.consistency == Async(), "the past is shown, not made"
     panel.act("consistency", bound=0)
     panel.refresh()
-    assert "this is the past" in panel.events.error
+    assert "this is the past" in panel.error
     panel.act("dismiss")
     panel.act("live")
     panel.refresh()
@@ -194,14 +194,31 @@ def test_a_real_run_remembered_equals_from_scratch(cluster: Cluster, ps: Paramet
         assert frame(cluster.trace, position, history=history) == frame(cluster.trace, position)
 
 
+def test_reset_and_runs_to_go_back_to(ps: ParameterServer, cluster: Cluster) -> None:
+    training(ps, 10).result()
+    panel = StalenessPanel(ps, live=False)
+    [(at, words)] = panel.top.runs["items"]
+    assert words.startswith("run 1: BSP, ended")
+    cluster.run(1.0)
+    panel.act("seek", position=at)
+    panel.refresh()
+    assert panel.top.clock["position"] == at
+    panel.act("reset")
+    acted(panel)
+    assert (panel.top.runs["items"], panel.top.clock["position"]) == ([], None)
+    training(ps, 10).result()
+
+
 def test_the_run_as_code(ps: ParameterServer) -> None:
     panel = StalenessPanel(ps, live=False)
     panel.act("code")
     panel.refresh()
-    assert (
-        "ps = ParameterServer(cluster, servers=2, workers=3, replicas=1, consistency=BSP()"
-        in panel.events.code
-    )
-    compile(panel.events.code, "cell", "exec")
+    names: dict[str, Any] = {}
+    exec(panel.events.code, names)
+    with names["again"]:
+        twin = names["ps_again"]
+        assert (twin.settings, twin.consistency, twin.shards) == (ps.settings, BSP(), 3)
+    ps.consistency = SSP(2)
+    assert "ps_again.consistency = SSP(staleness=2)" in panel.code()
     bundle = panel._repr_mimebundle_()
     assert "Parameter server" in bundle["text/html"]

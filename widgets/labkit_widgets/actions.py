@@ -8,20 +8,29 @@ person can do is the names of the methods: a control that sends `{"action": "kil
 
 from __future__ import annotations
 
+import re
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from labkit.runtime.errors import LabError
 from labkit.trace.fold import History
 from labkit.trace.machines import MachineView
 
 from .clock import Position
 from .poller import POLLER
+from .script import Made, script
+from .stage import Part
 
 #: How much slower *slow* makes a machine.
 SLOW = 10.0
+#: What reads the files of a trace.
+OPEN_WITH = {
+    "trace": '; Trace.load("{}") reads it',
+    "perfetto": "; open it at ui.perfetto.dev",
+    "shiviz": "; open it at bestchai.bitbucket.io/shiviz",
+}
 
 
 class Actions:
@@ -30,12 +39,27 @@ class Actions:
     cluster: Any
     history: History
     position: Position
+    top: Part
+    compact: bool
+    _written: str
     error: str
+    #: Where the error is shown: the part whose control was pressed.
+    error_at: Part | None
+    _beside: dict[str, Part]
     _code: str
     _machines: tuple[MachineView, ...]
     _work: dict[str, threading.Thread]
     _closed: bool
     _last_now: float
+    #: Of the action in progress: whether a worker thread does it, and where its error is shown.
+    _waits = False
+    _showing = False  # the panel itself sets a control, and nobody asks for anything
+    _place: Part | None = None
+
+    @property
+    def system(self) -> Any:
+        """What is reset."""
+        raise NotImplementedError
 
     def _gone(self) -> bool:
         return bool(getattr(self.cluster, "closed", False))
@@ -44,14 +68,17 @@ class Actions:
         return not self._gone() and getattr(self.cluster, "pace", None) is not None
 
     def act(self, action: str, /, **data: Any) -> None:
-        """Do what a control asks. Unknown actions and failures end in the error line."""
+        """Do what a control asks. Unknown actions and failures are told beside the control."""
+        self._waits, self._place = False, self._beside.get(action)
         try:
             handler = getattr(self, f"on_{action}", None)
             if handler is None:
                 raise ValueError(f"this panel has no action {action!r}")
             handler(**data)
+            if not self._waits and not self._showing:
+                self.on_dismiss()
         except Exception as error:
-            self.fail(error, f"{action} failed")
+            self.fail(error, action, self._place)
         POLLER.wake()
 
     def later(self, key: str, call: Callable[[], Any], done: Callable[[Any], None] | None = None) -> None:
@@ -59,6 +86,7 @@ class Actions:
 
         A second one of the same key waits for nobody: it is dropped.
         """
+        self._waits, place = True, self._place
         running = self._work.get(key)
         if running is not None and running.is_alive():
             return
@@ -68,29 +96,34 @@ class Actions:
                 result = call()
                 if done is not None and not self._closed:
                     done(result)
+                self.on_dismiss()
             except Exception as error:
-                self.fail(error, f"{key} failed")
+                self.fail(error, key, place)
             POLLER.wake()
 
         self._work[key] = threading.Thread(target=work, name=f"labkit-panel-{key}", daemon=True)
         self._work[key].start()
 
-    def fail(self, error: BaseException, what: str) -> None:
+    def _busy(self, key: str) -> bool:
+        return key in self._work and self._work[key].is_alive()
+
+    def fail(self, error: BaseException, what: str, place: Part | None = None) -> None:
         """Show an error in the panel: an exception in a callback shows nowhere else in a notebook."""
-        lines = traceback.format_exception_only(type(error), error)
-        self.error = f"{what}: {''.join(lines).strip()}"
+        self.error, self.error_at = f"{what[:1].upper()}{what[1:]} did not work: {sentence(error)}", place
 
     def on_dismiss(self) -> None:
-        """Clear the error line."""
-        self.error = ""
+        """What went wrong is read, or something went right since."""
+        self.error, self.error_at = "", None
 
     def on_kill(self, machine: str) -> None:
-        """Kill a machine."""
-        self.later(f"kill {machine}", lambda: self.cluster.kill(machine))
+        """Kill a machine. The second half of a double click finds it dead, which is what was wanted."""
+        if self.cluster.machine(machine).state != "dead":
+            self.later(f"kill {machine}", lambda: self.cluster.kill(machine))
 
     def on_restart(self, machine: str) -> None:
         """Restart a dead machine."""
-        self.later(f"restart {machine}", lambda: self.cluster.restart(machine))
+        if self.cluster.machine(machine).state == "dead":
+            self.later(f"restart {machine}", lambda: self.cluster.restart(machine))
 
     def on_pause(self, machine: str | None = None) -> None:
         """Pause a machine; without one: pause the run, or the replay."""
@@ -146,17 +179,54 @@ class Actions:
         """Back to the present."""
         self.position = self.position.seek(None)
 
+    def on_compact(self) -> None:
+        """Machines and stage only, or everything again."""
+        self.compact = not self.compact
+
+    def on_reset(self) -> None:
+        """The same cluster and system once more."""
+        if not hasattr(self.system, "reset"):
+            raise ValueError("it cannot be reset; run the cells that make it again")
+        pace = None if self._gone() else getattr(self.cluster, "pace", None)
+
+        def again(_result: Any) -> None:
+            if pace is not None:
+                self.system.cluster.pace = pace
+
+        self.later("reset", self.system.reset, again)
+
+    def on_save(self, form: str) -> None:
+        """Write the trace beside the notebook: "trace", "perfetto" or "shiviz"."""
+        trace, name = self.cluster.trace, f"{self.cluster.name}-{form}"
+        write, ending = {
+            "trace": (trace.save, "jsonl"),
+            "perfetto": (trace.to_perfetto, "json"),
+            "shiviz": (trace.to_shiviz, "log"),
+        }[form]
+
+        def done(path: Any) -> None:
+            self._written = f"written: {path}" + OPEN_WITH[form].format(path)
+
+        self.later(f"save {form}", lambda: write(f"{name}.{ending}"), done)
+
     def on_code(self, close: bool = False) -> None:
         """Show the run so far as the text of a code cell."""
         self._code = "" if close else self.code()
 
     def code(self) -> str:
-        """The cluster and its faults as code: a run explored by hand becomes a script."""
-        machines = [m.name for m in self._machines]
-        numbered = machines == [f"m{k + 1}" for k in range(len(machines))]
-        what = str(len(machines)) if numbered else repr(machines)
-        return (
-            "from labkit import *\n\n"
-            f"schedule = {self.cluster.schedule}\n"
-            f'cluster = Cluster({what}, engine="sim", seed={self.cluster.seed!r}, schedule=schedule)\n'
-        )
+        """Cluster, system and faults as code: a run explored by hand becomes a script."""
+        return script(self.cluster, self.made(), self._last_now)
+
+    def made(self) -> Made:
+        """The system as code."""
+        return Made()
+
+
+def sentence(error: BaseException) -> str:
+    """What an error says to a person: no path of its class, no fault as code in front.
+
+    A class that is neither labkit's nor a refusal keeps its name: such an error is a mistake of the code.
+    """
+    words = re.sub(r"^[A-Z]\w*\([^()]*\): ", "", str(error).strip())
+    refused = isinstance(error, (LabError, ValueError)) and words
+    return words if refused else f"{type(error).__name__}: {words}"

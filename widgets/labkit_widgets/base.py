@@ -1,13 +1,14 @@
 """`Panel`, what every panel is: a position in a trace, a pure frame of it, and widgets that show the frame.
 
 Who writes what: a callback changes plain attributes and wakes the poller; slow work goes to a worker thread;
-the poller alone computes frames and writes widgets. An error anywhere ends in the panel's error line.
+the poller alone computes frames and writes widgets. An error is shown beside the control that was used.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -18,35 +19,54 @@ from labkit.trace.machines import MachineView
 
 from .actions import Actions
 from .clock import SPEEDS, Position
-from .opened import forget, open_panels, register, tree
+from .frames.common import Number
+from .log import Log, listed
+from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
 from .palette import SHAPES, indexes
 from .poller import POLLER
+from .saved import Outputs
 from .scene import Pulse, Scene
-from .snapshot import bundle, card
+from .snapshot import bundle, card, page
 from .stage import Part, Stage, update
 
-#: Lines of the event list.
-LINES = 40
+#: So many nodes of a machine are named on its chip; more are counted.
+NAMED = 2
+#: Lines of the event list, and runs that one can go back to.
+LINES, RUNS = 40, 30
 
 
 class Panel(Actions):
     """Base of all panels. A subclass says how to make a frame, a scene and its own widgets."""
 
     title: ClassVar[str] = "Panel"
+    #: Kinds of events that the panel wants to find again in its log.
+    noted: ClassVar[tuple[str, ...]] = ()
+    #: What one can go back to, as the select is called; "": nothing.
+    runs_are: ClassVar[str] = ""
 
-    def __init__(self, cluster: Any, *, live: bool = True) -> None:
-        """A panel of `cluster`. `live=False` starts no refreshing: for tests and for snapshots only."""
+    @property
+    def system(self) -> Any:
+        """What runs on the cluster; the cluster itself, unless a subclass knows more."""
+        return self.cluster
+
+    def __init__(self, cluster: Any, *, compact: bool = False, live: bool = True) -> None:
+        """A panel of `cluster`. `compact`: machines and stage only, to be beside a cell that runs.
+
+        `live=False` starts no refreshing: for tests and for snapshots only.
+        """
+        self.compact = compact
+        self._told = self._written = ""
         self.cluster = cluster
         self.position = Position()
-        self.error = ""
-        # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
-        self.history = History(
-            cluster.trace, self.reducer(self._now_there() if cluster.trace.dropped else ())
-        )
+        self.error, self.error_at = "", None
+        self._undrawn = False  # the error is of a picture that could not be drawn
+        self._parts: list[Part] = []
+        self._beside = {}
+        self._begin()
         self._machines: tuple[MachineView, ...] = ()
         self._code = ""
-        self._outbox = Outbox()
+        self._outputs = Outputs()
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
@@ -54,17 +74,37 @@ class Panel(Actions):
         self._writing = threading.RLock()
         self._closed = False
         self.stage = Stage()
-        self.top, self.numbers, self.events = Part(kind="top"), Part(kind="numbers"), Part(kind="events")
-        for part in (self.top, self.events):
-            part.on_action(self.act)
+        self.top, self.numbers = self.part("top"), self.part("numbers")
+        self.events = self.part("events", "code", "save")
         self.root = ipywidgets.VBox(self.layout())
         self.root.add_class("labkit-panel")
         self.stage.observe(lambda change: POLLER.wake(), "selected")
         for older in register(self):
-            older.close()
+            older.close(moved=place())
         self.refresh()
         if live:
             POLLER.add(self)
+
+    def _begin(self) -> None:
+        """From the begin of the cluster's trace."""
+        # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
+        known = self._now_there() if self.cluster.trace.dropped else ()
+        self.log = Log(self.reducer(known), self.noted)
+        self.history = History(self.cluster.trace, self.log)
+        self._outbox = Outbox()
+        self._heard = 0  # the newest event that was read aloud
+
+    def _home(self) -> Any:
+        """The cluster that the system is on; a context of its own may have made itself another."""
+        return getattr(self.system, "cluster", self.cluster)
+
+    def _start_over(self) -> None:
+        """The cluster was reset: what this panel knew is of another run."""
+        self.cluster = self._home()
+        self._begin()
+        self.position = Position(speed=self.position.speed, epoch=self.position.epoch + 1)
+        update(self.stage, selected="", route={})
+        self.forget()
 
     # -- what a subclass gives --------------------------------------------------------
 
@@ -84,6 +124,17 @@ class Panel(Actions):
         """What moves: since a moment, or standing at the frame's position; and how many were left out."""
         return [], 0
 
+    def runs(self) -> list[tuple[float, str]]:
+        """What one can go back to: the moment that tells of it, and words for it; oldest first."""
+        return []
+
+    def news(self, frame: Any) -> str:
+        """What is to be read aloud beside the faults; the same words are said once."""
+        return ""
+
+    def forget(self) -> None:
+        """Forget what only this panel knows of a run: another begins."""
+
     def side(self) -> list[ipywidgets.Widget]:
         """The widgets beside the stage."""
         return []
@@ -98,6 +149,20 @@ class Panel(Actions):
     def caption(self, frame: Any, left_out: int) -> str:
         """The line under the stage."""
         return f"{left_out} more messages at this moment are not drawn" if left_out else ""
+
+    def part(self, kind: str, *actions: str, **traits: Any) -> Part:
+        """A part of the panel. The errors of these actions are shown in it."""
+        part = Part(kind=kind, **traits)
+        part.on_action(self.act)
+        self._parts.append(part)
+        self._beside.update(dict.fromkeys(actions, part))
+        return part
+
+    def form(self, *widgets: ipywidgets.Widget, actions: Sequence[str] = ()) -> ipywidgets.VBox:
+        """Controls side by side, and below them what went wrong with these actions."""
+        row = ipywidgets.Box(widgets)
+        row.add_class("labkit-form")
+        return ipywidgets.VBox([row, self.part("note", *actions)])
 
     def layout(self) -> list[ipywidgets.Widget]:
         """From top to bottom: title and time, numbers, stage and side, events."""
@@ -115,13 +180,23 @@ class Panel(Actions):
         with self._writing:
             if self._closed:
                 return
+            self._showing = True
             try:
                 self._refresh()
+                if self._undrawn:
+                    self._undrawn = False
+                    self.on_dismiss()
             except Exception as error:
-                self.fail(error, "The panel could not be drawn")
-            update(self.events, error=self.error)
+                self._undrawn = True
+                self.fail(error, "to draw the panel")
+            self._showing = False
+            shown = self.error_at or self.top
+            for part in self._parts:
+                update(part, error=self.error if part is shown else "")
 
     def _refresh(self) -> None:
+        if self.cluster.trace is not self.history.trace or self._home() is not self.cluster:
+            self._start_over()
         start, now = self.history.span
         now = max(now, self._clock())
         elapsed, self._ticked = time.monotonic() - self._ticked, time.monotonic()
@@ -137,14 +212,21 @@ class Panel(Actions):
             head={"title": self.title, "facts": self.facts(frame)},
             machines=self._chips(self._machines),
             clock=self._time(start, now),
+            marks=[asdict(mark) for mark in self.log.marks],
+            runs={"label": self.runs_are, "items": self.runs()[: -RUNS - 1 : -1]} if self.runs_are else {},
         )
-        update(self.numbers, numbers=[asdict(number) for number in frame.numbers])
+        self._say(frame)
+        update(self.numbers, numbers=[self._number(number) for number in frame.numbers])
         update(
             self.events,
-            lines=[asdict(line) for line in list(frame.lines)[: -LINES - 1 : -1]],
+            lines=[asdict(line) for line in listed(list(frame.lines), self.log.marks, LINES, frame.time)],
             code=self._code,
+            head=self._files(),
         )
+        if self.compact != ("labkit-compact" in self.root._dom_classes):
+            (self.root.add_class if self.compact else self.root.remove_class)("labkit-compact")
         self.show(frame)
+        self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, scene))
 
     def _now_there(self) -> tuple[MachineView, ...]:
         """The machines as the cluster knows them."""
@@ -159,19 +241,44 @@ class Panel(Actions):
 
     def _chips(self, machines: tuple[MachineView, ...]) -> list[dict[str, Any]]:
         colours = indexes([machine.name for machine in machines])
+        ended = self._gone() and self.position.live
         return [
             {
                 "name": m.name,
-                "state": m.state,
+                # Of a closed cluster nothing lives; how it was one sees in the past.
+                "state": "closed" if ended and m.state != "dead" else m.state,
                 "factor": m.factor,
                 "incarnation": m.incarnation,
                 "nodes": len(m.nodes),
+                "names": list(m.nodes) if len(m.nodes) <= NAMED else [],
                 "pid": m.pid,
                 "colour": colours[m.name],
                 "shape": SHAPES[colours[m.name] % len(SHAPES)],
             }
             for m in machines
         ]
+
+    def _say(self, frame: Any) -> None:
+        """Read aloud what has happened since: deaths, restarts, and what the panel itself has to tell."""
+        if not self.position.live:
+            return
+        fresh = [mark for mark in self.log.marks if mark.seq > self._heard]
+        self._heard = max([self._heard, *(mark.seq for mark in fresh)])
+        before, self._told = self._told, self.news(frame)
+        words = [*(mark.text for mark in fresh[-3:]), self._told if self._told != before else ""]
+        text = "; ".join(filter(None, words))
+        if text:
+            update(self.top, said={"n": self.top.said.get("n", 0) + 1, "text": text})
+
+    def _files(self) -> dict[str, str]:
+        """Why a file of the trace cannot be written; what was written last."""
+        traced = self.cluster.trace.level == "messages"
+        return {"shiviz": "" if traced else 'ShiViz needs Cluster(trace="messages")', "text": self._written}
+
+    def _number(self, number: Number) -> dict[str, Any]:
+        """A number as the browser draws it; of a closed cluster nothing is well any more."""
+        tone = "plain" if number.tone == "good" and self._gone() and self.position.live else number.tone
+        return {**asdict(number), "tone": tone}
 
     def _time(self, start: float, now: float) -> dict[str, Any]:
         if now != self._last_now:
@@ -189,6 +296,7 @@ class Panel(Actions):
             "speeds": list(SPEEDS),
             "steps": self.cluster.engine == "sim" and not self._gone(),
             "closed": self._gone(),
+            "compact": self.compact,
         }
 
     def _real_time(self) -> bool:
@@ -203,12 +311,16 @@ class Panel(Actions):
 
     # -- life and display --------------------------------------------------------
 
-    def close(self) -> None:
-        """Close every widget and stop refreshing. Closing twice is fine."""
+    def close(self, *, moved: str = "") -> None:
+        """Close every widget and stop refreshing; what was shown becomes its picture. Closing twice is fine.
+
+        moved: where the panel that replaces this one is.
+        """
         with self._writing:
             if self._closed:
                 return
             self._closed = True
+            self._outputs.become(self._bundle(f"This panel moved to {moved}." if moved else ""))
         forget(self)
         POLLER.remove(self)
         for widget in tree(self.root, self.stage, self.top, self.numbers, self.events):
@@ -228,10 +340,16 @@ class Panel(Actions):
         frame = self.frame(self.position.at)
         return card(self.title, self.facts(frame), frame, self.scene(frame))
 
+    def _ipython_display_(self, **_options: Any) -> None:
+        self._outputs.show(self._bundle(), str(self.root.model_id))
+
     def _repr_mimebundle_(self, **_options: Any) -> dict[str, Any]:
+        return self._bundle()
+
+    def _bundle(self, note: str = "") -> dict[str, Any]:
         frame = self.frame(self.position.at)
         view = None if self._closed else self.root.model_id
-        return bundle(repr(self), self.title, self.facts(frame), frame, self.scene(frame), view)
+        return bundle(repr(self), self.title, self.facts(frame), frame, self.scene(frame), view, note)
 
 
 def close_all() -> None:

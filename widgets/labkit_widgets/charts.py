@@ -46,6 +46,11 @@ def figure(marks: list[bqplot.Mark], axes: list[bqplot.Axis], height: int = 150)
     )
 
 
+#: Headings of the traffic chart: with each message in the trace, and without.
+TRAFFIC = "Messages per second: sent; lost or timed out (dashed)"
+SILENCE = "Timeouts per second (messages are not traced)"
+
+
 class Traffic:
     """Messages per second over time; lost ones below, in red."""
 
@@ -63,18 +68,21 @@ class Traffic:
             scale=self.y, side="left", grid_lines="none", tick_format="~s", tick_values=[0.0, 1.0]
         )
         self.figure = figure([self.sent, self.lost], [self.below, self.left])
-        self.widgets = [heading("Messages per second: sent; lost or timed out (dashed)"), self.figure]
+        self.words = heading("")
+        self.widgets = [self.words, self.figure]
 
-    def show(self, traffic: Sequence[tuple[float, float, float, float]]) -> None:
-        """Set the curves, if they changed."""
+    def show(self, traffic: Sequence[tuple[float, float, float, float]], traced: bool) -> None:
+        """Set the curves, if they changed. Where messages are not traced, only silence can be counted."""
+        update(self.words, value=TRAFFIC if traced else SILENCE)
+        update(self.sent, visible=traced)
         rows = traffic if len(traffic) > 1 else [(0.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)]
         times, sent, dropped, silent = (np.array(column) for column in zip(*rows, strict=True))
         first, last = float(times[0]), float(times[-1])
-        top = _ceiling(float(max(sent.max(), (dropped + silent).max())))
+        top = _ceiling(float(max(sent.max() if traced else 0.0, (dropped + silent).max())))
         update(self.x, min=first, max=last)
         update(self.y, max=top)
         _ticks(self.below, _moments(first, last))
-        _ticks(self.left, [0.0, top / 2, top])
+        _ticks(self.left, _counts(top))
         _set(self.sent, times, sent)
         _set(self.lost, times, dropped + silent)
 
@@ -88,6 +96,11 @@ def _moments(first: float, last: float) -> list[float]:
 def _ticks(axis: bqplot.Axis, values: list[float]) -> None:
     if axis.comm is not None and not np.array_equal(axis.tick_values, values):
         axis.tick_values = np.array(values)
+
+
+def _counts(top: float) -> list[float]:
+    """Ticks of an axis that counts whole things."""
+    return [0.0, top / 2, top] if top > 1 else [0.0, top]
 
 
 def _ceiling(value: float) -> float:
@@ -131,7 +144,7 @@ class Loads:
         values = np.array([own or [0], copies or [0]], dtype=float)
         top = _ceiling(float(values.sum(axis=0).max()))
         update(self.y, max=top)
-        _ticks(self.left, [0.0, top / 2, top])
+        _ticks(self.left, _counts(top))
         _set(self.bars, np.arange(count), values)
         mean = float(values[0].mean())
         _set(self.mean, np.array([-0.5, count - 0.5]), np.array([mean, mean]))
@@ -151,7 +164,7 @@ class Jobs:
         )
         self.below = bqplot.Axis(scale=self.x, grid_lines="none")
         self.figure = figure([self.bars], [self.below, self.left], height=130)
-        self.widgets = [heading("Seconds per job (violet: it did lost work again)"), self.figure]
+        self.widgets = [heading("Seconds per job (violet, ↻: work done again)"), self.figure]
 
     def show(self, jobs: Sequence[Any], now: float) -> None:
         """Set the bars, if they changed."""
@@ -159,7 +172,7 @@ class Jobs:
             return
         took = np.array([(job.end if job.end is not None else now) - job.start for job in jobs])
         again = np.array([bool(job.again) for job in jobs])
-        names = [str(job.id) for job in jobs]
+        names = [f"{job.id} ↻" if job.again else str(job.id) for job in jobs]
         top = _upto(float(took.max()))
         update(self.x, domain=names)
         update(self.y, max=top)

@@ -14,11 +14,11 @@ from .frames import cluster
 from .frames.cluster import RECENT
 from .scene import Pulse, Scene
 from .scenes import cluster_scene, message_pulses
-from .stage import Part, update
+from .stage import update
 
 #: Latencies to choose from: (value, words). None of them is what the network began with.
 LATENCIES = (
-    ("", "as it began"),
+    ("", "unchanged"),
     ("0.0005-0.0015", "0.5 to 1.5 ms: a data centre"),
     ("0.01-0.02", "10 to 20 ms: a country"),
     ("0.05-0.15", "50 to 150 ms: the world"),
@@ -33,10 +33,13 @@ class ClusterPanel(Panel):
 
     _sent = 0  # messages up to the last refresh
 
+    def forget(self) -> None:
+        """No message was sent yet."""
+        self._sent = 0
+
     def side(self) -> list[ipywidgets.Widget]:
         """The network's controls, traffic over time."""
-        self.network = Part(kind="network")
-        self.network.on_action(self.act)
+        self.network = self.part("network", "loss", "latency", "partition", "heal")
         self.traffic = Traffic()
         return [self.network, *self.traffic.widgets]
 
@@ -85,7 +88,7 @@ class ClusterPanel(Panel):
                 "off": not self.position.live or self._gone(),
             },
         )
-        self.traffic.show(frame.traffic)
+        self.traffic.show(frame.traffic, frame.complete)
 
     def on_loss(self, probability: float) -> None:
         """Lose messages with this probability."""

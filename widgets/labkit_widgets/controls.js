@@ -19,7 +19,6 @@ function ask(model, el, send) {
     event.preventDefault();
     send(model.get("head").action, { key: box.value });
   });
-  box.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's shortcuts are not meant
   function draw() {
     go.disabled = Boolean(model.get("head").off);
   }
@@ -40,7 +39,6 @@ function choice(model, el, send) {
   const words = make("span", "lk-facts lk-meaning", "", el);
   let held = false; // while a hand is on it, the slider does not follow the run
   slider.addEventListener("pointerdown", () => (held = true));
-  slider.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab's shortcuts are not meant
   slider.addEventListener("blur", () => (held = false));
   slider.addEventListener("input", () => show(Number(slider.value)));
   slider.addEventListener("change", () => {
@@ -72,7 +70,7 @@ function choice(model, el, send) {
 function network(model, el, send) {
   el.setAttribute("role", "group");
   el.setAttribute("aria-label", "Network faults");
-  make("div", "lk-heading", "Network", el);
+  heading("Network", el);
   const lossRow = make("label", "lk-row", "Loss ", el);
   const loss = make("input", "lk-slider", "", lossRow);
   Object.assign(loss, { type: "range", min: 0, max: 50, step: 1, value: 0 });
@@ -95,7 +93,10 @@ function network(model, el, send) {
     const chosen = [...sides.querySelectorAll("input:checked")].map((box) => box.value);
     send("partition", { side: chosen, oneway: oneway.checked });
   }, cut);
-  const heal = button("Heal", "Heal all partitions", () => send("heal"), cut);
+  const heal = button("Heal", "Heal all partitions", () => {
+    for (const box of sides.querySelectorAll("input")) box.checked = false;
+    send("heal");
+  }, cut);
 
   function draw() {
     const data = model.get("network");

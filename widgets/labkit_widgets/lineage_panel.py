@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.runtime.again import changed
 from labkit.systems.spark.state import LineageState, Piece
 from labkit.systems.spark.view import LineageReducer
 from labkit.trace.machines import MachineView
@@ -16,7 +17,8 @@ from .frames import lineage as frames
 from .lineage_story import cost, told
 from .scene import Scene
 from .scenes import lineage_scene
-from .stage import Part, update
+from .script import Made, options_of
+from .stage import update
 
 #: Storage levels that can be chosen, with the words for each.
 LEVELS = (
@@ -26,23 +28,41 @@ LEVELS = (
     ("in memory, two copies", "MEMORY_ONLY_2"),
 )
 
+#: Why an RDD cannot be checkpointed.
+NOWHERE = "Checkpoint needs a folder that every machine sees: sc.setCheckpointDir(path)"
+
 
 class LineagePanel(Panel):
     """A Spark context on a cluster."""
 
     title: ClassVar[str] = "Spark"
+    runs_are: ClassVar[str] = "Jobs"
 
-    def __init__(self, sc: Any, *, live: bool = True) -> None:
+    def __init__(self, sc: Any, **options: Any) -> None:
         self.sc = sc
-        super().__init__(sc.cluster, live=live)
+        super().__init__(sc.cluster, **options)
         self.root.add_class("labkit-lineage")
+
+    @property
+    def system(self) -> Any:
+        """The context."""
+        return self.sc
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The jobs that have ended."""
+        jobs = self.history.at(None).jobs.values()
+        return [(job.end, f"job {job.id}: {job.action}{' ↻' * bool(job.again)}") for job in jobs if job.end]
+
+    def news(self, frame: frames.LineageFrame) -> str:
+        """Which job has ended."""
+        job = frame.job
+        return f"job {job.id} has ended" if job is not None and job.end is not None else ""
 
     # -- widgets --------------------------------------------------------
 
     def side(self) -> list[ipywidgets.Widget]:
         """The selected RDD and what can be done with it, the cost of the last failure, the jobs."""
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
+        self.steps = self.part("steps")
         self.level = ipywidgets.Dropdown(options=LEVELS, description="Keep", value="MEMORY_ONLY")
         self.level.style.description_width = "initial"
         self.keep = ipywidgets.Button(description="Persist", tooltip="Keep the selected RDD's partitions")
@@ -56,12 +76,12 @@ class LineagePanel(Panel):
         self.keep.on_click(lambda _button: self.act("persist", level=self.level.value))
         self.drop.on_click(lambda _button: self.act("unpersist"))
         self.cut.on_click(lambda _button: self.act("checkpoint"))
-        levels, buttons = ipywidgets.Box([self.level, self.keep]), ipywidgets.Box([self.drop, self.cut])
-        for form in (levels, buttons):
-            form.add_class("labkit-form")
-        self.cost = Part(kind="cost")
+        levels = self.form(self.level, self.keep, actions=("persist",))
+        buttons = self.form(self.drop, self.cut, actions=("unpersist", "checkpoint"))
+        self.why_not = self.part("note")
+        self.cost = self.part("cost")
         self.jobs = Jobs()
-        return [self.steps, levels, buttons, self.cost, *self.jobs.widgets]
+        return [self.steps, levels, buttons, self.why_not, self.cost, *self.jobs.widgets]
 
     # -- frame --------------------------------------------------------
 
@@ -108,18 +128,21 @@ class LineagePanel(Panel):
         update(self.keep, disabled=off or kept or self._busy("persist"))
         update(self.drop, disabled=off or not kept or self._busy("unpersist"))
         over = rdd is not None and rdd.storage == "checkpoint"
-        update(self.cut, disabled=off or over or self._busy("checkpoint"))
+        nowhere = not off and not over and self.sc.getCheckpointDir() is None
+        update(self.cut, disabled=off or over or nowhere or self._busy("checkpoint"))
+        update(self.why_not, head={"text": NOWHERE if nowhere else ""})
 
-    def code(self) -> str:
-        """The cluster, its faults and the context as code."""
-        return (
-            f"{super().code()}\nfrom labkit.systems.spark import SparkContext\n\nsc = SparkContext(cluster)\n"
-        )
+    def made(self) -> Made:
+        """The context as code."""
+        given = options_of(self.sc)
+        executors = given.get("executors")
+        options = {} if executors is None or isinstance(executors, str) else {"executors": executors}
+        options |= {"appName": self.sc.appName} if self.sc.appName != "labkit" else {}
+        options |= changed(self.sc.options)
+        lacks = "your RDDs and the actions on them"
+        return Made("labkit.systems.spark", "sc_again", "SparkContext", options, lacks)
 
     # -- actions --------------------------------------------------------
-
-    def _busy(self, key: str) -> bool:
-        return key in self._work and self._work[key].is_alive()
 
     def _selected(self) -> Any:
         """The user's RDD of that number, as far as anybody still holds it."""

@@ -144,7 +144,10 @@ class Route {
       return;
     }
     if (!same) this.at = 0;
-    if (still.matches || route.standing) this.at = route.hops.length;
+    if (still.matches || route.standing) {
+      this.at = route.hops.length;
+      if (!same) this.announce(route.hops.map((hop) => hop.text).join("; "));
+    }
     this.paint();
     this.advance();
   }
@@ -177,7 +180,10 @@ class Route {
         line.style.animationDuration = `${this.route.ms * 0.7}ms`;
         line.classList.add("grow");
       }
-      badges.push([along(path, 0.68), index + 1, hop]); // nearer its target: hops of one origin stay apart
+      // Nearer its target, so that hops of one origin stay apart; where another badge is already, further along.
+      const free = ([x, y]) => badges.every(([p]) => Math.hypot(p.x - x, p.y - y) > 17);
+      const spots = [0.68, 0.5, 0.82, 0.36, 0.22].map((t) => along(path, t));
+      badges.push([spots.find(({ x, y }) => free([x, y])) || spots[0], index + 1, hop]);
     });
     badges.forEach(([p, number, hop]) => {
       const badge = make("g", { class: `lk-badge ${hop.lost ? "lost" : ""}` }, this.group);

@@ -68,6 +68,17 @@ def current_cell() -> tuple[str, str] | None:
         return None
 
 
+def place() -> str:
+    """The notebook cell that runs, as its reader finds it."""
+    try:
+        from IPython import get_ipython
+
+        # Its own count may be that of the next cell already.
+        return f"cell [{len(get_ipython().history_manager.input_hist_parsed) - 1}]"
+    except (ImportError, AttributeError):
+        return "another cell"
+
+
 def tree(*widgets: ipywidgets.Widget) -> list[ipywidgets.Widget]:
     """Widgets and everything they own: children, layouts, styles, and what figures are made of."""
     found: dict[int, ipywidgets.Widget] = {}

@@ -25,7 +25,7 @@ SNAPSHOT = {
     "soft": "#f3f5f7",
     "bad": "#c62828",
     "good": "#00734f",
-    "warn": "#9a6700",
+    "warn": "#875a00",
     "accent": "#1a56c4",
     "again": "#7a4fd0",
 }

@@ -20,6 +20,14 @@ function button(label, name, act, parent) {
   return element;
 }
 
+// A heading for those who jump from one to the next; the panel's title is above it.
+function heading(text, parent, level = 3) {
+  const element = make("div", "lk-heading", text, parent);
+  element.setAttribute("role", "heading");
+  element.setAttribute("aria-level", level);
+  return element;
+}
+
 function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -41,164 +49,8 @@ function keyed(parent, items, key, create, change) {
   for (const child of old.values()) child.remove();
 }
 
+const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const seconds = (t) => (t >= 100 ? t.toFixed(1) : t.toFixed(2)) + " s";
-
-const GLYPHS = {
-  circle: "M2,8a6,6 0 1 0 12,0a6,6 0 1 0 -12,0", square: "M2.5,2.5H13.5V13.5H2.5Z", diamond: "M8,1L15,8L8,15L1,8Z",
-  triangle: "M8,1.5L15,13.5H1Z", wedge: "M8,14.5L1,2.5H15Z", hexagon: "M4.5,1.8H11.5L15,8L11.5,14.2H4.5L1,8Z",
-  pentagon: "M8,1L15,6.4L12.3,14.5H3.7L1,6.4Z", star: "M8,.5L10,5.6L15.5,5.9L11.2,9.3L12.7,14.6L8,11.6L3.3,14.6L4.8,9.3L.5,5.9L6,5.6Z",
-};
-const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ dead" };
-
-// -- top: title, machines, clock ----------------------------------------------------------------------------------------
-
-function top(model, el, send) {
-  const bar = make("div", "lk-bar", "", el);
-  const heading = make("div", "lk-title", "", bar);
-  const name = make("strong", "", "", heading);
-  const facts = make("span", "lk-facts", "", heading);
-  const live = make("span", "lk-live", "", bar);
-  live.setAttribute("role", "status");
-  const chips = make("div", "lk-chips", "", el);
-  chips.setAttribute("role", "group");
-  chips.setAttribute("aria-label", "Machines");
-  const clock = make("div", "lk-clock", "", el);
-  clock.setAttribute("role", "group");
-  clock.setAttribute("aria-label", "Time");
-  const back = button("◂", "Step back", () => send("step", { by: -1 }), clock);
-  const play = button("", "Play", () => send(play.dataset.act), clock);
-  const step = button("▸", "Step", () => send("step", { by: 1 }), clock);
-  back.classList.add("square");
-  play.classList.add("square", "play");
-  step.classList.add("square");
-  const speed = make("select", "lk-select", "", clock);
-  speed.setAttribute("aria-label", "Speed");
-  speed.title = "Speed: simulated seconds per second";
-  speed.addEventListener("change", () => send("speed", { factor: Number(speed.value) }));
-  const slider = make("input", "lk-slider", "", clock);
-  slider.type = "range";
-  slider.step = "any";
-  slider.setAttribute("aria-label", "Position in time");
-  let dragging = false;
-  slider.addEventListener("pointerdown", () => (dragging = true));
-  for (const ended of ["pointerup", "pointercancel", "blur"]) slider.addEventListener(ended, () => (dragging = false));
-  let last = 0;
-  const seek = (event) => {
-    const now = performance.now();
-    if (event.type === "input" && now - last < 80) return; // the newest position counts; `change` sends the final one
-    last = now;
-    const ended = Number(slider.value) >= Number(slider.max) - 1e-9;
-    send("seek", { position: ended ? null : Number(slider.value) });
-  };
-  slider.addEventListener("input", seek);
-  slider.addEventListener("change", seek);
-  const time = make("output", "lk-time", "", clock);
-  const now = button("Back to live", "Back to live", () => send("live"), clock);
-  now.classList.add("lk-now");
-
-  function drawHead() {
-    const head = model.get("head");
-    say(name, head.title || "");
-    say(facts, head.facts || "");
-  }
-
-  function drawClock() {
-    const c = model.get("clock");
-    if (c.now === undefined) return;
-    const past = c.position !== null;
-    el.dataset.live = past ? "past" : "live";
-    live.className = `lk-live ${past ? "past" : c.closed ? "closed" : "live"}`;
-    say(live, past ? `◷ past: ${seconds(c.position)}` : c.closed ? "■ closed" : c.running ? "● live" : "● live, standing");
-    live.title = past ? "You are looking back; the run itself is not changed" : "You see the run as it is now";
-    play.textContent = c.playing ? "❚❚" : "▶";
-    play.dataset.act = c.playing ? "pause" : "play";
-    const words = past ? (c.playing ? "Pause the replay" : "Play from here") : c.playing ? "Pause" : "Play";
-    play.setAttribute("aria-label", words);
-    play.title = c.playing ? words : `${words}${c.closed ? " (the cluster is closed: only the past can be played)" : ""}`;
-    step.disabled = !past && !c.steps;
-    if (speed.dataset.all !== JSON.stringify(c.speeds)) {
-      speed.dataset.all = JSON.stringify(c.speeds);
-      speed.replaceChildren(...c.speeds.map((s) => new Option(`${s}×`, s)));
-    }
-    if (document.activeElement !== speed) speed.value = c.speed;
-    slider.min = c.start;
-    slider.max = Math.max(c.now, c.start + 1e-6);
-    if (!dragging) slider.value = past ? c.position : slider.max;
-    slider.setAttribute("aria-valuetext", past ? `${seconds(c.position)}, in the past` : `${seconds(c.now)}, now`);
-    say(time, `${seconds(past ? c.position : c.now)}`);
-    now.style.visibility = past ? "visible" : "hidden";
-    for (const each of chips.querySelectorAll("button.act")) each.disabled = past || c.closed;
-  }
-
-  function chip(machine) {
-    const element = make("div", "lk-chip");
-    element.setAttribute("role", "group");
-    const glyph = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    glyph.setAttribute("viewBox", "0 0 16 16");
-    glyph.setAttribute("aria-hidden", "true");
-    glyph.innerHTML = `<path d="${GLYPHS[machine.shape]}"/>`;
-    element.append(glyph);
-    make("b", "", machine.name, element);
-    make("span", "lk-state", "", element);
-    make("span", "lk-count", "", element);
-    const acts = make("span", "lk-acts", "", element);
-    for (const [first, second] of [["kill", "restart"], ["pause", "resume"], ["slow", "normal"]]) {
-      const act = button("", "", () => {
-        // Kill turns into Restart under the pointer: the second half of a double click must not undo the first.
-        if (performance.now() - (act.changed || -1e9) < 700) return;
-        send(act.dataset.act, { machine: machine.name });
-        element.dataset.pending = act.dataset.act;
-        say(element.querySelector(".lk-state"), PENDING[act.dataset.act]);
-        setTimeout(() => {
-          if (!element.dataset.pending) return;
-          delete element.dataset.pending;
-          drawMachines();
-        }, 6000);
-      }, acts);
-      act.classList.add("act", first);
-      act.dataset.first = first;
-      act.dataset.second = second;
-    }
-    return element;
-  }
-
-  const PENDING = { kill: "killing …", restart: "starting …", pause: "pausing …", resume: "resuming …", slow: "slowing …", normal: "…" };
-  const WORDS = { kill: "Kill", restart: "Restart", pause: "Pause", resume: "Resume", slow: "Slow", normal: "Normal speed" };
-
-  function drawMachines() {
-    const machines = model.get("machines");
-    chips.classList.toggle("many", machines.length > 8);
-    keyed(chips, machines, (m) => m.name, chip, (element, m) => {
-      const state = `${m.state}/${m.factor}/${m.incarnation}`;
-      if (element.dataset.pending && element.dataset.was !== state) delete element.dataset.pending;
-      element.dataset.was = state;
-      element.dataset.machine = m.name;
-      element.dataset.state = m.state;
-      element.style.setProperty("--lk-own", `var(--lk-c${m.colour % 8})`);
-      element.setAttribute("aria-label", `${m.name}, ${m.state}, ${m.nodes} nodes`);
-      const words = m.state === "slow" ? `◔ ${m.factor}× slower` : STATES[m.state];
-      if (!element.dataset.pending) say(element.querySelector(".lk-state"), words);
-      say(element.querySelector(".lk-count"), `${m.nodes} node${m.nodes === 1 ? "" : "s"}`);
-      element.title = m.pid ? `process ${m.pid}` : "";
-      const [kill, pause, slow] = element.querySelectorAll("button.act");
-      const on = { kill: m.state === "dead", pause: m.state === "paused", slow: m.factor !== 1 };
-      for (const [act, off] of [[kill, on.kill], [pause, on.pause], [slow, on.slow]]) {
-        const chosen = off ? act.dataset.second : act.dataset.first;
-        if (act.dataset.act === chosen) continue;
-        if (act.dataset.act) act.changed = performance.now();
-        act.dataset.act = chosen;
-        act.textContent = WORDS[chosen].replace(" speed", "");
-        act.setAttribute("aria-label", `${WORDS[chosen]} ${m.name}`);
-        act.title = `${WORDS[chosen]} ${m.name}`;
-      }
-      pause.hidden = m.state === "dead";
-      slow.hidden = m.state === "dead" || m.state === "paused";
-    });
-    drawClock();
-  }
-
-  return { head: drawHead, clock: drawClock, machines: drawMachines };
-}
 
 // -- numbers -----------------------------------------------------------------------------------------------------------
 
@@ -230,13 +82,17 @@ function numbers(model, el) {
 const SIGNS = { fault: "✕", repair: "✓", trouble: "!", plain: "·" };
 
 function events(model, el, send) {
-  const error = make("div", "lk-error", "", el);
-  error.setAttribute("role", "alert");
-  const words = make("span", "", "", error);
-  button("✕", "Dismiss the error", () => send("dismiss"), error).classList.add("square");
   const bar = make("div", "lk-bar", "", el);
-  make("span", "lk-heading", "Events", bar);
-  button("Copy the run as code", "Copy the run as code", () => send("code"), bar);
+  heading("Events", bar);
+  const files = make("span", "lk-files", "", bar);
+  button("Copy the run as code", "Copy the run as code", () => send("code"), files);
+  for (const [form, label, what] of [
+    ["trace", "Save the trace", "Write the trace to a file beside the notebook"],
+    ["perfetto", "Perfetto", "Write the trace as a time line for ui.perfetto.dev"],
+    ["shiviz", "ShiViz", "Write the trace as a diagram of messages for ShiViz"],
+  ]) button(label, what, () => send("save", { form }), files).dataset.form = form;
+  const written = make("div", "lk-facts", "", el);
+  written.setAttribute("role", "status");
   const code = make("div", "lk-code", "", el);
   const area = make("textarea", "", "", code);
   area.readOnly = true;
@@ -248,11 +104,6 @@ function events(model, el, send) {
   const list = make("ol", "lk-events", "", el);
   list.setAttribute("aria-label", "Last events, newest first");
   list.tabIndex = 0;
-
-  function drawError() {
-    say(words, model.get("error"));
-    error.hidden = !model.get("error");
-  }
 
   function drawCode() {
     const text = model.get("code");
@@ -282,15 +133,22 @@ function events(model, el, send) {
     });
   }
 
-  drawError();
-  drawCode();
-  return { error: drawError, code: drawCode, lines: drawLines };
+  function drawFiles() {
+    const head = model.get("head");
+    const shiviz = files.querySelector("[data-form=shiviz]");
+    shiviz.disabled = Boolean(head.shiviz);
+    shiviz.title = head.shiviz || "Write the trace as a diagram of messages for ShiViz";
+    say(written, head.text || "");
+  }
+
+  return { code: drawCode, lines: drawLines, head: drawFiles };
 }
 
 // -- the steps of a lookup, in words ----------------------------------------------------------------------------------------
 
 function steps(model, el, send) {
-  const head = make("div", "lk-steps-head", "", el);
+  const head = heading("", el);
+  head.classList.add("lk-steps-head");
   const list = make("ol", "lk-steps", "", el);
   const again = button("Replay", "Replay", () => send("replay"), el);
   function draw() {
@@ -316,7 +174,7 @@ function steps(model, el, send) {
 // -- invariants ---------------------------------------------------------------------------------------------------------
 
 function checks(model, el) {
-  const head = make("div", "lk-heading", "Invariants", el);
+  const head = heading("Invariants", el);
   const list = make("ul", "lk-checks", "", el);
   function draw() {
     const items = model.get("checks");
@@ -333,7 +191,8 @@ function checks(model, el) {
 // -- what a failure cost ------------------------------------------------------------------------------------------------
 
 function cost(model, el) {
-  const head = make("div", "lk-steps-head", "", el);
+  const head = heading("", el);
+  head.classList.add("lk-steps-head");
   const table = make("table", "lk-cost", "", el);
   const names = make("tr", "", "", make("thead", "", "", table));
   const body = make("tbody", "", "", table);
@@ -354,18 +213,68 @@ function cost(model, el) {
   return { cost: draw };
 }
 
-const KINDS = { top, numbers, events, steps, checks, cost, network, ask, choice }; // the last two are in controls.js
+// -- what went wrong, beside the control that was pressed ------------------------------------------------------------------
+
+function note(model, el) {
+  const words = make("div", "lk-facts", "", el);
+  function draw() {
+    say(words, model.get("head").text || "");
+    words.hidden = !model.get("head").text;
+  }
+  return { head: draw };
+}
+
+function failure(model, el, send) {
+  const box = make("div", "lk-error");
+  el.insertBefore(box, el.querySelector(".lk-chips")); // under the title; elsewhere at the end of the part
+  box.setAttribute("role", "alert");
+  const words = make("span", "", "", box);
+  const close = button("✕", "Dismiss the error", () => send("dismiss"), box);
+  close.classList.add("square");
+  return () => {
+    box.hidden = !model.get("error");
+    say(words, model.get("error"));
+  };
+}
+
+// -- the panel's root: a region with a name, whose keys are its own --------------------------------------------------------
+
+// JupyterLab takes every key that reaches the notebook: ← folds a section, x cuts the cell. What is pressed in a panel
+// ends at its root, but for Tab and what Ctrl, ⌘ and Alt make of a key.
+function own(key) {
+  if (key.key !== "Tab" && !key.ctrlKey && !key.metaKey && !key.altKey) key.stopPropagation();
+}
+
+function root(el, then) {
+  const watch = new ResizeObserver(() => {
+    const found = el.closest(".labkit-panel");
+    if (!found) return;
+    watch.disconnect();
+    then(found);
+  });
+  watch.observe(el);
+  return watch;
+}
+
+const KINDS = { top, numbers, events, steps, checks, cost, note, network, ask, choice }; // some are in top.js and controls.js
 
 function render({ model, el }) {
   const kind = model.get("kind");
   el.classList.add("labkit-part", `labkit-${kind}`);
   const send = (action, data = {}) => model.send({ action, ...data });
   const draws = KINDS[kind](model, el, send);
+  draws.error = failure(model, el, send);
   for (const [name, draw] of Object.entries(draws)) {
     model.on(`change:${name}`, draw);
     draw();
   }
+  const watch = kind !== "top" ? null : root(el, (panel) => {
+    panel.addEventListener("keydown", own);
+    panel.setAttribute("role", "region");
+    panel.setAttribute("aria-label", `${model.get("head").title}, ${model.get("head").facts}`);
+  });
   return () => {
+    watch?.disconnect();
     for (const [name, draw] of Object.entries(draws)) model.off(`change:${name}`, draw);
   };
 }

@@ -18,13 +18,16 @@ from .charts import Loads
 from .frames import ring as frames
 from .scene import Pulse, Scene
 from .scenes import ring_scene
-from .stage import Part, update
-from .story import checks, steps, told
+from .script import Made, options_of
+from .stage import update
+from .story import checks, line, of_node, steps, told
 
 #: A hop is replayed for this long: a person can follow it.
 HOP_MS = 800
 #: After a replay the lookup stays on stage for this long before the panel follows another one, in seconds.
 REST = 3.0
+#: The button while no node is selected.
+LEAVE = "Let the selected node leave"
 #: Maintenance protocols that can be chosen, with the words for each.
 MAINTENANCE = (("correct (Zave)", "correct"), ("as published (SIGCOMM 2001, Fig. 7)", "sigcomm2001"))
 
@@ -33,8 +36,9 @@ class RingPanel(Panel):
     """A Chord ring on a cluster."""
 
     title: ClassVar[str] = "Chord ring"
+    runs_are: ClassVar[str] = "Lookups"
 
-    def __init__(self, ring: Any, *, live: bool = True) -> None:
+    def __init__(self, ring: Any, **options: Any) -> None:
         self.ring = ring
         self._followed: LookupView | None = None
         self._wanted: tuple[int, float] | None = None  # the id of the key that was asked for, and when
@@ -42,19 +46,43 @@ class RingPanel(Panel):
         self._replays = 0
         self._until = 0.0  # when the replay on stage ends, on the wall clock
         self._answer = (-1, "")  # a key's id, and what the ring said about it
-        super().__init__(ring.cluster, live=live)
+        super().__init__(ring.cluster, **options)
+
+    @property
+    def system(self) -> Any:
+        """The ring."""
+        return self.ring
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The lookups that have ended."""
+        return [(view.end, line(view)) for view in self.history.at(None).lookups if view.end is not None]
+
+    def news(self, frame: frames.RingFrame) -> str:
+        """How the lookup that was asked for ended, and whether the ring is whole."""
+        broken = [words for words in checks(frame) if not words["holds"]]
+        state = (
+            f"{broken[0]['words']} does not hold"
+            if broken
+            else "all invariants hold"
+            if frame.verdicts
+            else ""
+        )
+        return "; ".join(filter(None, [self._answer[1], state]))
+
+    def forget(self) -> None:
+        """No lookup is on stage."""
+        self._followed, self._wanted, self._answer = None, None, (-1, "")
 
     # -- widgets --------------------------------------------------------
 
     def side(self) -> list[ipywidgets.Widget]:
         """Lookup and its steps, key load, maintenance, members."""
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
-        self.ask = Part(kind="ask", head=self._question(off=False))
-        self.ask.on_action(self.act)
+        self.steps = self.part("steps")
+        self.node = self.part("steps")
+        self.ask = self.part("ask", "lookup", head=self._question(off=False))
         self.join = ipywidgets.Button(description="Join a node", tooltip="A new node joins the ring")
         self.leave = ipywidgets.Button(
-            description="Selected node leaves", tooltip="The selected node leaves the ring in order"
+            description=LEAVE, tooltip="The selected node leaves the ring in order"
         )
         self.maintenance = ipywidgets.Dropdown(
             options=MAINTENANCE, description="Maintenance", value=getattr(self.ring, "maintenance", "correct")
@@ -65,10 +93,9 @@ class RingPanel(Panel):
         self.leave.on_click(lambda _button: self.act("leave", node=self.stage.selected))
         self.maintenance.observe(lambda change: self.act("maintain", protocol=change["new"]), "value")
         self.loads = Loads()
-        keep, members = ipywidgets.Box([self.maintenance]), ipywidgets.Box([self.join, self.leave])
-        for form in (keep, members):
-            form.add_class("labkit-form")
-        return [self.ask, self.steps, *self.loads.widgets, keep, members]
+        keep = self.form(self.maintenance, actions=("maintain",))
+        members = self.form(self.join, self.leave, actions=("join", "leave"))
+        return [self.ask, self.steps, self.node, *self.loads.widgets, keep, members]
 
     def _question(self, off: bool) -> dict[str, Any]:
         hint = "a key, for example lecture"
@@ -76,7 +103,7 @@ class RingPanel(Panel):
 
     def below(self) -> list[ipywidgets.Widget]:
         """The ring's health against the invariants."""
-        self.checks = Part(kind="checks")
+        self.checks = self.part("checks")
         return [self.checks]
 
     # -- frame --------------------------------------------------------
@@ -150,6 +177,8 @@ class RingPanel(Panel):
         chosen = frame.node(self.stage.selected)
         update(self.ask, head=self._question(off or self._busy("lookup")))
         update(self.join, disabled=off or self._busy("join"))
+        update(self.leave, description=f"Let {chosen.name} leave" if chosen is not None else LEAVE)
+        update(self.node, steps=of_node(chosen))
         update(self.leave, disabled=off or chosen is None or chosen.state == "dead" or self._busy("leave"))
 
     # -- which lookup is on stage --------------------------------------------------------
@@ -170,6 +199,7 @@ class RingPanel(Panel):
                 self._take(past[-1], now)
         elif self._wanted is None and now > self._until:
             fresh = [view for view in frame.lookups if view.end is not None and view.end > frame.time - 1.0]
+            fresh.sort(key=lambda view: bool(view.timeouts))  # one that was hurt tells more
             if fresh and (self._followed is None or fresh[-1].number != self._followed.number):
                 self._take(fresh[-1], now)
 
@@ -185,24 +215,16 @@ class RingPanel(Panel):
         self._followed = view
         self._until = now + len(view.hops) * HOP_MS / 1000 + REST
 
-    def code(self) -> str:
-        """The cluster, its faults and the ring as code."""
-        settings = self.ring.settings
-        first = self.frame(self.history.span[0]).nodes or self.ring.ids
-        options = {
-            name: getattr(settings, name)
-            for name in ("bits", "successors", "replicas", "routing", "stabilize_every")
-        }
-        words = ", ".join(f"{name}={value!r}" for name, value in options.items())
-        return (
-            f"{super().code()}\nfrom labkit.systems.chord import Chord\n\n"
-            f"ring = Chord(cluster, nodes={len(first)}, {words}, maintenance={self.ring.maintenance!r})\n"
-        )
+    def made(self) -> Made:
+        """The ring as code."""
+        options = options_of(self.ring)
+        notes = ()
+        if self.ring.maintenance != options.get("maintenance", "correct"):
+            notes = (f"Its maintenance was changed meanwhile: ring_again.switch({self.ring.maintenance!r})",)
+        lacks = "what you stored and looked up, and which nodes joined or left"
+        return Made("labkit.systems.chord", "ring_again", "Chord", options, lacks, notes)
 
     # -- actions --------------------------------------------------------
-
-    def _busy(self, key: str) -> bool:
-        return key in self._work and self._work[key].is_alive()
 
     def on_lookup(self, key: str) -> None:
         """Look a key up in a worker thread; the hops come from the trace."""

@@ -85,6 +85,7 @@ class Scene:
     title: str = ""
     bend: float = 0.0  # how far moving messages bend towards the centre: 0 straight, 1 through it
     centre: tuple[float, float] = (0.0, 0.0)
+    rows: bool = False  # the marks stand in rows: ↑ and ↓ go from one to the next
 
     def mark(self, name: str) -> Mark | None:
         """The mark with that id."""
@@ -119,6 +120,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
+
+
+def many(count: int, one: str, more: str = "") -> str:
+    """1 node, 2 nodes; 1 copy, 2 copies."""
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 # -- geometry ------------------------------------------------------------

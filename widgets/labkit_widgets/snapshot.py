@@ -18,34 +18,40 @@ from typing import Any
 from labkit.trace.machines import MachineView
 
 from .palette import SHAPES, SIGNS, SNAPSHOT, indexes
-from .scene import Mark, Scene
+from .scene import Mark, Scene, many
 from .svg import drawing, mark, tag, text
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FONT = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"
 #: Chips in the picture; a lab with more machines shows the first ones.
 CHIPS = 24
+#: The last events, which are the answer to what happened.
+EVENTS = 6
 
 
-def bundle(plain: str, title: str, facts: str, frame: Any, scene: Scene, view: str | None) -> dict[str, Any]:
+def bundle(
+    plain: str, title: str, facts: str, frame: Any, scene: Scene, view: str | None, note: str = ""
+) -> dict[str, Any]:
     """The MIME bundle of a panel: the live widget, the picture, and a text that is equal in every run."""
-    data: dict[str, Any] = {"text/plain": plain, "text/html": page(title, facts, frame, scene)}
+    data: dict[str, Any] = {"text/plain": plain, "text/html": page(title, facts, frame, scene, note)}
     if view is not None:
         data[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": view}
     return data
 
 
-def page(title: str, facts: str, frame: Any, scene: Scene) -> str:
-    """The picture as HTML that cleaners leave alone."""
+def page(title: str, facts: str, frame: Any, scene: Scene, note: str = "") -> str:
+    """The picture as HTML that cleaners leave alone, below a note on what became of the panel."""
     svg = card(title, facts, frame, scene)
     data = base64.b64encode(svg.encode()).decode()
     words = html.escape(f"{title}, {facts}: {scene.title}", quote=True)
     image = f'<img alt="{words}" width="{scene.width:.0f}" src="data:image/svg+xml;base64,{data}">'
     machines = _table(
-        [[f"{m.name}: {SIGNS[m.state]} {m.state}, {len(m.nodes)} nodes" for m in frame.machines]]
+        [[f"{m.name}: {SIGNS[m.state]} {m.state}, {many(len(m.nodes), 'node')}" for m in frame.machines]]
     )
     numbers = _table([[n.label, n.value, n.theory] for n in frame.numbers])
-    return f"<div>{image}</div><div>{machines}{numbers}</div>"
+    events = _table([[f"{line.time:.2f} s", line.text] for line in list(frame.lines)[: -EVENTS - 1 : -1]])
+    head = f"<p><em>{html.escape(note)}</em></p>" if note else ""
+    return f"{head}<div>{image}</div><div>{machines}{numbers}{events}</div>"
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -16,8 +16,10 @@ from .frames.cluster import ClusterReducer
 from .frames.common import Number
 from .scene import Scene
 from .scenes import spacetime_scene
-from .stage import Part, update
+from .stage import update
 
+#: The choice of no operation. Its value is not None, which the box would show as nothing chosen.
+ALL = ("all events", "")
 WINDOWS = (("10 ms", 0.01), ("100 ms", 0.1), ("1 s", 1.0), ("5 s", 5.0), ("30 s", 30.0))
 
 
@@ -26,16 +28,14 @@ class SpaceTimePanel(Panel):
 
     title: ClassVar[str] = "Space-time diagram"
 
-    def __init__(
-        self, cluster: Any, *, span: int | None = None, window: float = 1.0, live: bool = True
-    ) -> None:
+    def __init__(self, cluster: Any, *, span: int | None = None, window: float = 1.0, **options: Any) -> None:
         self._span, self._window = span, window
-        super().__init__(cluster, live=live)
+        super().__init__(cluster, **options)
 
     def layout(self) -> list[ipywidgets.Widget]:
         """The diagram needs the whole width; `why` stands below it."""
         self.window = ipywidgets.Dropdown(options=WINDOWS, description="Window", value=_nearest(self._window))
-        self.span = ipywidgets.Dropdown(options=[("all events", None)], description="Operation")
+        self.span = ipywidgets.Dropdown(options=[ALL], value=ALL[1], description="Operation")
         self.lanes = ipywidgets.Dropdown(
             options=[("nodes if few", "auto"), ("nodes", "node"), ("machines", "machine")],
             description="Lanes",
@@ -43,15 +43,14 @@ class SpaceTimePanel(Panel):
         for box in (self.window, self.span, self.lanes):
             box.style.description_width = "initial"
             box.observe(lambda _change: self.act("look"), "value")
-        form = ipywidgets.Box([self.window, self.span, self.lanes])
-        form.add_class("labkit-form")
-        self.steps = Part(kind="steps")
-        self.steps.on_action(self.act)
+        form = self.form(self.window, self.span, self.lanes, actions=("look",))
+        self.steps = self.part("steps")
         return [self.top, form, self.stage, self.steps, self.events]
 
     def on_look(self) -> None:
         """Another window, operation or kind of lane."""
-        self._window, self._span = self.window.value, self.span.value
+        self._window = self.window.value
+        self._span = None if self.span.value == ALL[1] else self.span.value
 
     def on_replay(self) -> None:
         """`why` has nothing to replay."""
@@ -86,14 +85,14 @@ class SpaceTimePanel(Panel):
     def show(self, frame: _Frame) -> None:
         """`why`, and the operations to choose from."""
         update(self.steps, steps=self._why(frame))
-        options = [("all events", None), *((words, span) for span, words in frame.diagram.spans)]
+        options = [ALL, *((words, span) for span, words in frame.diagram.spans)]
         if self._span is not None and all(span != self._span for _, span in options):
             options.append((f"operation {self._span}", self._span))
         if tuple(options) != tuple(self.span.options):
             chosen = self._span
             with self.span.hold_sync():
                 self.span.options = options
-                self.span.value = chosen
+                self.span.value = ALL[1] if chosen is None else chosen
             self._span = chosen
 
     def _why(self, frame: _Frame) -> dict[str, Any]:

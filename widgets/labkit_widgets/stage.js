@@ -136,6 +136,10 @@ function drawMark(mark, old, parent) {
   if (group.classList.contains("cell")) make("path", { class: "lk-halo", d: shape("square", mark.x, mark.y, mark.r + 2.2) }, group);
   else make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 6 ? 3 : 5) }, group);
   make("path", { class: "lk-shape", d: shape(mark.shape, mark.x, mark.y, mark.r) }, group);
+  if (mark.cls.split(" ").includes("again") && mark.r > 5) {
+    const d = mark.r * 0.85;
+    make("path", { class: "lk-corner", d: `M${mark.x + d},${mark.y - d}v${d}L${mark.x},${mark.y - d}Z` }, group);
+  }
   if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: OVERLAYS[mark.state](mark) }, group);
   return group;
 }
@@ -154,6 +158,15 @@ function drawName(mark, old, parent) {
   const text = make("text", { x: mark.lx, y: mark.ly, "text-anchor": mark.anchor, class: "lk-name", "aria-hidden": "true" }, group);
   text.textContent = mark.label;
   return group;
+}
+
+// The mark above (-1) or below (+1), in the nearest row that there is: the one that stands closest in it.
+function beside(marks, here, way) {
+  const further = marks.filter((m) => way * (m.y - here.y) > 4);
+  if (!further.length) return here;
+  const row = Math.min(...further.map((m) => way * m.y)) + 4;
+  const near = further.filter((m) => way * m.y <= row);
+  return near.reduce((a, b) => (Math.abs(b.x - here.x) < Math.abs(a.x - here.x) ? b : a));
 }
 
 // -- the widget -------------------------------------------------------------------------------------------------------
@@ -209,6 +222,7 @@ function render({ model, el }) {
     if (!scene.marks) return;
     svg.setAttribute("viewBox", `0 0 ${scene.width} ${scene.height}`);
     svg.setAttribute("aria-label", scene.title);
+    frame.style.minWidth = `${Math.round(0.95 * scene.width)}px`; // words keep their size: a narrow page scrolls
     frame.style.aspectRatio = `${scene.width} / ${scene.height}`;
     layers.boxes.show(scene.boxes, (b) => b.id);
     layers.links.show(scene.links, (l) => l.id);
@@ -253,21 +267,28 @@ function render({ model, el }) {
   }
 
   svg.addEventListener("mouseover", point);
-  svg.addEventListener("focusin", (event) => {
+  // Not on the SVG: a browser makes an SVG that listens for the focus a tab stop of its own.
+  frame.addEventListener("focusin", (event) => {
     focused = event.target.dataset?.node || focused;
     point(event);
   });
   svg.addEventListener("mouseleave", () => (tip.hidden = true));
-  svg.addEventListener("focusout", () => (tip.hidden = true));
+  frame.addEventListener("focusout", () => (tip.hidden = true));
   svg.addEventListener("click", (event) => {
     const mark = markAt(event);
     select(!mark || mark.dataset.node === model.get("selected") ? "" : mark.dataset.node);
   });
   svg.addEventListener("keydown", (event) => {
-    const ids = model.get("scene").marks.map((m) => m.id);
+    const { marks, rows } = model.get("scene");
+    const ids = marks.map((m) => m.id);
     const here = ids.indexOf(focused);
     const go = { ArrowRight: here + 1, ArrowDown: here + 1, ArrowLeft: here - 1, ArrowUp: here - 1, Home: 0, End: ids.length - 1 };
-    if (event.key in go) {
+    const up = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (rows && up && here >= 0) {
+      focused = beside(marks, marks[here], up).id;
+      rove();
+      group(focused)?.focus();
+    } else if (event.key in go) {
       focused = ids[(go[event.key] + ids.length) % ids.length];
       rove();
       group(focused)?.focus();
@@ -279,7 +300,6 @@ function render({ model, el }) {
       return;
     }
     event.preventDefault();
-    event.stopPropagation(); // JupyterLab would take the arrows to move between cells
   });
 
   const resize = new ResizeObserver(() => movers.wake());

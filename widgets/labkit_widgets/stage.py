@@ -13,6 +13,9 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+#: Kinds of parts; `parts.js`, `top.js` and `controls.js` have a function for each.
+KINDS = ("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice", "note")
+
 _HERE = Path(__file__).parent
 
 
@@ -41,26 +44,33 @@ class Stage(anywidget.AnyWidget):
 
 
 class Part(anywidget.AnyWidget):
-    """A piece of a panel's frame.
+    """A piece of a panel's frame: the top with machines and clock, the numbers, the events, a form.
 
-    The top with machines and clock, the numbers, the events, or the network's controls.
+    Each shows the error of its own controls.
     """
 
-    _esm = _source("controls.js", "parts.js")
+    _esm = _source("top.js", "controls.js", "parts.js")
     _css = _source("parts.css")
 
-    kind = t.Enum(("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice")).tag(
-        sync=True
-    )
+    kind = t.Enum(
+        ("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice", "note")
+    ).tag(sync=True)
     head = t.Dict().tag(sync=True)
     machines: Any = t.List().tag(sync=True)
     clock = t.Dict().tag(sync=True)
+    #: Faults and repairs on the time line.
+    marks: Any = t.List().tag(sync=True)
+    #: What one can go back to: `{"label": "Lookups", "items": [[seconds, words], …]}`, newest first.
+    runs = t.Dict().tag(sync=True)
+    #: What is read aloud: `{"n": number, "text": words}`.
+    said = t.Dict().tag(sync=True)
     numbers: Any = t.List().tag(sync=True)
     lines: Any = t.List().tag(sync=True)
     network = t.Dict().tag(sync=True)
     steps = t.Dict().tag(sync=True)
     checks: Any = t.List().tag(sync=True)
     cost = t.Dict().tag(sync=True)
+    #: What went wrong when a control of this part was used; "" for nothing.
     error = t.Unicode("").tag(sync=True)
     code = t.Unicode("").tag(sync=True)
 

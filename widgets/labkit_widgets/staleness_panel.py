@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.runtime.again import literal
 from labkit.systems.paramserver.events import called, meaning
 from labkit.systems.paramserver.view import StalenessReducer
 from labkit.trace.machines import MachineView
@@ -19,7 +20,8 @@ from .base import Panel
 from .frames import staleness as frames
 from .scene import Pulse, Scene
 from .scenes import staleness_scene
-from .stage import Part, update
+from .script import Made, options_of
+from .stage import update
 from .staleness_charts import Losses, Staleness, Waiting, legend
 
 #: Where the control can stand: from everybody waits to (almost) nobody waits. At its end stands Async.
@@ -32,20 +34,46 @@ class StalenessPanel(Panel):
     """A parameter server on a cluster."""
 
     title: ClassVar[str] = "Parameter server"
+    noted: ClassVar[tuple[str, ...]] = ("training_started", "training_finished")
+    runs_are: ClassVar[str] = "Runs"
 
-    def __init__(self, ps: Any, *, live: bool = True) -> None:
+    def __init__(self, ps: Any, **options: Any) -> None:
         self.ps = ps
         #: The bound that was asked for and is not in force yet; "": none.
         self._wanted: int | str | None = ""
-        super().__init__(ps.cluster, live=live)
+        super().__init__(ps.cluster, **options)
+
+    @property
+    def system(self) -> Any:
+        """The parameter server."""
+        return self.ps
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The trainings that have ended."""
+        found, begun = [], ""
+        for event in self.log.noted:
+            if event.kind == "training_started":
+                begun = called(event.data.get("consistency")).removesuffix("()")
+            else:
+                found.append(
+                    (event.time, f"run {event.data.get('run')}: {begun}, ended at {event.time:.2f} s")
+                )
+        return found
+
+    def news(self, frame: frames.StalenessFrame) -> str:
+        """Whether a training runs."""
+        return "" if not frame.workers else "training" if frame.running else "the training has ended"
+
+    def forget(self) -> None:
+        """Nothing is wanted."""
+        self._wanted = ""
 
     # -- widgets --------------------------------------------------------
 
     def layout(self) -> list[ipywidgets.Widget]:
         """As every panel, with the control above the stage."""
         top, numbers, columns, events = super().layout()
-        self.control = Part(kind="choice", head=choice(0))
-        self.control.on_action(self.act)
+        self.control = self.part("choice", "consistency", head=choice(0))
         return [top, numbers, self.control, columns, events]
 
     def side(self) -> list[ipywidgets.Widget]:
@@ -144,14 +172,16 @@ class StalenessPanel(Panel):
                 self._wanted = ""
                 raise
 
-    def code(self) -> str:
-        """The cluster, its faults and the parameter server as code."""
-        made = self.cluster.trace.meta
-        return (
-            f"{super().code()}\nfrom labkit.systems.paramserver import *\n\n"
-            f"ps = ParameterServer(cluster, servers={made['servers']}, workers={made['workers']}, "
-            f"replicas={made['replicas']}, consistency={self.ps.consistency!r})\n"
-        )
+    def made(self) -> Made:
+        """The parameter server as code."""
+        from labkit.systems.paramserver import BSP
+
+        options, now = options_of(self.ps), self.ps.consistency
+        notes = ()
+        if now != (options.get("consistency") or BSP()):
+            notes = (f"Its consistency was changed meanwhile: ps_again.consistency = {literal(now)}",)
+        lacks = "your vectors and trainings"
+        return Made("labkit.systems.paramserver", "ps_again", "ParameterServer", options, lacks, notes)
 
 
 def bounds(bound: int | None) -> list[int | None]:

@@ -43,6 +43,7 @@ _LINKS = (
     ("density gone", "bad", 9.0, "", 0.6),
     ("density", "own", 9.0, "", 1.0),
     ("link cut", "bad", 2.0, "3 9", 1.0),
+    ("cutoff", "bad", 2.2, "", 1.0),
     ("link idle", "line", 1.0, "2 5", 0.8),
     ("link", "faint", 1.0, "", 0.5),
     ("lane", "own", 1.4, "", 0.55),
@@ -57,9 +58,9 @@ _LINKS = (
 _TEXTS = (
     ("stage", "ink", 12, 600),
     ("kept", "ink", None, 700),
-    ("tiny", "faint", 10, 400),
-    ("bar", "ink", 9.5, 400),
-    ("sign", "ink", 9, 700),
+    ("tiny", "faint", 11, 400),
+    ("bar", "ink", 11, 400),
+    ("sign", "ink", 11, 700),
     ("moment", "faint", 10.5, 400),
     ("running", "accent", 12, 600),
     ("done", "good", 12, 600),
@@ -91,12 +92,12 @@ _CELLS = {
 
 
 def drawing(scene: Scene) -> str:
-    """The elements of a scene, back to front."""
+    """The elements of a scene, back to front; without the words that ask a person for a click."""
     parts = [
         *map(_box, scene.boxes),
         *map(_link, scene.links),
         *map(_leader, scene.marks),
-        *map(_label, scene.labels),
+        *(_label(label) for label in scene.labels if "ask" not in label.cls.split()),
         *map(mark, scene.marks),
     ]
     return "".join(parts)
@@ -171,6 +172,10 @@ def _cell(one: Mark) -> str:
     corner = {"x": one.x - side / 2, "y": one.y - side / 2, "width": side, "height": side}
     parts = [tag("rect", **corner, fill=hue, fill_opacity=str(strength), stroke=hue,
                  stroke_width=0.8 if one.state == "todo" else 1.2, opacity=faint)]  # fmt: skip
+    if "again" in words:
+        d = 0.85 * one.r
+        corner_path = f"M{one.x + d:.1f},{one.y - d:.1f}v{d:.1f}L{one.x:.1f},{one.y - d:.1f}Z"
+        parts.append(tag("path", d=corner_path, fill=SNAPSHOT["ink"]))
     if sign == "cross":
         cross = shape("cross", one.x, one.y, one.r * 0.62)
         parts.append(tag("path", d=cross, stroke=hue, stroke_width=1.8, opacity=faint))

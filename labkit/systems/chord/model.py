@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
 from labkit.runtime.errors import LabError, Timeout, UnknownNode
@@ -60,7 +61,7 @@ class NodeHandle:
         return self.name
 
 
-class Chord(ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
+class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
     """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
 
     nodes: members at the start, as a settled ring (a ring must not start smaller than its successor lists).
@@ -219,6 +220,13 @@ class Chord(ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
                 f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]"
             )
         return identifier(key, self.settings.bits)
+
+    # --- from the beginning -----------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """The same ring once more, on the same cluster begun anew: what was stored is gone."""
+        self.cluster.reset()
+        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     # --- members ----------------------------------------------------------------------------------------
 

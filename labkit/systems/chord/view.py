@@ -29,6 +29,7 @@ class Hop:
     via: str = ""
     final: bool = False
     timed_out: bool = False
+    place: int = 0  # in the sender's successor list: 1 is its successor, 0 is not in it
 
 
 @dataclass(frozen=True)
@@ -181,13 +182,24 @@ def _lookup_started(state: RingState, event: Any, data: Mapping[str, Any]) -> No
 
 def _hop(state: RingState, event: Any, data: Mapping[str, Any]) -> None:
     hop = Hop(
-        event.seq, event.time, event.node, data["to"], str(data.get("via", "")), bool(data.get("final"))
+        event.seq,
+        event.time,
+        event.node,
+        data["to"],
+        str(data.get("via", "")),
+        bool(data.get("final")),
+        place=_place(state, event.node, data["to"]),
     )
     state.hops.append(hop)
     key = (event.span, data["key_id"])
     if key in state.open:
         view = state.open[key]
         state.open[key] = replace(view, hops=(*view.hops, hop))
+
+
+def _place(state: RingState, node: str, other: str) -> int:
+    near = state.successors.get(node, ())
+    return near.index(other) + 1 if other in near else 0
 
 
 def _hop_timed_out(state: RingState, event: Any, data: Mapping[str, Any]) -> None:

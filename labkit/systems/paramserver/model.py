@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from labkit.progress import Progress
+from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster, Operation
 from labkit.runtime.errors import LabError
 from labkit.runtime.node import Node
@@ -184,7 +185,7 @@ class Namespace:
         return Namespace(self._ps, f"{self.prefix}/{name}")
 
 
-class ParameterServer:
+class ParameterServer(Repeatable):
     """Servers, workers, and the vectors they share, on a cluster.
 
     servers, workers: how many. Servers run on the first machines, workers on those that follow.
@@ -260,6 +261,13 @@ class ParameterServer:
         number = self._started[kind]
         self._started[kind] += 1
         return f"{self.prefix}{kind}-{number}"
+
+    def reset(self) -> None:
+        """The same servers and workers once more, on the same cluster begun anew: vectors are to be made
+        again.
+        """
+        self.cluster.reset()
+        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     # vectors ------------------------------------------------------------
 

@@ -33,7 +33,7 @@ class Shard:
     shard: int
     worker: str
     clock: int = 0
-    state: str = "computing"  # computing, waiting, done or failed
+    state: str = "computing"  # computing, waiting, done, stopped (the run was) or failed
     since: float = 0.0  # when that state began
     waits_for: tuple[str, ...] = ()
     waited: float = 0.0  # seconds in the waits that are over
@@ -157,7 +157,8 @@ def _training_started(state: StalenessState, event: Any, data: Mapping[str, Any]
 def _training_finished(state: StalenessState, event: Any, data: Mapping[str, Any]) -> None:
     state.running, state.ended = False, event.time
     for shard in list(state.shards.values()):
-        _settle(state, shard, event.time, "done" if data.get("ok", True) else "failed")
+        if shard.state not in ("done", "failed"):
+            _settle(state, shard, event.time, "done" if data.get("ok", True) else "stopped")
 
 
 def _consistency(state: StalenessState, event: Any, data: Mapping[str, Any]) -> None:

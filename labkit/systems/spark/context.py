@@ -14,6 +14,7 @@ from itertools import count, islice
 from typing import Any
 
 from labkit.progress import Progress
+from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
@@ -38,6 +39,9 @@ STOP_ATTEMPTS = 3
 
 #: The context that is running on each cluster: there can be one, as in Spark.
 _running: weakref.WeakKeyDictionary[Cluster, weakref.ref[SparkContext]] = weakref.WeakKeyDictionary()
+
+#: What a context keeps when it is reset: the numbers of its RDDs, and what those refer to.
+_KEPT = ("_ids", "_rdds", "_accumulators", "_checkpoint_dir", "_to_checkpoint")
 
 #: The name of a cluster that a context makes for itself.
 OWN = "spark"
@@ -64,7 +68,7 @@ def _own_cluster(master: str, options: dict[str, Any]) -> tuple[Cluster, dict[st
     return Cluster(asked.machines, name=OWN), options
 
 
-class SparkContext(BaseContext):
+class SparkContext(Repeatable, BaseContext):
     """RDDs on a cluster.
 
     cluster: a ``Cluster``. Or, as in a PySpark program, the master (``"local[4]"``, see ``parse_master``;
@@ -243,6 +247,21 @@ class SparkContext(BaseContext):
         from labkit_widgets import LineagePanel
 
         return LineagePanel(self, **options)
+
+    def reset(self) -> None:
+        """The same context once more, on the same cluster begun anew. RDDs stay what they are, a recipe: the
+        next action computes them again.
+        """
+        kept = {name: self.__dict__[name] for name in _KEPT}
+        broadcasts = dict(self._driver.broadcasts)
+        _running.pop(self.cluster, None)  # what it ran on goes with the machines
+        if self._owner:
+            self.cluster.close()
+        else:
+            self.cluster.reset()
+        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
+        self.__dict__.update(kept)
+        self._driver.broadcasts.update(broadcasts)
 
     def stop(self) -> None:
         """Remove driver and executors; harmless when called again."""

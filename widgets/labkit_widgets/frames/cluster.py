@@ -17,6 +17,8 @@ from labkit.trace.machines import CLIENT, EventLine, Machines, MachineView
 
 from .common import Number
 
+#: How a cluster is made to record each message.
+HOW_TO_TRACE = 'Cluster(trace="messages")'
 #: Messages remembered for drawing; more than this at once is summarised by the numbers.
 RECENT = 200
 #: A message that nobody ever reports (its receiver's machine died) leaves the picture after this many
@@ -141,9 +143,9 @@ def frame(trace: Any, position: float | None = None, *, history: History | None 
         sent=state.sent,
         links=dict(state.links),
         traffic=_rates(state, now),
-        numbers=_numbers(state, now),
+        numbers=_numbers(state, now, _traced(trace, state)),
         lines=tuple(lab.lines),
-        complete=state.sent > 0,
+        complete=_traced(trace, state),
     )
 
 
@@ -235,19 +237,33 @@ def _rates(state: ClusterState, now: float) -> tuple[tuple[float, float, float, 
     return tuple((round(key * BUCKET, 6), a / BUCKET, b / BUCKET, c / BUCKET) for key, (a, b, c) in rows)
 
 
-def _numbers(state: ClusterState, now: float) -> tuple[Number, ...]:
+def _traced(trace: Any, state: ClusterState) -> bool:
+    """Whether messages are recorded, also before the first one."""
+    return state.sent > 0 or getattr(trace, "level", "") == "messages"
+
+
+def _numbers(state: ClusterState, now: float, traced: bool) -> tuple[Number, ...]:
     machines = state.lab.views()
     alive = sum(m.state != "dead" for m in machines)
+    timeouts = "bad" if state.timeouts else "good"
+    living = Number(
+        "Machines alive", f"{alive} of {len(machines)}", "", "good" if alive == len(machines) else "bad"
+    )
+    silent = Number("Timeouts", f"{state.timeouts:,}", "0 without faults", timeouts)
+    if not traced:
+        names = ("Messages", "Messages lost", "Mean delay")
+        return (living, *(Number(name, "not traced", HOW_TO_TRACE) for name in names), silent)
+    return (living, *_of_messages(state, now), silent)
+
+
+def _of_messages(state: ClusterState, now: float) -> tuple[Number, ...]:
     ended = state.delivered + state.dropped
     lost = state.dropped / ended if ended else 0.0
     last_second = sum(
         state.traffic.get(int(now / BUCKET) - back, (0, 0, 0))[0] for back in range(int(1 / BUCKET))
     )
-    mean = f"{1000 * state.delay / state.delays:.1f} ms" if state.delays else "not traced"
+    mean = f"{1000 * state.delay / state.delays:.1f} ms" if state.delays else "none yet"
     return (
-        Number(
-            "Machines alive", f"{alive} of {len(machines)}", "", "good" if alive == len(machines) else "bad"
-        ),
         Number("Messages", f"{last_second:,}/s", f"{state.sent:,} so far" if state.sent else ""),
         Number(
             "Messages lost",
@@ -256,5 +272,4 @@ def _numbers(state: ClusterState, now: float) -> tuple[Number, ...]:
             "bad" if lost > 0 else "plain",
         ),
         Number("Mean delay", mean, state.lab.latency),
-        Number("Timeouts", f"{state.timeouts:,}", "0 without faults", "bad" if state.timeouts else "good"),
     )

@@ -84,7 +84,7 @@ def frame(
     places = {**(ids or {}), **state.ids}
     bits = bits or max((place.bit_length() for place in places.values()), default=8)
     nodes = _nodes(state, places)
-    keys, scarce, lost = _copies(state, min(replicas, sum(n.state != "dead" for n in nodes)))
+    keys, scarce, lost = _copies(state, max(1, min(replicas, sum(n.state != "dead" for n in nodes))))
     return RingFrame(
         time=state.lab.now if position is None else position,
         bits=bits,
@@ -147,7 +147,7 @@ def _node(
 
 def _copies(state: RingState, wanted: int) -> tuple[int, int, int]:
     """Keys; those with fewer living copies than wanted; those with none. Counted anew after changes."""
-    known = (state.changes, wanted)
+    known = (state.changes, wanted, len(state.members))
     if state.memo.get("known") != known:
         state.memo.update(known=known, copies=_counted(state, wanted))
     keys, scarce, lost = state.memo["copies"]
@@ -155,8 +155,9 @@ def _copies(state: RingState, wanted: int) -> tuple[int, int, int]:
 
 
 def _counted(state: RingState, wanted: int) -> tuple[int, int, int]:
-    gone = state.lab.gone
-    living = [sum(node not in gone for node, _ in entries) for entries in state.holders.values()]
+    # What lies on the disk of a node that is back and no member yet, nobody can find.
+    there = state.members.keys() - state.lab.gone
+    living = [sum(node in there for node, _ in entries) for entries in state.holders.values()]
     return len(living), sum(copies < wanted for copies in living), living.count(0)
 
 
@@ -196,24 +197,44 @@ def _numbers(
     count = len(living)
     right = sum(node.right for node in living)
     mean_hops = f"{state.hop_sum / state.finished:.2f}" if state.finished else "none yet"
-    theory = f"½ log₂ {count} = {math.log2(count) / 2:.2f}" if count else ""
+    theory = _hops_expected(living)
     loads = [node.own for node in living]
     mean = sum(loads) / count if count else 0.0
     peak = f"{max(loads) / mean:.1f}× mean" if mean else "no keys yet"
     harmonic = sum(1 / k for k in range(1, count + 1))
-    safe = f"{lost:,} lost" if lost else f"{keys - scarce:,} of {keys:,}"
     return (
-        Number(
-            "Successors right",
-            f"{right} of {count}",
-            "all, once stabilised",
-            "good" if right == count else "bad",
-        ),
-        Number("Keys fully copied", safe, "all, once repaired", "bad" if scarce or lost else "good"),
+        _successors_right(right, count, len(nodes)),
+        _keys_copied(keys, scarce, lost),
         Number("Hops per lookup", mean_hops, theory),
         Number("Timeouts per lookup", _ratio(state.timeout_sum, state.finished), "0 without failures"),
-        Number("Fullest node", peak, f"expected {harmonic:.1f}×"),
+        Number("Fullest node", peak, f"expected {harmonic:.1f}×" if mean else ""),
     )
+
+
+def _successors_right(right: int, living: int, known: int) -> Number:
+    """Of no member nothing is right."""
+    if not living and not known:
+        return Number("Successors right", "no member yet")
+    if not living:
+        return Number("Successors right", "no member left", "", "bad")
+    tone = "good" if right == living else "bad"
+    return Number("Successors right", f"{right} of {living}", "all, once stabilised", tone)
+
+
+def _keys_copied(keys: int, scarce: int, lost: int) -> Number:
+    if not keys:
+        return Number("Keys fully copied", "no keys yet")
+    safe = f"{lost:,} lost" if lost else f"{keys - scarce:,} of {keys:,}"
+    return Number("Keys fully copied", safe, "all, once repaired", "bad" if scarce or lost else "good")
+
+
+def _hops_expected(living: list[RingNode]) -> str:
+    """What the paper's theory says, and why fewer may be seen."""
+    if not living:
+        return ""
+    words = f"½ log₂ {len(living)} = {math.log2(len(living)) / 2:.2f} with fingers alone"
+    near = max(len(node.successors) for node in living)
+    return f"{words}; the successor lists of {near} shorten the way" if near > 1 else words
 
 
 def _ratio(total: int, count: int) -> str:

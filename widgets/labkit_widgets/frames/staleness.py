@@ -23,6 +23,9 @@ from labkit.trace.machines import EventLine, MachineView, natural
 
 from .common import Number
 
+#: States of a worker in which it no longer counts.
+OVER = ("done", "stopped", "failed")
+
 
 @dataclass(frozen=True)
 class WorkerView:
@@ -78,7 +81,7 @@ class StalenessFrame:
     @property
     def slowest(self) -> int:
         """The clock of the slowest worker that still counts."""
-        clocks = [w.clock for w in self.workers if w.state not in ("done", "failed")]
+        clocks = [w.clock for w in self.workers if w.state not in OVER]
         return min(clocks or [w.clock for w in self.workers], default=0)
 
     @property
@@ -127,7 +130,7 @@ def _worker(state: StalenessState, shard: Shard, machines: dict[str, MachineView
     machine = state.lab.places.get(shard.worker, "")
     end = state.ended if state.ended is not None else time
     waited = shard.waited + (max(0.0, end - shard.since) if shard.state == "waiting" else 0.0)
-    over = shard.since if shard.state in ("done", "failed") else end
+    over = shard.since if shard.state in OVER else end
     return WorkerView(
         shard=shard.shard,
         name=shard.worker,
@@ -168,7 +171,7 @@ def _numbers(
 
 
 def _spread(state: StalenessState, workers: tuple[WorkerView, ...]) -> Number:
-    clocks = [w.clock for w in workers if w.state not in ("done", "failed")]
+    clocks = [w.clock for w in workers if w.state not in OVER]
     bound = "no bound" if state.bound is None else f"at most {state.bound}"
     if not clocks:
         return Number("Fastest ahead by", "0" if workers else "no run yet", bound)
@@ -205,9 +208,16 @@ def _copies(state: StalenessState, servers: tuple[ServerView, ...]) -> Number:
     living = {each.name for each in servers if each.state != "dead"}
     whole = sum(len(each.chain) >= state.copies and living.issuperset(each.chain) for each in state.ranges)
     if not state.ranges:
-        return Number("Ranges copied", "none yet", "once repaired: all")
+        return Number("Ranges copied", "none yet")
+    if state.copies == 1:
+        gone = sum(not living.issuperset(each.chain) for each in state.ranges)
+        words, tone = (f"{gone} lost", "bad") if gone else ("no copies", "plain")
+        return Number("Ranges copied", words, "replicas=0", tone)
+    expected = "once repaired: all"
+    if len(living) < state.copies:
+        expected = f"{len(living)} of {state.copies} servers left that it takes"
     tone = "good" if whole == len(state.ranges) else "bad"
-    return Number("Ranges copied", f"{whole} of {len(state.ranges)}", "once repaired: all", tone)
+    return Number("Ranges copied", f"{whole} of {len(state.ranges)}", expected, tone)
 
 
 def _traffic(state: StalenessState) -> Number:

@@ -13,7 +13,7 @@ from labkit.trace.machines import CLIENT, MachineView, natural, short
 
 from ..frames.cluster import ClusterFrame, MessageView
 from ..palette import SHAPES, SIGNS, indexes
-from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line
+from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line, many
 
 WIDTH, HEIGHT = 570.0, 430.0
 CX, CY = WIDTH / 2, HEIGHT / 2
@@ -36,7 +36,7 @@ def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
         if dots:
             marks += _nodes(frame, machine, (x, y, w, h), colours[machine.name], selected)
         else:
-            labels.append(Label(x, y + 10, f"{len(machine.nodes):,} nodes", "big"))
+            labels.append(Label(x, y + 10, many(len(machine.nodes), "node"), "big"))
     areas = {**dict(zip(names, boxes, strict=True)), CLIENT: (CX, CY, 26.0, 26.0)}
     links, crosses = _links(frame, areas)
     return Scene(
@@ -49,6 +49,7 @@ def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
         title=f"{len(names)} machines, {sum(m.state == 'dead' for m in frame.machines)} of them dead",
         bend=0.12,
         centre=(CX, CY),
+        rows=True,
     )
 
 
@@ -106,7 +107,7 @@ def _client() -> Mark:
 
 def _box(machine: MachineView, x: float, y: float, w: float, h: float, colour: int) -> Box:
     state = machine.state if machine.state != "slow" else f"{machine.factor:g}× slower"
-    tip = f"{machine.name}: {state}, {len(machine.nodes)} nodes"
+    tip = f"{machine.name}: {state}, {many(len(machine.nodes), 'node')}"
     return Box(f"machine:{machine.name}", x - w / 2, y - h / 2, w, h, f"machine {machine.state}", colour, tip)
 
 
@@ -171,14 +172,28 @@ def _links(
                 continue
             (x1, y1), (x2, y2) = _edge(areas[a], areas[b]), _edge(areas[b], areas[a])
             width = 1.0 + 3.0 * math.log1p(used) / math.log1p(most)
-            cls = (
-                "link cut" if forth or back else "link idle" if a in dead or b in dead or not used else "link"
-            )
+            idle = a in dead or b in dead or not used
+            cls = "link cut" if forth and back else "link idle" if idle else "link"
             words = f"{a} and {b}: {used:,} messages" + _cut_words(a, b, forth, back)
             links.append(Link(f"l:{a}:{b}", line(x1, y1, x2, y2), cls, -1, width, words))
             if forth or back:  # off the middle, where diagonals and the user are
                 crosses.append(Label(x1 + (x2 - x1) * 0.36, y1 + (y2 - y1) * 0.36 + 5, "✕", "cross"))
+            if forth != back:
+                ends = (x1, y1, x2, y2) if forth else (x2, y2, x1, y1)
+                links.append(
+                    Link(f"o:{a}:{b}", _one_way(*ends, 0.36 if forth else 0.64), "cutoff", tip=words)
+                )
     return links, crosses
+
+
+def _one_way(x1: float, y1: float, x2: float, y2: float, cross: float) -> str:
+    """Up to the cross the way is broken, and an arrow says for which direction."""
+    length = math.hypot(x2 - x1, y2 - y1) or 1.0
+    ux, uy = (x2 - x1) / length, (y2 - y1) / length
+    tx, ty = x1 + ux * (length * cross - 9), y1 + uy * (length * cross - 9)
+    wings = [(tx - 9 * ux + side * 5 * uy, ty - 9 * uy - side * 5 * ux) for side in (1, -1)]
+    (ax, ay), (bx, by) = wings
+    return f"{line(x1, y1, tx, ty)}M{ax:.1f},{ay:.1f}L{tx:.1f},{ty:.1f}L{bx:.1f},{by:.1f}"
 
 
 def _edge(
@@ -218,5 +233,9 @@ def _sides(frame: ClusterFrame) -> str:
     for machine in sorted({a for a, _ in frame.cuts} | {b for _, b in frame.cuts}, key=natural):
         against = frozenset(b for a, b in frame.cuts if a == machine)
         reach.setdefault(against, set()).add(machine)
+    oneway = {(a, b) for a, b in frame.cuts if (b, a) not in frame.cuts}
+    if oneway:
+        sources, targets = (" ".join(sorted(set(ends), key=natural)) for ends in zip(*oneway, strict=True))
+        return f"{sources} cannot send to {targets} (the other way is open)"
     groups = [" ".join(sorted(group, key=natural)) for against, group in reach.items() if against]
     return " | ".join(groups)

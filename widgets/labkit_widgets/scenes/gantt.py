@@ -18,6 +18,8 @@ LINE, TALL = 15.0, 190.0
 BARS = 200
 ENDS = {"ok": "done", "fetch_failed": "an input was gone", "executor_lost": "died with its executor",
         "too_late": "another copy was faster", "cancelled": "cancelled", "error": "failed"}  # fmt: skip
+#: What the bars mean that the squares' legend does not say.
+LEGEND = "stage.partition; ↻ done again; dashed: running; red: failed, its result is not used"
 Scale = Callable[[float], float]
 WHYS = {"lost": "its result was lost", "retry": "a second attempt", "speculative": "a copy of a slow task"}
 
@@ -49,11 +51,13 @@ def gantt(frame: LineageFrame, colours: dict[str, int], width: float, top: float
     boxes = [_bar(task, x, y0 + tall * slots[task.executor, task.slot], tall, colours, last)
              for task in frame.bars]  # fmt: skip
     labels = [Label(16, top + 14, "Tasks over time", "name", "start"), *_names(frame.slots, y0, tall)]
-    labels += [
-        Label(box.x + box.w / 2, box.y + tall - 5.5, f"{task.stage}.{task.partition}", "bar")
-        for task, box in zip(frame.bars, boxes, strict=True)
-        if box.w > 30 and tall >= 13
-    ]
+    if tall >= 13:
+        labels += [
+            Label(box.x + box.w / 2, box.y + tall - 5.5, words, "bar")
+            for task, box in zip(frame.bars, boxes, strict=True)
+            if (words := _written(task, box.w))
+        ]
+    labels.append(Label(width - RIGHT, top + 14, LEGEND, "note", "end"))
     lines, words = _moments(frame, x, y0, bottom)
     jobs, names = _jobs(frame, x, y0, bottom)
     axis = [
@@ -68,6 +72,14 @@ def gantt(frame: LineageFrame, colours: dict[str, int], width: float, top: float
         (*labels, *names, *words, *axis),
         bottom + 22,
     )
+
+
+def _written(task: TaskView, width: float) -> str:
+    """What fits on a bar: the sign of a task that is done again, and which task it is."""
+    sign = "↻" if task.again else ""
+    if width > 30 + 10 * task.again:
+        return f"{sign} {task.stage}.{task.partition}".strip()
+    return sign if width > 9 else ""
 
 
 def _open(frame: LineageFrame) -> bool:

@@ -76,6 +76,7 @@ def lineage_scene(
         labels=(*_heads(frame, columns), *labels, *legend_labels, *chart.labels),
         boxes=(*boxes, *legend_boxes, *chart.boxes),
         title=_title(frame),
+        rows=True,
     )
 
 
@@ -197,6 +198,7 @@ def _row_words(row: Row, left: float, y: float, height: float) -> list[Label]:
         name = " → ".join(titles) if len(titles) < 3 else f"{titles[0]} … {titles[-1]}"
         extra = {None: row.rdd.site}.get(row.rdd.storage, f"keep: {row.rdd.storage}")
         extra = "checkpoint" if row.rdd.storage == "checkpoint" else extra
+    name = f"↻ {name}" if row.again else name
     kept = row.rdd.storage is not None and row.shuffle is None
     room = int((TODO - 6 - x) / (BOLD if kept else LETTER))
     name = name if len(name) <= room else name[: room - 1] + "…"
@@ -393,8 +395,10 @@ def _legend(top: float) -> tuple[list[Box], list[Label], float]:
     for k, (state, words) in enumerate(LEGEND):
         x, y = EDGE + 6 + step * (k % 4), top + 6 + 17 * (k // 4)
         boxes.append(Box(f"legend:{k}", x, y, 10, 10, f"legend {state}"))
-        sign = {"lost": "✕", "delivered": "✓"}.get(state)
+        if state == "disk":  # half full, as on the stage
+            boxes.append(Box(f"legend:{k}:half", x, y + 5, 10, 5, "legend memory"))
+        sign = {"lost": "✕", "delivered": "✓", "memory again": "◥"}.get(state)
         if sign:
-            labels.append(Label(x + 5, y + 9, sign, f"sign {state}"))
+            labels.append(Label(x + 5, y + 9, sign, f"sign {state.split()[-1]}"))
         labels.append(Label(x + 16, y + 9, words, "note", "start"))
     return boxes, labels, top + 42

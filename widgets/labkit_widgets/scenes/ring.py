@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from ..frames.ring import RingFrame, RingNode
 from ..palette import SHAPES, indexes
-from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, on_circle, spread
+from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, many, on_circle, spread
 
 WIDTH, HEIGHT = 570.0, 530.0
 CX, CY, R = WIDTH / 2, HEIGHT / 2 + 2, 188.0
@@ -15,6 +15,8 @@ CX, CY, R = WIDTH / 2, HEIGHT / 2 + 2, 188.0
 LABEL_R, LABELLED, LABEL_GAP = R + 26, 40, 14.5
 #: Key load is drawn as a bar inwards, at most this long.
 BAR = 34.0
+#: What is drawn of the selected node.
+SELECTED = ("lines: its fingers", "green rings: its successor list", "dashed ring: its predecessor")
 #: Above `MARKS` nodes the ring is drawn as this many arcs, each as dark as it is populated.
 ARCS = 96
 
@@ -114,11 +116,16 @@ def _relation(node: RingNode, chosen: RingNode | None) -> str:
 
 def tip(node: RingNode) -> str:
     """A node in one sentence: tooltip, and name for those who cannot see."""
-    load = f"{node.own} keys, {node.copies} copies"
+    load = held(node)
     state = "" if node.state == "alive" else f", {node.state}"
     return f"{node.name} on {node.machine or '?'}{state}; {load}" + (
         f"; {node.problem}" if node.problem else ""
     )
+
+
+def held(node: RingNode) -> str:
+    """What a node keeps."""
+    return f"{many(node.own, 'key')}, {many(node.copies, 'copy', 'copies')}"
 
 
 def _label_places(
@@ -173,7 +180,7 @@ def _loads(frame: RingFrame, places: dict[str, float], colours: dict[str, int]) 
         angle, colour = places[node.name], colours.get(node.machine, -1)
         start = R - _radius(len(frame.nodes)) - 4
         middle, end = start - BAR * node.own / most, start - BAR * (node.own + node.copies) / most
-        tip_ = f"{node.name}: {node.own} keys, {node.copies} copies"
+        tip_ = f"{node.name}: {held(node)}"
         for name, a, b in (("own", start, middle), ("copies", middle, end)):
             if a - b > 0.4:
                 path = line(*on_circle(CX, CY, a, angle), *on_circle(CX, CY, b, angle))
@@ -239,15 +246,19 @@ def _captions(frame: RingFrame, chosen: RingNode | None) -> tuple[Label, ...]:
     wrong = sum(not node.right for node in frame.nodes if node.state != "dead")
     if not frame.nodes:
         return (Label(CX, CY, "no node has joined yet", "hint"),)
-    whole = "✓ ring whole" if not wrong else f"! {wrong} successor{'s' * (wrong > 1)} to repair"
-    head = Label(12, 20, whole, "good" if not wrong else "bad", "start")
+    if not frame.living:
+        whole = "✕ no member left"
+    else:
+        whole = f"! {wrong} successor{'s' * (wrong > 1)} to repair" if wrong else "✓ ring whole"
+    head = Label(12, 20, whole, "good" if frame.living and not wrong else "bad", "start")
     keys = (
         Label(12, HEIGHT - 10, "bars inwards: keys owned, paler: copies", "note", "start")
         if frame.keys
         else None
     )
-    hint = Label(WIDTH - 12, 20, "select a node to see its fingers" if chosen is None else "", "note", "end")
-    return tuple(label for label in (head, keys, hint) if label is not None and label.text)
+    asked, words = ("note", SELECTED) if chosen else ("note ask", ("select a node to see its fingers",))
+    hints = [Label(WIDTH - 12, 20 + 15 * k, text, asked, "end") for k, text in enumerate(words)]
+    return tuple(label for label in (head, keys, *hints) if label is not None and label.text)
 
 
 def _leaders_text(
@@ -269,7 +280,7 @@ def _leaders_text(
 
 def _title(frame: RingFrame) -> str:
     dead = len(frame.nodes) - frame.living
-    return f"Chord ring of {frame.living} living nodes" + (f" and {dead} dead ones" if dead else "")
+    return f"Chord ring of {many(frame.living, 'living node')}" + (f" and {dead} dead" if dead else "")
 
 
 def _summary(frame: RingFrame) -> Scene:
@@ -289,7 +300,7 @@ def _summary(frame: RingFrame) -> Scene:
                     Link(f"{kind}:{index}", path, f"density {kind}", 0, 9.0, f"{alive} alive, {dead} dead")
                 )
     words = (
-        Label(CX, CY - 8, f"{frame.living:,} nodes alive", "big"),
+        Label(CX, CY - 8, f"{many(frame.living, 'node')} alive", "big"),
         Label(
             CX,
             CY + 16,

@@ -40,6 +40,7 @@ def spacetime_scene(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
         labels=(*_names(frame, rows), *_axis(frame, height, x), *_notes(frame)),
         boxes=tuple(_band(f"b:{n}", b, rows, x) for n, b in enumerate(frame.bands)),
         title=f"Space-time diagram of {len(frame.points)} events, {frame.start:.3f} s to {frame.end:.3f} s",
+        rows=True,
     )
 
 

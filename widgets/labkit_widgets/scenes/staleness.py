@@ -55,6 +55,7 @@ def staleness_scene(frame: StalenessFrame) -> Scene:
         ),
         boxes=_allowed(frame, low, high, bottom),
         title=_title(frame),
+        rows=True,
     )
 
 
@@ -155,12 +156,15 @@ def _waits(shown: tuple[WorkerView, ...], places: dict[int, tuple[float, float]]
 def _states(shown: tuple[WorkerView, ...], lanes: dict[int, float], lane: float) -> list[Label]:
     """Each worker's name and what it does; in narrow lanes only the name."""
     labels = []
+    names = [worker.name for worker in shown]
     for worker in shown:
+        # A worker that took over a part has two lines.
+        name = worker.name if names.count(worker.name) == 1 else f"{worker.name} (part {worker.shard})"
         y, cls = lanes[worker.shard], "holding" if worker.state == "waiting" else "note"
         if lane == NARROW:
-            labels.append(Label(LEFT - 8, y + 4, worker.name, cls, "end"))
+            labels.append(Label(LEFT - 8, y + 4, name, cls, "end"))
             continue
-        labels.append(Label(10, y - 3, worker.name, "name", "start"))
+        labels.append(Label(10, y - 3, name, "name", "start"))
         words = _doing(worker)
         if worker.machine_state in ("dead", "paused"):
             cls = f"state {worker.machine_state}"
