@@ -13,12 +13,15 @@ one in another (grading). Both pass every value through ``values.encode``, so th
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
+import warnings
 from collections.abc import Coroutine, Generator, Mapping
 from typing import Any
 
 from labkit.runtime import errors
 from labkit.runtime.errors import LabError
+from labkit.runtime.unawaited import Unawaited, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
 
@@ -26,6 +29,9 @@ __all__ = ["AnswerRaised", "Answers", "Gone", "Local", "NodeView", "NotWritten",
 
 #: Characters of an error's text that are passed on.
 MOST_TEXT = 500
+
+#: What Python says of a coroutine that was made and dropped.
+NEVER_AWAITED = "coroutine '(.*)' was never awaited"
 
 
 class Wrong(Exception):
@@ -55,15 +61,24 @@ class Gone(Exception):
 # --- where the answers live -----------------------------------------------------------------------------
 
 
-class Request:
+class Request(Unawaited):
     """Something that a handler awaits; the judge's node does it."""
 
     def __init__(self, what: str, *args: Any) -> None:
         self.what = what
         self.args = args
+        self.awaited = False
 
     def __await__(self) -> Generator[Request, Any, Any]:
+        self.awaited = True
         return (yield self)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(forgotten(self))
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        return shown_call(f"n.{self.what}", *self.args)
 
 
 class NodeView:
@@ -72,22 +87,28 @@ class NodeView:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self.__dict__["_effects"] = []
+        self.__dict__["_requests"] = []
 
     def call(self, peer: Any, method: str, *args: Any) -> Request:
         """Ask another node, and await its answer; raises ``Timeout``."""
-        return Request("call", _name(peer), method, *args)
+        return self._request("call", _name(peer), method, *args)
 
     def ping(self, peer: Any) -> Request:
         """Await whether another node answers at all."""
-        return Request("ping", _name(peer))
+        return self._request("ping", _name(peer))
 
     def ask(self, peer: Any) -> Request:
         """Await another node's pointers: its predecessor and its successor list; raises ``Timeout``."""
-        return Request("ask", _name(peer))
+        return self._request("ask", _name(peer))
 
     def sleep(self, seconds: float) -> Request:
         """Await the end of some seconds."""
-        return Request("sleep", float(seconds))
+        return self._request("sleep", float(seconds))
+
+    def _request(self, what: str, *args: Any) -> Request:
+        request = Request(what, *args)
+        self._requests.append(request)
+        return request
 
     def send(self, peer: Any, method: str, *args: Any) -> None:
         """Tell another node, one way."""
@@ -102,6 +123,8 @@ class NodeView:
 
 
 def _name(peer: Any) -> str:
+    if missing := forgotten(peer):
+        raise TypeError(missing)
     name = getattr(peer, "name", peer)
     if not isinstance(name, str):
         raise TypeError(f"a peer is a Peer or a node's name, not {peer!r}; write n.call(peer, ...)")
@@ -117,9 +140,20 @@ class Stepper:
 
     def answer(self, question: str | bytes) -> str:
         """The answer to an encoded question, encoded."""
+        with warnings.catch_warnings(record=True) as told:
+            warnings.filterwarnings("always", NEVER_AWAITED, RuntimeWarning)
+            answer = self._encoded(question)
+        for warning in told:
+            if found := re.match(NEVER_AWAITED, str(warning.message)):
+                name = found[1].rpartition(".")[2]
+                answer = encode({"raised": ["TypeError", f"you forgot `await` before {name}(...)", ""]})
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+        return answer
+
+    def _encoded(self, question: str | bytes) -> str:
         try:
-            found = self._answer(decode(question, NodeView))
-            return encode(found)
+            return encode(self._answer(decode(question, NodeView)))
         except NotPlain as error:
             return encode({"raised": ["TypeError", str(error), ""]})
 
@@ -164,6 +198,8 @@ class Stepper:
         view: NodeView = question["node"]
         begun = self._find(question["name"])(view, *question["args"])
         if not inspect.iscoroutine(begun):
+            if isinstance(begun, Request):
+                raise TypeError(f"{forgotten(begun)}, in an `async def {question['name']}(...)`")
             return _done(view, begun)
         self._handlers[question["number"]] = begun, view
         return self._step(question["number"], lambda: begun.send(None))
@@ -196,6 +232,9 @@ class Stepper:
 
 
 def _done(view: NodeView, value: Any) -> dict[str, Any]:
+    for request in view._requests:
+        if not request.awaited:
+            raise TypeError(forgotten(request))
     return {"value": value, **_told(view)}
 
 

@@ -14,6 +14,7 @@ import json
 import math
 from typing import Any
 
+from labkit.runtime.unawaited import forgotten
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers
 
@@ -76,8 +77,9 @@ def _packed(value: Any) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "tobytes"):
         return _packed_array(value)
     raise NotPlain(
-        f"{value!r:.80} of type {kind.__name__} is no plain data; give numbers, text, lists, tuples, sets or "
-        "dictionaries of them"
+        forgotten(value)
+        or f"{value!r:.80} of type {kind.__name__} is not plain data; give numbers, text, lists, tuples, "
+        "sets or dictionaries of them"
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import cloudpickle
 
 from labkit.runtime.errors import Unpicklable
+from labkit.runtime.unawaited import forgotten
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
@@ -47,6 +48,8 @@ def copy_value(value: Any) -> Any:
         own = [buffer if is_frozen(buffer) else bytearray(buffer.raw()) for buffer in buffers]
         return loads_keeping_classes(data, own)
     except Exception as error:
+        if missing := forgotten(value):
+            raise Unpicklable(missing) from None
         raise Unpicklable(
             f"{_short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {error}. "
             "Send plain data (numbers, strings, tuples, lists, dicts, arrays, dataclasses) instead."

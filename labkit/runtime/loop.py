@@ -24,6 +24,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.unawaited import Unawaited
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
 
@@ -58,7 +59,7 @@ def running_loop() -> Loop:
     return loop
 
 
-class Future:
+class Future(Unawaited):
     """A value that will be there later: pending, then a result or an error, once."""
 
     __slots__ = ("_done", "_error", "_value", "_waiters", "cause", "loop")
@@ -72,6 +73,10 @@ class Future:
         self.cause: int | None = (
             None  #: the trace event that resolved it, for the causal chain of whoever waits
         )
+
+    def as_written(self) -> str:
+        """See ``Unawaited``: whoever made it did not say for what."""
+        return "what gave this future (self.sleep(...), self.compute(...), queue.get(), ...)"
 
     @property
     def done(self) -> bool:
@@ -186,6 +191,19 @@ class Task(Future):
         self.cause = loop.cause
         self._waiting_for: Future | None = None
         self._cancelling: BaseException | None = None
+
+    # A task is kept, to be cancelled or looked for in a list: it can be compared, and asked whether it is
+    # there.
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        return f"the task of {getattr(self.coro, '__name__', self.coro)}(...)"
 
     def start(self) -> Task:
         """Take the first step from the ready queue."""

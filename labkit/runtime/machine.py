@@ -36,6 +36,7 @@ from labkit.runtime.errors import (
 from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
+from labkit.runtime.unawaited import forgotten
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
@@ -117,8 +118,7 @@ class Call(Future):
     ``Message``.
 
     There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too,
-    and within one process it carries the answer back. Where a message leaves the process it is pickled, and
-    becomes a ``Message``.
+    and within one process it carries the answer back. What leaves the process is its ``message``.
     """
 
     __slots__ = (
@@ -144,10 +144,18 @@ class Call(Future):
     @property
     def copied(self) -> Message:
         """A ``Message`` of its own."""
-        return Message(*_fields(self)).copied
+        return self.message.copied
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Message, _fields(self)
+    @property
+    def message(self) -> Message:
+        """The request alone, as it leaves the process."""
+        return Message(*_fields(self))
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        if not hasattr(self, "target"):  # there is no such node
+            return "self.call(...)"
+        return f"self.call({self.target!r}, {self.method!r}, ...)"
 
     def resolve(self, value: Any) -> None:
         """The answer is here.
@@ -438,6 +446,8 @@ class Machine:
         )
 
     def _unknown(self, ref: str) -> UnknownNode:
+        if missing := forgotten(ref):
+            return UnknownNode(f"a node's name is text: {missing}")
         names = list(self.directory)
         known = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return UnknownNode(f"there is no node {ref!r} in this cluster; its nodes are: {known or 'none yet'}")
@@ -542,7 +552,7 @@ class Machine:
         if self.held is not None:
             self.held.append((partial(self.hand_on, asked=asked), future))
             return
-        message = asked or future.asked
+        message = future.asked if asked is None else asked
         node = self.nodes.get(message.target)
         if node is None:
             return  # it has stopped meanwhile

@@ -43,7 +43,7 @@ from labkit.runtime.errors import Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
 from labkit.runtime.loop import Cost, Future
-from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
+from labkit.runtime.machine import REQUEST, Call, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.real_loop import RealLoop
@@ -181,6 +181,8 @@ class RayMachine(Machine):
     def post(self, message: Envelope) -> None:
         """It leaves now, or with the next batch."""
         target = message.target_machine
+        if type(message) is Call:
+            message = message.message
         if target == CLIENT:
             self.for_client.append(message)
             self.wake_client()

@@ -62,7 +62,7 @@ def test_arrays_come_back_as_they_were() -> None:
 
 @pytest.mark.parametrize("value", [object(), print, open, Exercise])
 def test_what_is_no_data_is_refused(value: Any) -> None:
-    with pytest.raises(NotPlain, match="is no plain data; give numbers"):
+    with pytest.raises(NotPlain, match="is not plain data; give numbers"):
         encode(value)
 
 
@@ -108,7 +108,7 @@ def test_errors_say_where() -> None:
         answers.call("wrong", 1)
     with pytest.raises(AnswerRaised, match="there is no other; run the cell that defines it"):
         answers.call("other")
-    with pytest.raises(AnswerRaised, match="is no plain data"):
+    with pytest.raises(AnswerRaised, match="is not plain data"):
         answers.call("odd", 1)
 
 
