@@ -21,7 +21,7 @@ from typing import Any
 
 from labkit.runtime import errors
 from labkit.runtime.errors import LabError
-from labkit.runtime.unawaited import Unawaited, forgotten, shown_call
+from labkit.runtime.unawaited import Unawaited, explain, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
 
@@ -177,6 +177,7 @@ class Stepper:
                 case "resume":
                     return self._resume(question)
         except Exception as error:
+            explain(error)
             return {"raised": described(error)}
         return {"raised": ["ValueError", "unknown question", ""]}
 

@@ -24,7 +24,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime.errors import LabError
-from labkit.runtime.unawaited import Unawaited
+from labkit.runtime.unawaited import Unawaited, explain
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
 
@@ -272,6 +272,7 @@ class Task(Future):
             owner._forget(self)
             self.cancelled(error)
         except Exception as error:
+            explain(error)
             self.cause = loop.cause
             owner._forget(self)
             self.finish(None, error)

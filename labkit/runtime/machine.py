@@ -36,7 +36,7 @@ from labkit.runtime.errors import (
 from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
-from labkit.runtime.unawaited import forgotten
+from labkit.runtime.unawaited import explain, forgotten
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
@@ -531,6 +531,7 @@ class Machine:
                 raise _no_handler(node, message.method)
             value = handler(node, *message.payload)
         except Exception as error:
+            explain(error)
             self._failed(node, message, error)
             return
         kind = type(value)

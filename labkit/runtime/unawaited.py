@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import CoroutineType
 from typing import Any, NoReturn
 
-__all__ = ["Unawaited", "forgotten", "shown_call"]
+__all__ = ["Unawaited", "explain", "forgotten", "shown_call"]
 
 #: What Python asks of a value, and of nothing that is still to come.
 USES = (
@@ -64,6 +64,15 @@ def forgotten(value: Any, depth: int = DEEPEST) -> str:
     if depth and isinstance(value, (list, tuple)):
         return next(filter(None, (forgotten(item, depth - 1) for item in value)), "")
     return ""
+
+
+def explain(error: Exception) -> None:
+    """Have an error say that ``await`` is missing, if it comes from that: an attribute was asked of what was
+    not awaited, or a coroutine was used in a calculation."""
+    if isinstance(error, AttributeError) and (missing := forgotten(error.obj, depth=0)):
+        error.args = (missing,)
+    elif isinstance(error, TypeError) and "'coroutine'" in str(error):
+        error.args = (f"you forgot `await` before the call of an async function: {error}",)
 
 
 def shown_call(function: str, *args: Any) -> str:

@@ -23,6 +23,7 @@ USES: dict[str, Callable[[Any], Any]] = {
     "arithmetic": lambda reply: 0.5 * reply,
     "array": lambda reply: np.ones(3) * reply,
     "numbers of an array": lambda reply: np.asarray(reply, dtype=float),
+    "attribute": lambda reply: reply.id,
     "text": lambda reply: f"{reply}",
     "value": lambda reply: {"found": [reply]},
 }
@@ -53,6 +54,16 @@ class Asking(Node):
     async def helped(self) -> Any:
         """Returns a coroutine."""
         return [self.help()]
+
+    @rpc
+    async def asked(self) -> Any:
+        """Asks an attribute of a coroutine."""
+        return self.help().id
+
+    @rpc
+    async def added(self) -> Any:
+        """Counts with a coroutine."""
+        return self.help() + 1  # type: ignore[operator]
 
     async def help(self) -> int:
         """Never runs."""
@@ -86,11 +97,15 @@ def test_a_call_is_no_answer(make_cluster: MakeCluster) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
-def test_a_coroutine_is_no_answer(make_cluster: MakeCluster) -> None:
+@pytest.mark.parametrize(
+    ("method", "function"),
+    [("helped", "help"), ("asked", "help"), ("added", "the call of an async function")],
+)
+def test_a_coroutine_is_no_answer(make_cluster: MakeCluster, method: str, function: str) -> None:
     cluster = make_cluster(machines=2)
     cluster.spawn(Asking, name="asking")
-    with pytest.raises(Exception, match=r"you forgot `await` before help\(\.\.\.\)"):
-        cluster.call("asking", "helped")
+    with pytest.raises(Exception, match=f"you forgot `await` before {function}"):
+        cluster.call("asking", method)
 
 
 def test_a_future_can_be_kept_and_a_task_compared() -> None:
