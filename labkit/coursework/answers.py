@@ -13,10 +13,16 @@ one in another (grading). Both pass every value through ``values.encode``, so th
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import signal
+import threading
+import time
 import traceback
 import warnings
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Coroutine, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from labkit.runtime import errors
@@ -27,8 +33,15 @@ from .values import NotPlain, State, decode, encode
 
 __all__ = ["AnswerRaised", "Answers", "Gone", "Local", "NodeView", "NotWritten", "Stepper", "Wrong"]
 
+#: Where our own code lies, which is in no error of a student's.
+HERE = os.path.dirname(__file__)
+
 #: Characters of an error's text that are passed on.
 MOST_TEXT = 500
+
+#: Seconds for one answer, and for all that a task asks for.
+QUESTION_SECONDS = 10.0
+TASK_SECONDS = 60.0
 
 #: What Python says of a coroutine that was made and dropped.
 NEVER_AWAITED = "coroutine '(.*)' was never awaited"
@@ -52,6 +65,17 @@ class NotWritten(Wrong):
 
 class AnswerRaised(Wrong):
     """The student's code raised an exception."""
+
+
+class TookTooLong(BaseException):
+    """Thrown into an answer whose time is over; ``except Exception`` lets it pass."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A check was interrupted."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]
 
 
 class Gone(Exception):
@@ -253,10 +277,37 @@ def _close(coroutine: Any) -> None:
 def described(error: BaseException) -> list[str]:
     """An exception as type, text, and the line of the student's code that it came from."""
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if "coursework" not in frame.filename
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(HERE)
     ]
     where = f"line {frames[-1].lineno}: {frames[-1].line}" if frames and frames[-1].line else ""
     return [type(error).__name__, str(error)[:MOST_TEXT], where[:MOST_TEXT]]
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Whatever runs inside gets ``TookTooLong`` when its time is over, and Ctrl-C at once, though around it
+    an engine defers Ctrl-C to the end of its step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = [
+        (number, signal.signal(number, handler))
+        for number, handler in ((signal.SIGALRM, _too_long), (signal.SIGINT, signal.default_int_handler))
+    ]
+    begun = time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, if it was caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        if left:  # somebody else's alarm
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise TookTooLong
 
 
 # --- who asks -------------------------------------------------------------------------------------------
@@ -323,14 +374,36 @@ class Answers:
 
 
 class Local(Answers):
-    """Answers in this process: no wall between them and us, and none needed."""
+    """Answers in this process: no wall between them and us, and none needed.
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    The limits of time are those of a graded run. They hold in the main thread, where a signal can end a loop.
+    """
+
+    def __init__(
+        self,
+        namespace: Mapping[str, Any],
+        question_seconds: float = QUESTION_SECONDS,
+        task_seconds: float = float("inf"),
+    ) -> None:
         super().__init__()
         self.stepper = Stepper(namespace)
+        self._question_seconds = question_seconds
+        self._task_seconds = task_seconds
+        self._end = time.monotonic() + task_seconds
 
     def _ask(self, question: str) -> str:
-        return self.stepper.answer(question)
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Wrong(f"the answers took more than {self._task_seconds:g} s in all")
+        try:
+            with ended_after(min(left, self._question_seconds)):
+                return self.stepper.answer(question)
+        except TookTooLong as error:
+            where = described(error)[2]
+            raise Wrong(
+                f"an endless loop? There was no answer within {self._question_seconds:g} s"
+                + (f" (at {where})" if where else "")
+            ) from None
 
     def call_here(self, name: str, *args: Any) -> Any:
         """What a function returns for arguments that are no plain data: to watch, never to judge."""

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .answers import Local, Wrong
+from .answers import TASK_SECONDS, Interrupted, Local, Wrong
 from .exercises import find_tasks
 from .tasks import Task, hidden_seeds, judge
 
@@ -39,7 +39,10 @@ class Exercise:
             passed, text = channel.here.serve(task, self._names)
         else:
             seeds = (chosen.visible or (0,)) if seed is None else (seed,)
-            verdict = judge(self.name, chosen, Local(self._names), seeds)
+            try:
+                verdict = judge(self.name, chosen, Local(self._names, task_seconds=TASK_SECONDS), seeds)
+            except KeyboardInterrupt:
+                raise Interrupted(f"the check of {task} was stopped before it came to an end") from None
             passed, text = verdict.passed, verdict.message or self._good(chosen, verdict.cases)
             if verdict.replay and seed is None and not passed:
                 text += f"\nto see it again: {verdict.replay}"

@@ -50,10 +50,10 @@ SERVICE_TIME = 0.001
 
 
 class Message(NamedTuple):
-    """What travels. ``id`` is the asking machine's number of the request; an answer carries its request's."""
+    """What travels. ``number`` is the asking machine's, of the request; an answer carries its request's."""
 
     what: str
-    id: int
+    number: int
     source: str
     source_machine: str
     target: str
@@ -122,7 +122,7 @@ class Call(Future):
     """
 
     __slots__ = (
-        "answer_sent", "asked", "id", "machine", "method", "payload", "sent", "since", "source",
+        "answer_sent", "asked", "machine", "method", "number", "payload", "sent", "since", "source",
         "source_machine", "span", "target", "target_machine",
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ class Call(Future):
     machine: Machine  #: the caller's
     answer_sent: int | None  #: the event that led to the answer
     asked: Envelope  #: the request that its answer will answer, if a plain handler has returned it
-    id: int
+    number: int
     method: str
     payload: Any  #: the arguments, and on the way back the answer
     sent: int | None
@@ -177,7 +177,7 @@ class Call(Future):
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""
-        self.machine.pending.pop(self.id, None)
+        self.machine.pending.pop(self.number, None)
         self.set_error(Cancelled())
 
 
@@ -400,7 +400,7 @@ class Machine:
         call._done = False
         call._error = call._waiters = call.cause = None
         call.machine = self
-        self._next_id = call.id = number = self._next_id + 1
+        self._next_id = call.number = number = self._next_id + 1
         if not node._alive:
             return call  # the last words of a node that is gone are not heard, and not answered
         target_machine = self.directory.get(ref)
@@ -459,11 +459,11 @@ class Machine:
             return
         if call.done or not self.alive:
             return
-        self.pending.pop(call.id, None)
+        self.pending.pop(call.number, None)
         loop = self.loop
         if self.trace.on:
             data = {
-                "message": call.id,
+                "message": call.number,
                 "to": call.target,
                 "to_machine": call.target_machine,
                 "method": call.method,
@@ -509,7 +509,7 @@ class Machine:
         if self.tracing:
             cause = self._record_delivered(message)
         if what in (REPLY, ERROR):
-            call = self.pending.pop(message.id, None)
+            call = self.pending.pop(message.number, None)
             if call is not None:
                 call.cause = cause
                 self.answered(call, message.payload)
@@ -622,7 +622,7 @@ class Machine:
     def _record_delivered(self, message: Envelope) -> int:
         return self.trace.record_message(
             self.loop.now, self.name, message.target, "delivered", message.span, message.sent,
-            message.id, message.source, message.source_machine, message.method, message.what,
+            message.number, message.source, message.source_machine, message.method, message.what,
         )  # fmt: skip
 
     def dropped(self, message: Envelope, reason: str) -> None:

@@ -280,7 +280,7 @@ class RayMachine(Machine):
             f"{message.method} to {message.target} cannot be read on {message.target_machine}: {reason}. "
             "What is sent must be importable on every machine, or defined in the notebook."
         )
-        call = self.pending.pop(message.id, None) if message.what == REQUEST else None
+        call = self.pending.pop(message.number, None) if message.what == REQUEST else None
         if call is not None:
             call.set_error(unreadable)
             self.loop.pump()
