@@ -247,6 +247,9 @@ class Server(Node):
         copy has."""
         closing = (self._close_round(*bounds, round_, sources, share, last) for bounds in ranges)
         outcomes = await gather(*closing, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception) and not isinstance(outcome, Moved):
+                raise outcome  # the update function's
         return [MOVED if isinstance(outcome, Moved) else DONE for outcome in outcomes]
 
     async def _close_round(
