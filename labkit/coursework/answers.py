@@ -71,13 +71,6 @@ class TookTooLong(BaseException):
     """Thrown into an answer whose time is over; ``except Exception`` lets it pass."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """A check was interrupted."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"Interrupted: {self}"]
-
-
 class Gone(Exception):
     """Nobody answers any more: the student's process has died or was ended; the text says why."""
 
@@ -190,7 +183,7 @@ class Stepper:
                     value = self._find(question["name"])(*question["args"])
                     if inspect.isawaitable(value):
                         _close(value)
-                        raise TypeError(f"{question['name']} is to be a plain function, without async")
+                        raise TypeError(f"{question['name']} must be a plain function, without async")
                     return {"value": value}
                 case "plan":
                     return self._plan(question)
@@ -216,7 +209,7 @@ class Stepper:
         self._recorder = Recorder()
         made = self._find(question["name"])(*[self._recorder.input() for _ in range(question["inputs"])])
         if not isinstance(made, Recorded):
-            raise TypeError(f"{question['name']} is to return an RDD, not {made!r:.80}")
+            raise TypeError(f"{question['name']} must return an RDD, not {made!r:.80}")
         return {"value": {"steps": self._recorder.steps, "output": made.number}}
 
     def _start(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .answers import TASK_SECONDS, Interrupted, Local, Wrong
+from labkit.runtime.errors import Interrupted
+
+from .answers import TASK_SECONDS, Local, Wrong
 from .exercises import find_tasks
 from .tasks import Task, hidden_seeds, judge
 
@@ -55,11 +57,16 @@ class Exercise:
 
     def ask(self, task: str = "predict") -> None:
         """Print the question that is asked of the student named in the notebook."""
+        if not self._names.get("student"):
+            print('first write your name: student = "…"; the question is drawn from it')
         print(self._question(task)[0])
 
     def reveal(self, task: str, prediction: Any) -> None:
         """Print the answer, once there is a prediction."""
-        print("first predict, then reveal" if prediction is None else self._question(task)[1])
+        if prediction is None:
+            print(f"first predict, then reveal: exercise.reveal({task!r}, prediction)")
+        else:
+            print(self._question(task)[1])
 
     def solution(self, task: str) -> Any:
         """The answer to a question itself, or what a search finds: for the solved copy."""

@@ -31,7 +31,7 @@ MOST_ELEMENTS = 1_000_000
 
 
 class NotPlain(TypeError):
-    """A value that is no plain data, or text that does not say one."""
+    """A value that is not plain data, or text that does not say one."""
 
 
 class State(dict[str, Any]):
@@ -39,7 +39,7 @@ class State(dict[str, Any]):
 
 
 def encode(value: Any) -> str:
-    """The value as text. Raises ``NotPlain`` for what is no plain data."""
+    """The value as text. Raises ``NotPlain`` for what is not plain data."""
     try:
         return json.dumps(_packed(value), separators=(",", ":"))
     except (RecursionError, ValueError) as error:

@@ -122,6 +122,13 @@ class RemoteTraceback(Exception):
         return f"\n--- raised on the remote side ---\n{self.text.rstrip()}"
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a line that says what it ended; a notebook shows this line alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]
+
+
 class NodeCrashed(LabError):
     """An exception in a node that nobody awaited; ``story`` holds the node's last events."""
 

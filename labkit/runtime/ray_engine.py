@@ -159,7 +159,7 @@ class RayEngine(Engine):
                 why = f"they are not there after {START_WITHIN:.0f} s"
             raise EngineUnavailable(
                 f"Ray is there, but the machines' processes did not start: {why}. Is there memory for them "
-                f"(about 60 MB each), and a share of {self.cpus_per_machine:g} CPU? "
+                f"(about 90 MB each), and a share of {self.cpus_per_machine:g} CPU? "
                 'Cluster(engine="sim") needs none.'
             ) from error
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from labkit.coursework import Exercise, Wrong
-from labkit.coursework.answers import Interrupted, Local
+from labkit.coursework.answers import Local
+from labkit.runtime.errors import Interrupted
 
 FOREVER = "an endless loop. There was no answer within 0.05 s .at line .*: "
 
