@@ -326,9 +326,8 @@ class Grader:
             elif CHECK + task not in cells:
                 tasks[task] = Mark(0, of, "its check did not come to an end")
             else:
-                tasks[task] = Mark(
-                    of, of, f"right, in {verdict['cases']} run" + "s" * (verdict["cases"] != 1)
-                )
+                runs = f"{verdict['cases']} run" + "s" * (verdict["cases"] != 1)
+                tasks[task] = Mark(of, of, f"right, in {runs}")
         raised = {
             name.removeprefix(ANSWER): str(words)
             for name, (ran, words) in cells.items()

@@ -17,6 +17,7 @@ __all__ = [
     "Definite",
     "EngineUnavailable",
     "Indefinite",
+    "Interrupted",
     "LabError",
     "MachineDead",
     "MachineDied",

@@ -57,9 +57,7 @@ def test_an_endless_lookup_is_told_in_a_line() -> None:
     exec(ENDLESS, names)
     lines = names["exercise"].watch(members=5)
     for line in lines:
-        assert re.fullmatch(
-            r"key +\d+: (node-\d+ → ){6}… → after 100 messages find_successor.* never ends", line
-        )
+        assert re.fullmatch(r"key +\d+: (node-\d+ → ){6}… → after 100 messages find_succ.* never ends", line)
     assert len(lines) == 8
 
 

@@ -161,8 +161,8 @@ def guarantee(answers: Answers, case: Case) -> None:
         if got != wanted:
             raise Wrong(
                 f"surely_seen(clock={clock}, bound={bound}) gave {got!r}, not {wanted}; whoever is at "
-                f"{clock} may be {bound} ahead, so the slowest has at least begun {clock - bound} and finished "
-                "the one before"
+                f"{clock} may be {bound} ahead, so the slowest has at least begun {clock - bound} and "
+                "finished the one before"
             )
 
 
