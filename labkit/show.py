@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import textwrap
 from typing import Any
 
 __all__ = ["Source", "show"]
+
+
+#: The colours are the theme's own. Lines stay whole: JupyterLab would break them, also inside a word.
+STYLE = """<style>
+.labkit-source { white-space: pre !important; overflow-x: auto; }
+.labkit-source .k, .labkit-source .ow { color: var(--jp-mirror-editor-keyword-color); }
+.labkit-source .s { color: var(--jp-mirror-editor-string-color); }
+.labkit-source .c { color: var(--jp-mirror-editor-comment-color); }
+.labkit-source .m { color: var(--jp-mirror-editor-number-color); }
+</style>"""
 
 
 class Source:
@@ -20,6 +31,27 @@ class Source:
 
     def _repr_markdown_(self) -> str:
         return f"```python\n{self.text}\n```"
+
+    def _repr_html_(self) -> str:
+        from pygments.lexers import PythonLexer
+
+        spans = "".join(_span(str(kind), text) for kind, text in PythonLexer().get_tokens(self.text))
+        return f'{STYLE}<pre class="labkit-source">{spans}</pre>'
+
+
+#: Kinds of tokens that have a colour, and their class in ``STYLE``.
+COLOURED = {
+    "Token.Keyword": "k",
+    "Token.Operator.Word": "ow",
+    "Token.Literal.String": "s",
+    "Token.Comment": "c",
+    "Token.Literal.Number": "m",
+}
+
+
+def _span(kind: str, text: str) -> str:
+    name = next((name for start, name in COLOURED.items() if kind.startswith(start)), "")
+    return f'<span class="{name}">{html.escape(text)}</span>' if name else html.escape(text)
 
 
 def show(thing: Any) -> Source:

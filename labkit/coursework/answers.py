@@ -13,19 +13,38 @@ one in another (grading). Both pass every value through ``values.encode``, so th
 from __future__ import annotations
 
 import inspect
+import os
+import re
+import signal
+import threading
+import time
 import traceback
-from collections.abc import Coroutine, Generator, Mapping
+import warnings
+from collections.abc import Coroutine, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from labkit.runtime import errors
 from labkit.runtime.errors import LabError
+from labkit.runtime.unawaited import Unawaited, explain, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
 
 __all__ = ["AnswerRaised", "Answers", "Gone", "Local", "NodeView", "NotWritten", "Stepper", "Wrong"]
 
+#: Where our own code lies, which is in no error of a student's.
+HERE = os.path.dirname(__file__)
+
 #: Characters of an error's text that are passed on.
 MOST_TEXT = 500
+
+#: Seconds for one answer, and for all that a task asks for.
+QUESTION_SECONDS = 10.0
+TASK_SECONDS = 60.0
+
+#: What Python says of a coroutine that was made and dropped.
+NEVER_AWAITED = "coroutine '(.*)' was never awaited"
 
 
 class Wrong(Exception):
@@ -48,6 +67,10 @@ class AnswerRaised(Wrong):
     """The student's code raised an exception."""
 
 
+class TookTooLong(BaseException):
+    """Thrown into an answer whose time is over; ``except Exception`` lets it pass."""
+
+
 class Gone(Exception):
     """Nobody answers any more: the student's process has died or was ended; the text says why."""
 
@@ -55,15 +78,24 @@ class Gone(Exception):
 # --- where the answers live -----------------------------------------------------------------------------
 
 
-class Request:
+class Request(Unawaited):
     """Something that a handler awaits; the judge's node does it."""
 
     def __init__(self, what: str, *args: Any) -> None:
         self.what = what
         self.args = args
+        self.awaited = False
 
     def __await__(self) -> Generator[Request, Any, Any]:
+        self.awaited = True
         return (yield self)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(forgotten(self))
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        return shown_call(f"n.{self.what}", *self.args)
 
 
 class NodeView:
@@ -72,22 +104,28 @@ class NodeView:
     def __init__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
         self.__dict__["_effects"] = []
+        self.__dict__["_requests"] = []
 
     def call(self, peer: Any, method: str, *args: Any) -> Request:
         """Ask another node, and await its answer; raises ``Timeout``."""
-        return Request("call", _name(peer), method, *args)
+        return self._request("call", _name(peer), method, *args)
 
     def ping(self, peer: Any) -> Request:
         """Await whether another node answers at all."""
-        return Request("ping", _name(peer))
+        return self._request("ping", _name(peer))
 
     def ask(self, peer: Any) -> Request:
         """Await another node's pointers: its predecessor and its successor list; raises ``Timeout``."""
-        return Request("ask", _name(peer))
+        return self._request("ask", _name(peer))
 
     def sleep(self, seconds: float) -> Request:
         """Await the end of some seconds."""
-        return Request("sleep", float(seconds))
+        return self._request("sleep", float(seconds))
+
+    def _request(self, what: str, *args: Any) -> Request:
+        request = Request(what, *args)
+        self._requests.append(request)
+        return request
 
     def send(self, peer: Any, method: str, *args: Any) -> None:
         """Tell another node, one way."""
@@ -102,6 +140,8 @@ class NodeView:
 
 
 def _name(peer: Any) -> str:
+    if missing := forgotten(peer):
+        raise TypeError(missing)
     name = getattr(peer, "name", peer)
     if not isinstance(name, str):
         raise TypeError(f"a peer is a Peer or a node's name, not {peer!r}; write n.call(peer, ...)")
@@ -117,9 +157,20 @@ class Stepper:
 
     def answer(self, question: str | bytes) -> str:
         """The answer to an encoded question, encoded."""
+        with warnings.catch_warnings(record=True) as told:
+            warnings.filterwarnings("always", NEVER_AWAITED, RuntimeWarning)
+            answer = self._encoded(question)
+        for warning in told:
+            if found := re.match(NEVER_AWAITED, str(warning.message)):
+                name = found[1].rpartition(".")[2]
+                answer = encode({"raised": ["TypeError", f"you forgot `await` before {name}(...)", ""]})
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+        return answer
+
+    def _encoded(self, question: str | bytes) -> str:
         try:
-            found = self._answer(decode(question, NodeView))
-            return encode(found)
+            return encode(self._answer(decode(question, NodeView)))
         except NotPlain as error:
             return encode({"raised": ["TypeError", str(error), ""]})
 
@@ -132,7 +183,7 @@ class Stepper:
                     value = self._find(question["name"])(*question["args"])
                     if inspect.isawaitable(value):
                         _close(value)
-                        raise TypeError(f"{question['name']} is to be a plain function, without async")
+                        raise TypeError(f"{question['name']} must be a plain function, without async")
                     return {"value": value}
                 case "plan":
                     return self._plan(question)
@@ -143,6 +194,7 @@ class Stepper:
                 case "resume":
                     return self._resume(question)
         except Exception as error:
+            explain(error)
             return {"raised": described(error)}
         return {"raised": ["ValueError", "unknown question", ""]}
 
@@ -157,13 +209,15 @@ class Stepper:
         self._recorder = Recorder()
         made = self._find(question["name"])(*[self._recorder.input() for _ in range(question["inputs"])])
         if not isinstance(made, Recorded):
-            raise TypeError(f"{question['name']} is to return an RDD, not {made!r:.80}")
+            raise TypeError(f"{question['name']} must return an RDD, not {made!r:.80}")
         return {"value": {"steps": self._recorder.steps, "output": made.number}}
 
     def _start(self, question: dict[str, Any]) -> dict[str, Any]:
         view: NodeView = question["node"]
         begun = self._find(question["name"])(view, *question["args"])
         if not inspect.iscoroutine(begun):
+            if isinstance(begun, Request):
+                raise TypeError(f"{forgotten(begun)}, in an `async def {question['name']}(...)`")
             return _done(view, begun)
         self._handlers[question["number"]] = begun, view
         return self._step(question["number"], lambda: begun.send(None))
@@ -196,6 +250,9 @@ class Stepper:
 
 
 def _done(view: NodeView, value: Any) -> dict[str, Any]:
+    for request in view._requests:
+        if not request.awaited:
+            raise TypeError(forgotten(request))
     return {"value": value, **_told(view)}
 
 
@@ -213,10 +270,37 @@ def _close(coroutine: Any) -> None:
 def described(error: BaseException) -> list[str]:
     """An exception as type, text, and the line of the student's code that it came from."""
     frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if "coursework" not in frame.filename
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(HERE)
     ]
     where = f"line {frames[-1].lineno}: {frames[-1].line}" if frames and frames[-1].line else ""
     return [type(error).__name__, str(error)[:MOST_TEXT], where[:MOST_TEXT]]
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Whatever runs inside gets ``TookTooLong`` when its time is over, and Ctrl-C at once, though around it
+    an engine defers Ctrl-C to the end of its step."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = [
+        (number, signal.signal(number, handler))
+        for number, handler in ((signal.SIGALRM, _too_long), (signal.SIGINT, signal.default_int_handler))
+    ]
+    begun = time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, if it was caught
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in handlers:
+            signal.signal(number, handler)
+        if left:  # somebody else's alarm
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
+
+
+def _too_long(number: int, frame: FrameType | None) -> None:
+    raise TookTooLong
 
 
 # --- who asks -------------------------------------------------------------------------------------------
@@ -283,14 +367,36 @@ class Answers:
 
 
 class Local(Answers):
-    """Answers in this process: no wall between them and us, and none needed."""
+    """Answers in this process: no wall between them and us, and none needed.
 
-    def __init__(self, namespace: Mapping[str, Any]) -> None:
+    The limits of time are those of a graded run. They hold in the main thread, where a signal can end a loop.
+    """
+
+    def __init__(
+        self,
+        namespace: Mapping[str, Any],
+        question_seconds: float = QUESTION_SECONDS,
+        task_seconds: float = float("inf"),
+    ) -> None:
         super().__init__()
         self.stepper = Stepper(namespace)
+        self._question_seconds = question_seconds
+        self._task_seconds = task_seconds
+        self._end = time.monotonic() + task_seconds
 
     def _ask(self, question: str) -> str:
-        return self.stepper.answer(question)
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Wrong(f"the answers took more than {self._task_seconds:g} s in all")
+        try:
+            with ended_after(min(left, self._question_seconds)):
+                return self.stepper.answer(question)
+        except TookTooLong as error:
+            where = described(error)[2]
+            raise Wrong(
+                f"an endless loop? There was no answer within {self._question_seconds:g} s"
+                + (f" (at {where})" if where else "")
+            ) from None
 
     def call_here(self, name: str, *args: Any) -> Any:
         """What a function returns for arguments that are no plain data: to watch, never to judge."""

@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .answers import Local, Wrong
+from labkit.runtime.errors import Interrupted
+
+from .answers import TASK_SECONDS, Local, Wrong
 from .exercises import find_tasks
 from .tasks import Task, hidden_seeds, judge
 
@@ -39,7 +41,10 @@ class Exercise:
             passed, text = channel.here.serve(task, self._names)
         else:
             seeds = (chosen.visible or (0,)) if seed is None else (seed,)
-            verdict = judge(self.name, chosen, Local(self._names), seeds)
+            try:
+                verdict = judge(self.name, chosen, Local(self._names, task_seconds=TASK_SECONDS), seeds)
+            except KeyboardInterrupt:
+                raise Interrupted(f"the check of {task} was stopped before it came to an end") from None
             passed, text = verdict.passed, verdict.message or self._good(chosen, verdict.cases)
             if verdict.replay and seed is None and not passed:
                 text += f"\nto see it again: {verdict.replay}"
@@ -52,11 +57,16 @@ class Exercise:
 
     def ask(self, task: str = "predict") -> None:
         """Print the question that is asked of the student named in the notebook."""
+        if not self._names.get("student"):
+            print('first write your name: student = "…"; the question is drawn from it')
         print(self._question(task)[0])
 
     def reveal(self, task: str, prediction: Any) -> None:
         """Print the answer, once there is a prediction."""
-        print("first predict, then reveal" if prediction is None else self._question(task)[1])
+        if prediction is None:
+            print(f"first predict, then reveal: exercise.reveal({task!r}, prediction)")
+        else:
+            print(self._question(task)[1])
 
     def solution(self, task: str) -> Any:
         """The answer to a question itself, or what a search finds: for the solved copy."""

@@ -27,6 +27,7 @@ from typing import Any
 from labkit.lab.processes import adopt_orphans
 
 from . import landlock
+from .answers import QUESTION_SECONDS, TASK_SECONDS
 from .exercises import find_tasks
 from .handout import ANSWER, CHECK, BadSubmission, Handout
 from .tasks import hidden_seeds
@@ -54,8 +55,8 @@ class Limits:
 
     #: Seconds: of one question to the student's code, of a task, of a cell, of the notebook, of the
     #: processor.
-    question_seconds: float = 10.0
-    task_seconds: float = 60.0
+    question_seconds: float = QUESTION_SECONDS
+    task_seconds: float = TASK_SECONDS
     cell_seconds: float = 90.0
     total_seconds: float = 240.0
     cpu_seconds: int = 300
@@ -325,7 +326,8 @@ class Grader:
             elif CHECK + task not in cells:
                 tasks[task] = Mark(0, of, "its check did not come to an end")
             else:
-                tasks[task] = Mark(of, of, f"right, in {verdict['cases']} runs")
+                runs = f"{verdict['cases']} run" + "s" * (verdict["cases"] != 1)
+                tasks[task] = Mark(of, of, f"right, in {runs}")
         raised = {
             name.removeprefix(ANSWER): str(words)
             for name, (ran, words) in cells.items()

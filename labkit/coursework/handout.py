@@ -101,7 +101,7 @@ class Handout:
         try:
             notebook = nbformat.read(path, as_version=4)
         except Exception as error:
-            raise BadHandout(f"{path} is no notebook: {error}") from None
+            raise BadHandout(f"{path} is not a notebook: {error}") from None
         return cls.of(path.stem, notebook)
 
     @classmethod
@@ -133,7 +133,7 @@ class Handout:
         except BadSubmission:
             raise
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadSubmission(f"the file is no notebook ({type(error).__name__})") from None
+            raise BadSubmission(f"the file is not a notebook ({type(error).__name__})") from None
         return self._taken(cells)
 
     def _taken(self, cells: list[Any]) -> tuple[dict[str, str], list[str]]:

@@ -151,13 +151,13 @@ def peer_of(value: Any, what: str) -> Peer:
         id, name = value
         if type(id) is int and type(name) is str:
             return Peer(id, name)
-    raise Wrong(f"{what} is to be a Peer, not {value!r:.80}")
+    raise Wrong(f"{what} must be a Peer, not {value!r:.80}")
 
 
 def peers_of(value: Any, what: str, most: int = 1000) -> tuple[Peer, ...]:
     """The peers that a student's code gave. Raises ``Wrong``."""
     if not isinstance(value, (tuple, list)):
-        raise Wrong(f"{what} is to be a list of peers, not {value!r:.80}")
+        raise Wrong(f"{what} must be a list of peers, not {value!r:.80}")
     if len(value) > most:
         raise Wrong(f"{what} has {len(value)} entries; {most} are enough")
     return tuple(peer_of(entry, f"an entry of {what}") for entry in value)

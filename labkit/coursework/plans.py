@@ -135,7 +135,7 @@ def build(answers: Answers, function: str, *inputs: Any) -> Any:
     """The RDD that a student's function makes of these. Raises ``Wrong``."""
     found = answers.plan(function, len(inputs))
     if not isinstance(found, dict):
-        raise Wrong(f"{function} is to return an RDD")
+        raise Wrong(f"{function} must return an RDD")
     token = next(_tokens)
     _asked.clear()  # one plan runs at a time
     _asked[token] = answers

@@ -14,6 +14,7 @@ import json
 import math
 from typing import Any
 
+from labkit.runtime.unawaited import forgotten
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers
 
@@ -30,7 +31,7 @@ MOST_ELEMENTS = 1_000_000
 
 
 class NotPlain(TypeError):
-    """A value that is no plain data, or text that does not say one."""
+    """A value that is not plain data, or text that does not say one."""
 
 
 class State(dict[str, Any]):
@@ -38,7 +39,7 @@ class State(dict[str, Any]):
 
 
 def encode(value: Any) -> str:
-    """The value as text. Raises ``NotPlain`` for what is no plain data."""
+    """The value as text. Raises ``NotPlain`` for what is not plain data."""
     try:
         return json.dumps(_packed(value), separators=(",", ":"))
     except (RecursionError, ValueError) as error:
@@ -76,8 +77,9 @@ def _packed(value: Any) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "tobytes"):
         return _packed_array(value)
     raise NotPlain(
-        f"{value!r:.80} of type {kind.__name__} is no plain data; give numbers, text, lists, tuples, sets or "
-        "dictionaries of them"
+        forgotten(value)
+        or f"{value!r:.80} of type {kind.__name__} is not plain data; give numbers, text, lists, tuples, "
+        "sets or dictionaries of them"
     )
 
 

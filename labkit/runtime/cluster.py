@@ -32,6 +32,7 @@ from labkit.runtime.errors import (
     BadFault,
     BadSchedule,
     ClusterClosed,
+    Interrupted,
     LabError,
     MachineDead,
     MachineDied,
@@ -496,6 +497,9 @@ class Cluster(Repeatable):
             if isinstance(future, Task):
                 self._engine.do(future.cancel)
             take_as_one_press()
+            paused = [machine.name for machine in self.machines if machine.state == "paused"]
+            if paused:
+                raise Interrupted(f"still waiting for {', '.join(paused)} (paused)") from None
             raise
         if not future.done and isinstance(future, Task):  # a node of this process has failed
             self._engine.do(future.cancel)

@@ -16,6 +16,7 @@ import cloudpickle
 from labkit.runtime import by_value
 from labkit.runtime.errors import Unpicklable
 from labkit.runtime.raised import Signal, named, short
+from labkit.runtime.unawaited import forgotten
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
 
@@ -51,6 +52,8 @@ def copy_value(value: Any) -> Any:
     except Signal:
         raise
     except BaseException as error:
+        if missing := forgotten(value):
+            raise Unpicklable(missing) from None
         raise Unpicklable(
             f"{short(value)} of type {kind.__module__}.{kind.__qualname__} cannot be sent: {named(error)}. "
             "Send plain data (numbers, strings, tuples, lists, dicts, arrays, dataclasses) instead."

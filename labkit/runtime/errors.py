@@ -17,6 +17,7 @@ __all__ = [
     "Definite",
     "EngineUnavailable",
     "Indefinite",
+    "Interrupted",
     "LabError",
     "MachineDead",
     "MachineDied",
@@ -120,6 +121,13 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f"\n--- raised on the remote side ---\n{self.text.rstrip()}"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a line that says what it ended; a notebook shows this line alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Interrupted: {self}"]
 
 
 class NodeCrashed(LabError):

@@ -26,6 +26,7 @@ from typing import Any
 
 from labkit.runtime.errors import LabError
 from labkit.runtime.raised import Interrupted, Signal, as_exception
+from labkit.runtime.unawaited import Unawaited, explain
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
 
@@ -60,7 +61,7 @@ def running_loop() -> Loop:
     return loop
 
 
-class Future:
+class Future(Unawaited):
     """A value that will be there later: pending, then a result or an error, once."""
 
     __slots__ = ("_done", "_error", "_value", "_waiters", "cause", "loop")
@@ -74,6 +75,10 @@ class Future:
         self.cause: int | None = (
             None  #: the trace event that resolved it, for the causal chain of whoever waits
         )
+
+    def as_written(self) -> str:
+        """See ``Unawaited``: whoever made it did not say for what."""
+        return "what gave this future (self.sleep(...), self.compute(...), queue.get(), ...)"
 
     @property
     def done(self) -> bool:
@@ -189,6 +194,19 @@ class Task(Future):
         self._waiting_for: Future | None = None
         self._cancelling: BaseException | None = None
 
+    # A task is kept, to be cancelled or looked for in a list: it can be compared, and asked whether it is
+    # there.
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        return f"the task of {getattr(self.coro, '__name__', self.coro)}(...)"
+
     def start(self) -> Task:
         """Take the first step from the ready queue."""
         self.owner._remember(self)
@@ -262,6 +280,7 @@ class Task(Future):
             self.set_error(Cancelled())
             raise
         except BaseException as error:
+            explain(error)
             self.cause = loop.cause
             owner._forget(self)
             self.finish(None, error)

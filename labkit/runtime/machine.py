@@ -38,6 +38,7 @@ from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_t
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.raised import Signal, named
+from labkit.runtime.unawaited import explain, forgotten
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
@@ -51,10 +52,10 @@ SERVICE_TIME = 0.001
 
 
 class Message(NamedTuple):
-    """What travels. ``id`` is the asking machine's number of the request; an answer carries its request's."""
+    """What travels. ``number`` is the asking machine's, of the request; an answer carries its request's."""
 
     what: str
-    id: int
+    number: int
     source: str
     source_machine: str
     target: str
@@ -123,12 +124,11 @@ class Call(Future):
     ``Message``.
 
     There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too,
-    and within one process it carries the answer back. Where a message leaves the process it is pickled, and
-    becomes a ``Message``.
+    and within one process it carries the answer back. What leaves the process is its ``message``.
     """
 
     __slots__ = (
-        "answer_sent", "asked", "id", "machine", "method", "payload", "sent", "since", "source",
+        "answer_sent", "asked", "machine", "method", "number", "payload", "sent", "since", "source",
         "source_machine", "span", "target", "target_machine",
     )  # fmt: skip
 
@@ -136,7 +136,7 @@ class Call(Future):
     machine: Machine  #: the caller's
     answer_sent: int | None  #: the event that led to the answer
     asked: Envelope  #: the request that its answer will answer, if a plain handler has returned it
-    id: int
+    number: int
     method: str
     payload: Any  #: the arguments, and on the way back the answer
     sent: int | None
@@ -150,10 +150,18 @@ class Call(Future):
     @property
     def copied(self) -> Message:
         """A ``Message`` of its own."""
-        return Message(*_fields(self)).copied
+        return self.message.copied
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Message, _fields(self)
+    @property
+    def message(self) -> Message:
+        """The request alone, as it leaves the process."""
+        return Message(*_fields(self))
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        if not hasattr(self, "target"):  # there is no such node
+            return "self.call(...)"
+        return f"self.call({self.target!r}, {self.method!r}, ...)"
 
     def resolve(self, value: Any) -> None:
         """The answer is here.
@@ -175,7 +183,7 @@ class Call(Future):
 
     def abandon(self) -> None:
         """Nobody waits for it any more."""
-        self.machine.pending.pop(self.id, None)
+        self.machine.pending.pop(self.number, None)
         self.set_error(Cancelled())
 
 
@@ -404,7 +412,7 @@ class Machine:
         call._done = False
         call._error = call._waiters = call.cause = None
         call.machine = self
-        self._next_id = call.id = number = self._next_id + 1
+        self._next_id = call.number = number = self._next_id + 1
         if not node._alive:
             return call  # the last words of a node that is gone are not heard, and not answered
         target_machine = self.directory.get(ref)
@@ -450,6 +458,8 @@ class Machine:
         )
 
     def _unknown(self, ref: str) -> UnknownNode:
+        if missing := forgotten(ref):
+            return UnknownNode(f"a node's name is text: {missing}")
         names = list(self.directory)
         known = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return UnknownNode(f"there is no node {ref!r} in this cluster; its nodes are: {known or 'none yet'}")
@@ -461,11 +471,11 @@ class Machine:
             return
         if call.done or not self.alive:
             return
-        self.pending.pop(call.id, None)
+        self.pending.pop(call.number, None)
         loop = self.loop
         if self.trace.on:
             data = {
-                "message": call.id,
+                "message": call.number,
                 "to": call.target,
                 "to_machine": call.target_machine,
                 "method": call.method,
@@ -511,7 +521,7 @@ class Machine:
         if self.tracing:
             cause = self._record_delivered(message)
         if what in (REPLY, ERROR):
-            call = self.pending.pop(message.id, None)
+            call = self.pending.pop(message.number, None)
             if call is not None:
                 call.cause = cause
                 self.answered(call, message.payload)
@@ -535,6 +545,7 @@ class Machine:
         except Signal:
             raise
         except BaseException as error:
+            explain(error)
             self._failed(node, message, error)
             return
         kind = type(value)
@@ -556,7 +567,7 @@ class Machine:
         if self.held is not None:
             self.held.append((partial(self.hand_on, asked=asked), future))
             return
-        message = asked or future.asked
+        message = future.asked if asked is None else asked
         node = self.nodes.get(message.target)
         if node is None:
             return  # it has stopped meanwhile
@@ -627,7 +638,7 @@ class Machine:
     def _record_delivered(self, message: Envelope) -> int:
         return self.trace.record_message(
             self.loop.now, self.name, message.target, "delivered", message.span, message.sent,
-            message.id, message.source, message.source_machine, message.method, message.what,
+            message.number, message.source, message.source_machine, message.method, message.what,
         )  # fmt: skip
 
     def dropped(self, message: Envelope, reason: str) -> None:

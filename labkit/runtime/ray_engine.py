@@ -128,7 +128,7 @@ class RayEngine(Engine):
         self._lost = lost
         self._ended: float | None = None  #: the cluster's time when it was closed
         self._processes = 0
-        self._waiting: list[Future] = []  #: what the user's threads wait for
+        self._waiting: dict[threading.Event, Future] = {}  #: what the user's threads wait for
         self._closing = threading.Lock()
         self._striking = threading.RLock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="labkit-faults")
@@ -163,7 +163,7 @@ class RayEngine(Engine):
                 why = f"they are not there after {START_WITHIN:.0f} s"
             raise EngineUnavailable(
                 f"Ray is there, but the machines' processes did not start: {why}. Is there memory for them "
-                f"(about 60 MB each), and a share of {self.cpus_per_machine:g} CPU? "
+                f"(about 90 MB each), and a share of {self.cpus_per_machine:g} CPU? "
                 'Cluster(engine="sim") needs none.'
             ) from error
 
@@ -304,7 +304,7 @@ class RayEngine(Engine):
     async def _end_thread(self) -> None:
         if CLIENT in self.directory:  # it is not if the machines did not start
             self.client_machine.die()
-        for future in list(self._waiting):
+        for future in list(self._waiting.values()):
             future.set_error(ClusterClosed(f"the cluster {self.name!r} was closed while this was under way"))
         self.loop.refresh()
         self.loop.run(until=self.loop.now, budget=10_000)
@@ -572,7 +572,7 @@ class RayEngine(Engine):
         over = threading.Event()
 
         def ask() -> None:
-            self._waiting.append(future)
+            self._waiting[over] = future
             future.add_done(lambda _: over.set())
 
         self.do(ask)
@@ -580,8 +580,7 @@ class RayEngine(Engine):
             while not over.wait(0.5) and not self.client_failed:
                 self._warn_blocked()
         finally:
-            with contextlib.suppress(ValueError):
-                self._waiting.remove(future)
+            self._waiting.pop(over, None)
         self._warn_blocked()
 
     def run(self, seconds: float) -> None:

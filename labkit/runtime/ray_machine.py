@@ -43,7 +43,7 @@ from labkit.runtime.errors import Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
 from labkit.runtime.loop import Cost, Future
-from labkit.runtime.machine import REQUEST, Envelope, Failure, Machine, NodeSpec
+from labkit.runtime.machine import REQUEST, Call, Envelope, Failure, Machine, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.raised import named
@@ -189,6 +189,8 @@ class RayMachine(Machine):
     def post(self, message: Envelope) -> None:
         """It leaves now, or with the next batch."""
         target = message.target_machine
+        if type(message) is Call:
+            message = message.message
         if target == CLIENT:
             self.for_client.append(message)
             self.wake_client()
@@ -286,7 +288,7 @@ class RayMachine(Machine):
             f"{message.method} to {message.target} cannot be read on {message.target_machine}: {reason}. "
             "What is sent must be importable on every machine, or defined in the notebook."
         )
-        call = self.pending.pop(message.id, None) if message.what == REQUEST else None
+        call = self.pending.pop(message.number, None) if message.what == REQUEST else None
         if call is not None:
             call.set_error(unreadable)
             self.loop.pump()

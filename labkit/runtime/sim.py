@@ -143,7 +143,7 @@ class SimMachine(Machine):
             again = network.arrival(self.name, target.name, loop.now, message.payload, random)
             if not answering:  # its second answer finds the call by number
                 if isinstance(message, Call):
-                    self.pending[message.id] = message
+                    self.pending[message.number] = message
                 message = message.copied
             loop.call_at(again, arrival, message)
 
@@ -157,7 +157,7 @@ class SimMachine(Machine):
         request.answer_sent = loop.cause
         if self.tracing:
             request.answer_sent = self._record_sent(
-                ERROR if type(answer) is Failure else REPLY, request.id, request.target, request.source,
+                ERROR if type(answer) is Failure else REPLY, request.number, request.target, request.source,
                 request.source_machine, request.method, request.span, loop.cause,
             )  # fmt: skip
         home: Any = request.machine
@@ -187,7 +187,7 @@ class SimMachine(Machine):
         if self.tracing:
             cause = self.trace.record_message(
                 self.loop.now, self.name, call.source, "delivered", call.span, cause,
-                call.id, call.target, call.target_machine, call.method, ERROR if failed else REPLY,
+                call.number, call.target, call.target_machine, call.method, ERROR if failed else REPLY,
             )  # fmt: skip
         if call._done:
             return
@@ -217,7 +217,7 @@ def answer_of(call: Any) -> Message:
     """The answer that a call carries, as a message of its own."""
     what = ERROR if type(call.payload) is Failure else REPLY
     there, back = (call.target, call.target_machine), (call.source, call.source_machine)
-    return Message(what, call.id, *there, *back, call.method, call.payload, call.span, call.answer_sent)
+    return Message(what, call.number, *there, *back, call.method, call.payload, call.span, call.answer_sent)
 
 
 class SimEngine(Engine):

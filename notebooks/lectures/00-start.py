@@ -10,7 +10,9 @@
 # while it is being read, and lose nothing. Nothing on this page is an animation: the machines are processes on your computer,
 # *Kill* kills one, and every picture is drawn from the trace of what happened.
 #
-# Run each cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>. The first one starts four processes, which takes a few seconds.
+# Run each cell with <kbd>Shift</kbd>+<kbd>Enter</kbd>. The first one starts four processes, which takes about fifteen seconds: its result appears when they are there.
+#
+# This is the first page of [the course](../index.ipynb).
 
 # %% [markdown]
 # ## 1. Four machines, twenty-four nodes
@@ -120,4 +122,4 @@ print(cluster)
 
 # %% [markdown]
 # **Where next?** [01-chord](01-chord.ipynb) takes Chord apart: the programming model, the architecture, lookup, failure, both protocols, and the
-# figures of the paper, reproduced on your laptop.
+# figures of the paper, reproduced on your laptop. [The course page](../index.ipynb) shows all lectures and exercises.

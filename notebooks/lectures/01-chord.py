@@ -89,7 +89,17 @@ for k, finger in enumerate(tiny.fingers(1), start=1):
     print(f"finger[{k}] of node 1 starts at {(1 + 2 ** (k - 1)) % 8} and is {finger.name}")
 
 # %% [markdown]
-# This is the code that runs in the nodes. Compare it with the paper's Fig. 4.
+# The paper's Fig. 4 says it in four lines:
+#
+# ```
+# n.closest_preceding_finger(id)
+#     for i = m downto 1
+#         if (finger[i].node ∈ (n, id))
+#             return finger[i].node
+#     return n
+# ```
+#
+# This is the code that runs in the nodes. It takes the successor list as well, and leaves out nodes that did not answer. Where are the four lines in it?
 
 # %% tags=["nbval-ignore-output"]
 import labkit

@@ -82,7 +82,7 @@ for t in (6, 7, 8):
 # **Question.** SSP(0) is BSP. What does s = ∞ give? And what exactly is promised about a number that is pulled in iteration t?
 #
 # ### Experiment: waiting
-# 32 workers, equally fast *on average*; the time of an iteration is log-normal (σ = 0.5). Which part of their time do they wait? (The second column is an independent
+# 32 workers, equally fast *on average*; the time of an iteration is log-normal (σ = 0.5). What share of their time do they spend waiting? (The second column is an independent
 # simulation.)
 
 # %%

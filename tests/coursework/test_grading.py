@@ -220,7 +220,7 @@ def test_only_answers_are_taken(batch: dict[str, Marks], student: str) -> None:
 
 
 def test_what_is_no_submission_gets_no_marks(batch: dict[str, Marks]) -> None:
-    assert "the file is no notebook (JSONDecodeError)" in batch["no notebook"].notes[0]
+    assert "the file is not a notebook (JSONDecodeError)" in batch["no notebook"].notes[0]
     assert "no cell of it is an answer of mini" in batch["another notebook"].notes[0]
 
 
@@ -314,7 +314,7 @@ def test_validate_says_what_is_missing(mini: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     assert run_validate(tmp_path / "in/mini.ipynb", "mini", mini, say=lines.append) == 1
     assert "✗ median: median is not written yet" in lines
-    assert "✓ predict: right, in 1 runs" in lines
+    assert "✓ predict: right, in 1 run" in lines
 
 
 def test_a_kernel_that_does_not_start_is_no_mark(

@@ -70,7 +70,7 @@ def test_arrays_come_back_as_they_were() -> None:
 
 @pytest.mark.parametrize("value", [object(), print, open, Exercise])
 def test_what_is_no_data_is_refused(value: Any) -> None:
-    with pytest.raises(NotPlain, match="is no plain data; give numbers"):
+    with pytest.raises(NotPlain, match="is not plain data; give numbers"):
         encode(value)
 
 
@@ -116,7 +116,7 @@ def test_errors_say_where() -> None:
         answers.call("wrong", 1)
     with pytest.raises(AnswerRaised, match="there is no other; run the cell that defines it"):
         answers.call("other")
-    with pytest.raises(AnswerRaised, match="is no plain data"):
+    with pytest.raises(AnswerRaised, match="is not plain data"):
         answers.call("odd", 1)
 
 
@@ -151,7 +151,7 @@ def test_a_handler_awaits_nothing_else() -> None:
 
 @pytest.mark.parametrize("value", [None, [1], [("x", 1)], [Peer(1, "a")] * 9])
 def test_pointers_are_checked(value: Any) -> None:
-    with pytest.raises(Wrong, match=r"is to be|entries"):
+    with pytest.raises(Wrong, match=r"must be|entries"):
         peers_of(value, "n.successors", most=8)
 
 
@@ -246,7 +246,7 @@ def test_a_notebook_without_checks_is_no_handout(tmp_path: Path) -> None:
     with pytest.raises(BadHandout, match="empty has 0 answers and 0 checks: there is nothing to grade"):
         Handout.read(tmp_path / "empty.ipynb")
     (tmp_path / "none.ipynb").write_text("?")
-    with pytest.raises(BadHandout, match="is no notebook"):
+    with pytest.raises(BadHandout, match="is not a notebook"):
         Handout.read(tmp_path / "none.ipynb")
 
 
@@ -268,7 +268,7 @@ def test_only_answers_are_taken_from_a_submission(mini: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["", "[]", '{"cells": 3}', '{"cells": [{"metadata": 3}, 4]}', "[" * 9999])
 def test_a_file_that_is_no_submission(text: str, mini: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.ipynb").write_text(text)
-    with pytest.raises(BadSubmission, match=r"is no notebook|no cell of it"):
+    with pytest.raises(BadSubmission, match=r"is not a notebook|no cell of it"):
         Handout.of("mini", copies(mini)[0]).answers_of(tmp_path / "bad.ipynb")
 
 

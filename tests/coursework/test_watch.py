@@ -50,3 +50,22 @@ def test_the_ring_of_real_processes_is_repaired(ray_head: Any) -> None:
     before = {each.split()[0]: each.split()[2].rstrip(",") for each in lines}
     order = sorted(members, key=lambda name: int(name[1:]))
     assert before == {name: order[number - 1] for number, name in enumerate(order)}
+
+
+def test_an_endless_lookup_is_told_in_a_line() -> None:
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(ENDLESS, names)
+    lines = names["exercise"].watch(members=5)
+    for line in lines:
+        assert re.fullmatch(r"key +\d+: (node-\d+ → ){6}… → after 100 messages find_succ.* never ends", line)
+    assert len(lines) == 8
+
+
+ENDLESS = """
+from labkit.coursework import Exercise
+
+exercise = Exercise("01-chord-routing")
+
+async def find_successor(n, key):
+    return await n.call(n.successor, "find_successor", key)
+"""

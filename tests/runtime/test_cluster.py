@@ -423,6 +423,19 @@ class TestInterrupts:
         cluster.run(0.01)
         assert ended == ["ended"]
 
+    def test_it_says_which_paused_machines_it_waited_for(self, sim: Sim) -> None:
+        cluster = sim(machines=2)
+        name = cluster.spawn(Echo, machine="m2")
+
+        async def program(client: Any) -> None:
+            signal.raise_signal(signal.SIGINT)
+            await client.call(name, "plain", 1, timeout=None)
+
+        cluster.pause("m2")
+        with pytest.raises(KeyboardInterrupt, match=r"still waiting for m2 \(paused\)") as stopped:
+            cluster.submit(program).result()
+        assert stopped.value._render_traceback_() == ["Interrupted: still waiting for m2 (paused)"]
+
     def test_a_second_ctrl_c_breaks_a_handler_that_does_not_end(self, sim: Sim) -> None:
         class Hangs(Echo):
             @rpc

@@ -317,7 +317,7 @@ class TestEnvelope:
         cluster.spawn(Echo)
         engine: Any = cluster._engine
         call: Call = engine.do(lambda: engine.client.call("echo-0", "plain", [1]))
-        there = pickle.loads(pickle.dumps(call))
+        there = pickle.loads(pickle.dumps(call.message))
         assert there == Message("request", 1, "client", "client", "echo-0", "m1", "plain", ([1],), None, None)
 
     def test_an_answer_for_a_former_life_meets_no_call_of_the_next(self, sim: Sim) -> None:

@@ -59,9 +59,7 @@ class RoutingNode(Answering):
         self.emit("asked", key=key)
         self.answers.hops += 1
         if self.answers.hops > MOST_HOPS:
-            raise failed_with(
-                self.answers, Wrong(f"after {MOST_HOPS} messages {function}({key}) goes on and on")
-            )
+            raise failed_with(self.answers, Wrong(f"after {MOST_HOPS} messages {function}({key}) never ends"))
         return await self.play(function, key)
 
 
@@ -232,7 +230,7 @@ def predict(answers: Answers, case: Case) -> None:
     if guess is None:
         raise Wrong("there is no prediction yet")
     if guess != truth:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict') and follow the path")
+        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_hops)")
 
 
 def question(student: str) -> tuple[str, str, int]:
@@ -264,6 +262,7 @@ def watch(answers: Answers, engine: str, members: int = 24, seed: int = 1) -> li
         start(cluster, ring, answers)
         found: dict[int, tuple[int, str]] = {}
         for key in range(0, 256, 32):
+            answers.hops = 0
             with cluster.span(f"key {key}") as span:
                 try:
                     peer = cluster.call(ring.peers[0].name, "find_successor", key, timeout=10.0)
@@ -273,5 +272,13 @@ def watch(answers: Answers, engine: str, members: int = 24, seed: int = 1) -> li
         cluster.run(SETTLE)  # what real processes have to tell arrives a little later
         for key, (span, owner) in found.items():
             asked = [str(event.node) for event in cluster.trace.filter(kind="asked", span=span)]
-            lines.append(f"key {key:3}: {' → '.join([*asked, owner])}")
+            lines.append(f"key {key:3}: {' → '.join([*once_round(asked), owner])}")
     return lines
+
+
+def once_round(path: list[str]) -> list[str]:
+    """The path up to the first node that is asked again."""
+    for number, name in enumerate(path):
+        if name in path[:number]:
+            return [*path[: number + 1], "…"]
+    return path

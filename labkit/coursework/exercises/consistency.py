@@ -97,7 +97,7 @@ def waiting(answers: Answers, case: Case) -> None:
 def _check(answers: Answers, name: str, which: int, unit: str) -> None:
     table, student = answers.value(name), str(answers.value("student"))
     if not isinstance(table, dict) or len(table) < 4:
-        raise Wrong(f"{name} is to be a dictionary with four bounds at least: {{bound: measured}}")
+        raise Wrong(f"{name} must be a dictionary with at least four bounds: {{bound: measured}}")
     for bound, told in table.items():
         if bound not in BOUNDS or isinstance(bound, bool) or type(told) not in (int, float):
             raise Wrong(

@@ -88,7 +88,7 @@ def sum_by_country(orders: Any, customers: Any) -> Any:
 def _pairs(got: list[Any], function: str) -> dict[Any, Any]:
     for pair in got:
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise Wrong(f"{function} makes {pair!r:.80}; a record is to be a pair, (key, value)")
+            raise Wrong(f"{function} makes {pair!r:.80}; a record must be a pair, (key, value)")
     if len({pair[0] for pair in got}) != len(got):
         twice = Counter(pair[0] for pair in got).most_common(1)[0][0]
         raise Wrong(f"{function} has several pairs with the key {twice!r}")
@@ -98,7 +98,7 @@ def _pairs(got: list[Any], function: str) -> dict[Any, Any]:
 def _compare(got: dict[Any, Any], wanted: dict[Any, Any], function: str) -> None:
     for key in [*wanted, *got]:
         if got.get(key) != wanted.get(key):
-            raise Wrong(f"{function} has {key!r}: {got.get(key)!r:.80}; it is to be {wanted.get(key)!r:.80}")
+            raise Wrong(f"{function} has {key!r}: {got.get(key)!r:.80}; it must be {wanted.get(key)!r:.80}")
 
 
 @tasks.task("words", visible=(1, 2), hidden=4)

@@ -160,9 +160,9 @@ def guarantee(answers: Answers, case: Case) -> None:
         got, wanted = answers.call("surely_seen", clock, bound), clock - bound - 1
         if got != wanted:
             raise Wrong(
-                f"surely_seen(clock={clock}, bound={bound}) gave {got!r}; whoever is at {clock} may "
-                f"be {bound} ahead, so the slowest "
-                f"has begun {clock - bound} and finished {wanted} at least"
+                f"surely_seen(clock={clock}, bound={bound}) gave {got!r}, not {wanted}; whoever is at "
+                f"{clock} may be {bound} ahead, so the slowest has at least begun {clock - bound} and "
+                "finished the one before"
             )
 
 

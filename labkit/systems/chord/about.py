@@ -11,8 +11,8 @@ ABOUT = About(
     communication="A lookup is passed from node to node along fingers, which point a half, a quarter, an "
     "eighth … of the circle ahead: O(log N) messages, while each node knows O(log N) "
     "others. Every node keeps asking its successor who is between them (stabilize).",
-    failure="Each node knows its next r successors. When one does not answer in time, the next "
-    "takes its place; lookups go round it. Values survive as copies on the nodes that "
-    "follow, which the application makes: here labkit's store.",
+    failure="Each node knows its next few successors (eight, unless the user says otherwise). When one does "
+    "not answer in time, the next takes its place; lookups go round it. Values survive as copies on the "
+    "nodes that follow, which the application makes: here labkit's store.",
     lecture="01-chord",
 )

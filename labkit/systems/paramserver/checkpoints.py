@@ -15,6 +15,7 @@ import numpy as np
 from labkit.runtime.errors import LabError
 
 from .store import Contents
+from .updates import all_finite
 from .vectors import VectorSpec
 
 __all__ = ["NotACheckpoint", "read_checkpoint", "write_checkpoint"]
@@ -71,4 +72,9 @@ def read_checkpoint(path: Path, known: Mapping[str, VectorSpec]) -> Iterator[tup
         keys = arrays[f"{number}.keys"] if bounds is None else (bounds[0], bounds[1])
         prefix = f"{number}.extra."
         extras = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
-        yield known[name], Contents(keys, arrays[f"{number}.values"], extras)
+        values = arrays[f"{number}.values"]
+        if known[name].finite and not all_finite(values):
+            raise NotACheckpoint(
+                f"{path} holds numbers of {name!r} that are not finite; make the vector with finite=False"
+            )
+        yield known[name], Contents(keys, values, extras)

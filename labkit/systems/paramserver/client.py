@@ -226,9 +226,9 @@ class ParameterClient:
             answers = await self.node.call(server, "push", *message, timeout=self.settings.resend_after)
         except (Timeout, Definite):
             answers = [None] * len(batch)
-        except Exception as error:  # of the vector's update function
+        except Exception as error:  # the update function's: to try again would not help
             for part in batch:
-                self._failed(part, error)
+                self._give_up(part.push, error)
             return
         again: list[Part] = []
         for part, answer in zip(batch, answers, strict=True):
@@ -260,10 +260,14 @@ class ParameterClient:
             )  # fmt: skip
         return PushPart(part.range.lo, part.range.hi, identity, wire, push.round, push.share)
 
-    def _failed(self, part: Part, error: Exception) -> None:
-        self._parts.pop(part, None)
-        self.unfinished.pop(part.push.timestamp, None)
-        part.push.future.set_error(error)
+    def _give_up(self, push: Push, error: Exception) -> None:
+        for part in [part for part in self._parts if part.push is push]:
+            part.stale = True
+            del self._parts[part]
+        for lane in self._lanes.values():
+            lane.forget_stale()
+        self.unfinished.pop(push.timestamp, None)
+        push.future.set_error(error)
 
     def _acknowledged(self, part: Part) -> None:
         del self._parts[part]

@@ -151,7 +151,7 @@ class Vector:
         if isinstance(other, Vector):
             keys, values = other.items()
         else:
-            wanted, values = as_push(VectorSpec(self.name, self.spec.size), None, other)
+            wanted, values = as_push(VectorSpec(self.name, self.spec.size, finite=False), None, other)
             keys = np.arange(*wanted) if isinstance(wanted, tuple) else wanted
         return float(self[keys] @ values)
 
@@ -279,11 +279,13 @@ class ParameterServer(Repeatable):
         sparse: bool | None = None,
         update: Update | None = None,
         filters: Sequence[Filter] = (),
+        finite: bool = True,
     ) -> Vector:
         """A vector of this name; made if there is none.
 
         size: keys are 0 … size-1. sparse: keep only what is pushed (default: if no size is given).
         update: the servers' user-defined function; ``Sum()`` by default. filters: see ``filters.py``.
+        finite: refuse pushes, and results of ``update``, with NaN or infinity in them.
         """
         sparse = size is None if sparse is None else sparse
         if name in self._vectors and size is None:
@@ -292,9 +294,13 @@ class ParameterServer(Repeatable):
             raise ValueError(
                 f"vector({name!r}): a dense vector needs its size; write size=1000, or sparse=True"
             )
-        if size is not None and (not isinstance(size, (int, np.integer)) or not 0 < size <= SPARSE_SIZE):
+        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+        if size is not None and (not whole or not 0 < size <= SPARSE_SIZE):
             raise ValueError(f"vector({name!r}, size={size!r}): the number of keys, 1 to 2**62")
-        spec = VectorSpec(name, int(size or SPARSE_SIZE), sparse, update or Sum(), tuple(filters))
+        update = Sum() if update is None else update
+        if not isinstance(update, Update):
+            raise TypeError(f"vector({name!r}, update={update!r}): write an Update, such as SGD(0.1)")
+        spec = VectorSpec(name, int(size or SPARSE_SIZE), sparse, update, tuple(filters), finite)
         if name in self._vectors:
             if self._vectors[name].spec != spec:
                 raise ValueError(f"there is another vector {name!r} already: {self._vectors[name]!r}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .consistency import Consistency
 
-__all__ = ["ON_WORKER_DEATH", "check_consistency", "check_options", "check_run"]
+__all__ = ["ON_WORKER_DEATH", "check_consistency", "check_options", "check_run", "no_program"]
 
 ON_WORKER_DEATH = ("reassign", "ignore")
 
@@ -45,10 +46,22 @@ def check_consistency(consistency: Any) -> None:
         raise TypeError(f"consistency is BSP(), SSP(s), Async() or Bounded(tau), not {consistency!r}")
 
 
+def no_program(function: Any) -> TypeError:
+    """It cannot be run by workers."""
+    return TypeError(
+        f"a program is an async function of a worker, not {function!r}; "
+        "write: async def program(worker): ... (without yield)"
+    )
+
+
 def check_run(function: Any, iterations: Any, data: Any) -> None:
     """A program, a number and something for each shard."""
     if not callable(function):
-        raise TypeError(f"run takes an async function of a worker, not {function!r}")
+        raise no_program(function)
+    code = function if inspect.isroutine(function) else type(function).__call__
+    generates = inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
+    if isinstance(function, type) or generates:
+        raise no_program(function)
     if not isinstance(iterations, int) or iterations < 1:
         raise ValueError(f"iterations={iterations!r}: a whole number >= 1")
     if data is not None and not len(data):

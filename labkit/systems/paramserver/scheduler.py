@@ -425,8 +425,10 @@ class Scheduler(Node):
     async def _close(self, run: Run, t: int, members: list[Shard], last: bool) -> None:
         try:
             await self._close_round(run, t, members, last)
-        except Exception as error:  # of an update function: whoever waits for the run hears of it
-            self._fail(error)
+        except Exception as error:
+            if self.run is not run:
+                raise
+            self._fail(error)  # whoever waits for the run hears of it
 
     async def _close_round(self, run: Run, t: int, members: list[Shard], last: bool) -> None:
         sources = tuple(shard.in_round[t] for shard in members)

@@ -23,7 +23,7 @@ from .algorithms.programs import (
     proximal_parts,
     within,
 )
-from .updates import Array, Proximal, Subgradient, Update
+from .updates import Array, Proximal, Subgradient, Update, step
 
 __all__ = ["Factors", "Fit", "block_proximal", "matrix_factorization", "softmax", "subgradient"]
 
@@ -56,7 +56,7 @@ def softmax(
             loss, gradient = softmax_gradient(fit.w, features, labels)
             total += gradient / (len(labels) * len(shards))
             losses.append(loss / len(labels))
-        update.apply(fit.w, total, extras)
+        step(update, fit.w, total, extras)
         fit.losses.append(float(np.mean(losses)))
         if until is not None and until(fit.w):
             fit.reached = True
@@ -73,7 +73,7 @@ def subgradient(shards: Sequence[SparseShard], size: int, update: Subgradient, i
             loss, gradient = logistic_gradient(fit.w[keys], features, labels)
             total[keys] += gradient / examples
             losses += loss
-        update.apply(fit.w, total, {})
+        step(update, fit.w, total, {})
         fit.losses.append(losses / examples)
     return fit
 
@@ -102,7 +102,7 @@ def block_proximal(
             loss, gradient = logistic_gradient(fit.w[keys], columns, labels)
             pushed[keys[mine]] += proximal_parts(gradient[mine] / examples, part[mine], total[keys[mine]], l1)
             losses += loss
-        update.apply(fit.w, pushed, {})
+        step(update, fit.w, pushed, {})
         fit.losses.append(losses / examples)
     return fit
 

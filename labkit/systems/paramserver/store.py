@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .filters import Keys
-from .updates import SGD, AdaGrad, Array, Proximal, Subgradient, Sum
+from .updates import Array, Sum, step
 from .vectors import VectorSpec, count, part_of
 
 __all__ = ["Contents", "DenseStore", "SparseStore", "Store", "new_store"]
 
 
-#: Update functions that do not fail half way, and may work in place.
-OURS = (Sum, SGD, Subgradient, AdaGrad, Proximal)
 #: Numbers in a read that is worth lending rather than copying.
 LENT_FROM = 8192
 
@@ -40,20 +38,20 @@ class Store:
         self.extras: dict[str, Array] = {}
 
     def apply(self, keys: Keys, pushed: Array, share: float) -> None:
-        """Let the vector's update function loose on these keys."""
+        """Let the vector's update function loose on these keys. The values stay as they were if it raises, or
+        leaves what is not finite: ``ValueError``."""
         self.prepare()
         where = self.places(keys, make=True)
-        if isinstance(where, slice) and type(self.vector.update) in OURS:  # views: no copy
-            extras = {name: array[where] for name, array in self.extras.items()}
-            self.vector.update.apply(self.values[where], pushed, extras, share)
-            return
         if type(self.vector.update) is Sum:  # in place, twice as fast as a copy there and back
-            np.add.at(self.values, where, pushed)
+            if isinstance(where, slice):
+                self.values[where] += pushed
+            else:
+                np.add.at(self.values, where, pushed)
             return
-        # On copies, so that a function that raises half way has changed nothing.
         values = self.values[where].copy()
         extras = {name: array[where].copy() for name, array in self.extras.items()}
-        self.vector.update.apply(values, pushed, extras, share)
+        vector = self.vector
+        step(vector.update, values, pushed, extras, share, finite=vector.finite, vector=vector.name)
         self.values[where] = values
         for name, array in extras.items():
             self.extras[name][where] = array

@@ -15,7 +15,7 @@ import numpy as np
 from labkit.runtime.loop import Task
 
 from .updates import Array
-from .vectors import VectorSpec
+from .vectors import VectorSpec, as_numbers
 
 if TYPE_CHECKING:
     from .worker import WorkerTask
@@ -40,11 +40,17 @@ class Table:
 
     def get(self, row: int) -> Task:
         """Await it: the row as the staleness allows, with all own changes; the array is the program's own."""
-        return self.task._node.spawn(self._get([row], single=True))
+        return self.task._node.spawn(self._get([self._row(row)], single=True))
 
     def get_many(self, rows: Any) -> Task:
         """Await it: several rows, one below the other, with one message to each server."""
-        return self.task._node.spawn(self._get([int(row) for row in rows], single=False))
+        return self.task._node.spawn(self._get([self._row(row) for row in rows], single=False))
+
+    def _row(self, row: Any) -> int:
+        rows = self.vector.size // self.width
+        if isinstance(row, bool) or not isinstance(row, (int, np.integer)) or not 0 <= row < rows:
+            raise IndexError(f"{self.vector.name!r} has rows 0 to {rows - 1}, not {row!r}")
+        return int(row)
 
     async def _get(self, rows: list[int], single: bool) -> Array:
         task = self.task
@@ -70,7 +76,12 @@ class Table:
 
     def inc(self, row: int, delta: Any) -> None:
         """Add ``delta`` (one number, or one for each column) to a row."""
-        numbers = np.broadcast_to(np.asarray(delta, dtype=np.float64), (self.width,))
+        row, numbers = self._row(row), as_numbers(self.vector, delta, "inc of")
+        if numbers.shape not in ((), (self.width,)):
+            raise ValueError(
+                f"inc of {self.vector.name!r}: a row has {self.width} numbers, not shape {numbers.shape}"
+            )
+        numbers = np.broadcast_to(numbers, (self.width,))
         if row in self._changes:
             self._changes[row] += numbers
         else:

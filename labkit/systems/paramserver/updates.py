@@ -12,11 +12,23 @@ either one worker's push or, in a round of bulk-synchronous execution, the sum o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
-__all__ = ["SGD", "AdaGrad", "Array", "Proximal", "Subgradient", "Sum", "Update", "soft_threshold"]
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Array",
+    "Proximal",
+    "Subgradient",
+    "Sum",
+    "Update",
+    "all_finite",
+    "soft_threshold",
+    "step",
+]
 
 #: float64, one number a key (or, where a function says so, one row a key).
 Array = np.ndarray
@@ -74,8 +86,8 @@ class Subgradient(Update):
 
     def __post_init__(self) -> None:
         _check_positive(self, "rate")
-        if not self.l1 >= 0:
-            raise ValueError(f"Subgradient(l1={self.l1!r}): the penalty is a number >= 0")
+        if not isinstance(self.l1, Real) or not 0 <= self.l1 < float("inf"):
+            raise ValueError(f"Subgradient(l1={self.l1!r}): the penalty is a finite number >= 0")
 
     def apply(self, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0) -> None:
         """A step against a subgradient; that of |w| at zero is taken to be zero."""
@@ -131,7 +143,27 @@ def soft_threshold(x: Array, threshold: Array | float) -> Array:
     return np.sign(x) * np.maximum(np.abs(x) - threshold, 0.0)
 
 
+def step(
+    update: Update, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0, *,
+    finite: bool = True, vector: str = "w",
+) -> None:  # fmt: skip
+    """``update.apply``. Raises ``ValueError`` if it leaves numbers in ``values`` that are not finite."""
+    update.apply(values, pushed, extras, share)
+    if finite and not all_finite(values):
+        first = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(
+            f"{update!r} made {values[first]} of a value of {vector!r}, to which {pushed[first]} was pushed; "
+            f"a smaller rate may help, or allow it: ps.vector({vector!r}, ..., finite=False)"
+        )
+
+
+def all_finite(numbers: Array) -> bool:
+    """Whether all are. A finite sum says so in one pass, without an array of answers."""
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(numbers.sum()) or np.isfinite(numbers).all())
+
+
 def _check_positive(update: Update, name: str) -> None:
     value = getattr(update, name)
-    if not value > 0:
-        raise ValueError(f"{type(update).__name__}({name}={value!r}): the step is a number > 0")
+    if not isinstance(value, Real) or not 0 < value < float("inf"):
+        raise ValueError(f"{type(update).__name__}({name}={value!r}): the step is a finite number > 0")

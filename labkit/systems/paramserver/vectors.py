@@ -17,15 +17,17 @@ from typing import Any
 import numpy as np
 
 from labkit.runtime.copying import is_frozen
+from labkit.runtime.unawaited import forgotten
 
 from .filters import Filter, Keys
-from .updates import Array, Sum, Update
+from .updates import Array, Sum, Update, all_finite
 
 __all__ = [
     "SPARSE_SIZE",
     "Recycled",
     "VectorSpec",
     "as_keys",
+    "as_numbers",
     "as_push",
     "count",
     "overlap",
@@ -47,6 +49,8 @@ class VectorSpec:
     sparse: bool = False
     update: Update = field(default_factory=Sum)
     filters: tuple[Filter, ...] = ()
+    #: Whether every number must be finite.
+    finite: bool = True
 
     def position(self, key: int) -> int:
         """Where on the ring a key stands, 0 … 2**64 - 1."""
@@ -137,7 +141,9 @@ def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]
     if keys is None:
         keys = slice(None)
     if isinstance(keys, range) and keys.step == 1:
-        keys = slice(keys.start, keys.stop)
+        if keys and not 0 <= keys[0] <= keys[-1] < vector.size:
+            raise _no_such_key(vector, keys[0] if keys[0] < 0 else keys[-1])
+        keys = slice(keys.start, keys.stop) if keys else slice(0)
     if isinstance(keys, slice):
         return _range(vector, keys), _as_it_is
     asked = np.asarray(keys)
@@ -145,17 +151,22 @@ def as_keys(vector: VectorSpec, keys: Any) -> tuple[Keys, Callable[[Array], Any]
         raise TypeError(
             f"keys of {vector.name!r} are whole numbers, not {keys!r}; give a slice or an array of integers"
         )
+    if asked.dtype.kind == "u" and asked.size and asked.max() >= vector.size:  # may be no int64
+        raise _no_such_key(vector, asked.max())
     flat = own_array(asked.astype(np.int64, copy=False).ravel())
     in_order = bool((flat[1:] > flat[:-1]).all())
     if flat.size:
         first, last = (flat[0], flat[-1]) if in_order else (flat.min(), flat.max())
         if first < 0 or last >= vector.size:
-            wrong = int(first if first < 0 else last)
-            raise IndexError(f"{vector.name!r} has keys 0 to {vector.size - 1}, not {wrong}")
+            raise _no_such_key(vector, first if first < 0 else last)
     if in_order and flat.ndim == asked.ndim:
         return flat, _as_it_is
     unique, inverse = np.unique(flat, return_inverse=True)
     return unique, lambda values: values[inverse].reshape(asked.shape)[()]
+
+
+def _no_such_key(vector: VectorSpec, key: Any) -> IndexError:
+    return IndexError(f"{vector.name!r} has keys 0 to {vector.size - 1}, not {int(key)}")
 
 
 def _as_it_is(values: Array) -> Array:
@@ -165,6 +176,9 @@ def _as_it_is(values: Array) -> Array:
 def _range(vector: VectorSpec, asked: slice) -> tuple[int, int]:
     if asked.step not in (None, 1):
         raise TypeError(f"a slice of {vector.name!r} has step 1, not {asked.step}; write np.arange(...)")
+    for bound in (asked.start, asked.stop):
+        if bound is not None and not hasattr(bound, "__index__"):
+            raise TypeError(f"keys of {vector.name!r} are whole numbers, not {bound!r}; write int({bound!r})")
     if vector.sparse and asked.stop is None:
         raise TypeError(f"{vector.name!r} is sparse: name its keys, or read all there are with .items()")
     lo, hi, _ = asked.indices(vector.size)
@@ -204,7 +218,7 @@ def _push_of_numbers(
 
 
 def _fit(vector: VectorSpec, values: Any, shape: tuple[int, ...]) -> Array:
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = as_numbers(vector, values, "push to")
     if numbers.ndim == 0:
         return np.full(shape, float(numbers))
     if numbers.shape != shape and numbers.size == int(np.prod(shape)):
@@ -212,6 +226,34 @@ def _fit(vector: VectorSpec, values: Any, shape: tuple[int, ...]) -> Array:
     if numbers.shape != shape:
         raise ValueError(
             f"push to {vector.name!r}: {shape[0]} keys need values of shape {shape}, not {numbers.shape}"
+        )
+    return numbers
+
+
+def as_numbers(vector: VectorSpec, values: Any, where: str) -> Array:
+    """The values as float64. Raises what says why they cannot enter the vector: ``TypeError``, or
+    ``ValueError`` for numbers that are not finite."""
+    where = f"{where} {vector.name!r}"
+    if values is None:
+        raise TypeError(f"{where}: no values; write push(keys, values), or push(None, values) for all keys")
+    if missing := forgotten(values):
+        raise TypeError(f"{where}: {missing}")
+    try:
+        given = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{where}: {values!r:.80} is no array; give rows of one length") from None
+    if given.dtype.kind not in "fiub" and given.size:
+        raise TypeError(f"{where}: values are real numbers, not {values!r:.80} of dtype {given.dtype}")
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{where}: some values are masked; write values.filled(0.0), or push the others alone"
+        )
+    numbers = given.astype(np.float64, copy=False)
+    if vector.finite and not all_finite(numbers):
+        first = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise ValueError(
+            f"{where}: value number {first} is {numbers.flat[first]}; see where it comes from, "
+            f"or allow it: ps.vector({vector.name!r}, ..., finite=False)"
         )
     return numbers
 
@@ -226,4 +268,4 @@ def _from_scipy(matrix: Any) -> tuple[Array, Array]:
     if 1 not in matrix.shape and matrix.ndim != 1:
         raise ValueError(f"a push is one sparse row or column, not a matrix of shape {matrix.shape}")
     entries = matrix.reshape((1, -1)).tocoo() if matrix.ndim == 2 else matrix.tocoo()
-    return np.asarray(entries.coords[-1], dtype=np.int64), np.asarray(entries.data, dtype=np.float64)
+    return np.asarray(entries.coords[-1], dtype=np.int64), np.asarray(entries.data)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
+from types import CoroutineType
 from typing import Any
 
 from labkit.runtime.copying import copy_value, stream
@@ -27,6 +28,7 @@ from labkit.runtime.sync import Event, gather
 from .chain import Round
 from .client import ParameterClient
 from .events import EVENTS
+from .options import no_program
 from .ring import View
 from .scheduler import Grant, Order, Superseded
 from .settings import Settings
@@ -35,6 +37,19 @@ from .updates import Array
 from .vectors import VectorSpec, as_keys, as_push
 
 __all__ = ["Worker", "WorkerTask"]
+
+
+class Pulling(Task):
+    """Awaited for its values: unlike a task that is kept for itself, it is no truth and equals nothing."""
+
+    __bool__ = Future.__bool__  # type: ignore[attr-defined]
+    __eq__ = Future.__eq__
+    __ne__ = Future.__ne__
+    __hash__ = Future.__hash__
+
+    def as_written(self) -> str:
+        """See ``Unawaited``."""
+        return "worker.pull(...)"
 
 
 class WorkerTask:
@@ -105,7 +120,9 @@ class WorkerTask:
         """
         spec = self._spec(vector)
         wanted, in_order = as_keys(spec, keys)
-        return self._node.spawn(self._pull(spec, wanted, in_order, _several(after)))
+        return Pulling(
+            self._node._machine.loop, self._pull(spec, wanted, in_order, _several(after)), self._node
+        ).start()
 
     async def _pull(
         self, spec: VectorSpec, keys: Any, in_order: Callable[[Array], Any], after: list[Future]
@@ -203,7 +220,10 @@ class WorkerTask:
     async def run(self) -> Any:
         """The program, from its first iteration here to its end, all pushes acknowledged."""
         await self._enter(self.iteration)
-        result = await self._order.function(self)
+        running = self._order.function(self)
+        if not isinstance(running, (Future, CoroutineType)):
+            raise no_program(self._order.function)
+        result = await running
         for table in self._tables.values():
             table.flush()
         if self._pushes:  # of an iteration that no clock() has ended

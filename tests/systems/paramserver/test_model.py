@@ -54,7 +54,7 @@ def test_bad_bounds(model: Any) -> None:
 
 def test_bad_runs(sim_ps: MakePs) -> None:
     ps = sim_ps()
-    with pytest.raises(TypeError, match="run takes an async function"):
+    with pytest.raises(TypeError, match="a program is an async function"):
         ps.run(None)
     with pytest.raises(ValueError, match="iterations=0"):
         ps.run(descend, iterations=0)
