@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import inspect
+import keyword
+import re
 import textwrap
 from typing import Any
 
@@ -13,11 +15,18 @@ __all__ = ["Source", "show"]
 #: The colours are the theme's own. Lines stay whole: JupyterLab would break them, also inside a word.
 STYLE = """<style>
 .labkit-source { white-space: pre !important; overflow-x: auto; }
-.labkit-source .k, .labkit-source .ow { color: var(--jp-mirror-editor-keyword-color); }
+.labkit-source .k { color: var(--jp-mirror-editor-keyword-color); }
 .labkit-source .s { color: var(--jp-mirror-editor-string-color); }
 .labkit-source .c { color: var(--jp-mirror-editor-comment-color); }
 .labkit-source .m { color: var(--jp-mirror-editor-number-color); }
 </style>"""
+
+
+#: What has a colour of its own, by its class in ``STYLE``: strings, comments, keywords, numbers.
+TOKENS = re.compile(
+    rf"""(?P<s>[\"]{{3}}[\s\S]*?[\"]{{3}}|"[^"\n]*"|'[^'\n]*')|(?P<c>\#.*)"""
+    rf"|(?P<k>\b(?:{'|'.join(keyword.kwlist)})\b)|(?P<m>\b\d[\d_.]*)"
+)
 
 
 class Source:
@@ -33,25 +42,12 @@ class Source:
         return f"```python\n{self.text}\n```"
 
     def _repr_html_(self) -> str:
-        from pygments.lexers import PythonLexer
-
-        spans = "".join(_span(str(kind), text) for kind, text in PythonLexer().get_tokens(self.text))
-        return f'{STYLE}<pre class="labkit-source">{spans}</pre>'
+        text = html.escape(self.text, quote=False)
+        return f'{STYLE}<pre class="labkit-source">{TOKENS.sub(_coloured, text)}</pre>'
 
 
-#: Kinds of tokens that have a colour, and their class in ``STYLE``.
-COLOURED = {
-    "Token.Keyword": "k",
-    "Token.Operator.Word": "ow",
-    "Token.Literal.String": "s",
-    "Token.Comment": "c",
-    "Token.Literal.Number": "m",
-}
-
-
-def _span(kind: str, text: str) -> str:
-    name = next((name for start, name in COLOURED.items() if kind.startswith(start)), "")
-    return f'<span class="{name}">{html.escape(text)}</span>' if name else html.escape(text)
+def _coloured(token: re.Match[str]) -> str:
+    return f'<span class="{token.lastgroup}">{token[0]}</span>'
 
 
 def show(thing: Any) -> Source:

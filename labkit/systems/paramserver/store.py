@@ -48,8 +48,8 @@ class Store:
             else:
                 np.add.at(self.values, where, pushed)
             return
-        values = self.values[where].copy()
-        extras = {name: array[where].copy() for name, array in self.extras.items()}
+        values = _own(self.values[where])
+        extras = {name: _own(array[where]) for name, array in self.extras.items()}
         vector = self.vector
         step(vector.update, values, pushed, extras, share, finite=vector.finite, vector=vector.name)
         self.values[where] = values
@@ -86,9 +86,14 @@ class Store:
         raise NotImplementedError
 
 
+def _own(array: Array) -> Array:
+    """A copy, unless it is one (an index array has copied already)."""
+    return array.copy() if array.base is not None else array
+
+
 def _frozen(array: Array) -> Array:
-    """A copy that cannot be written (an index array has copied already)."""
-    copy = array.copy() if array.base is not None else array
+    """A copy that cannot be written."""
+    copy = _own(array)
     copy.flags.writeable = False
     return copy
 

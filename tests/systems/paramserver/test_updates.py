@@ -82,9 +82,9 @@ def test_the_subgradient_step_includes_the_penalty_s_part() -> None:
     "wrong", [lambda: SGD(0), lambda: AdaGrad(-1), lambda: Proximal(0), lambda: SGD(math.nan)]
 )
 def test_a_step_has_a_length(wrong: object) -> None:
-    with pytest.raises(ValueError, match="the step is a number > 0"):
+    with pytest.raises(ValueError, match="the step is a finite number > 0"):
         wrong()  # type: ignore[operator]
-    with pytest.raises(ValueError, match="the penalty is a number >= 0"):
+    with pytest.raises(ValueError, match="the penalty is a finite number >= 0"):
         Subgradient(1.0, l1=-1)
 
 
