@@ -218,7 +218,6 @@ class Cluster(Repeatable):
         self._closing = threading.Lock()
         self._spans = itertools.count(1)  #: whose next() is one step for any thread
         self._thread = threading.local()
-        self._after_faults: list[Callable[[Fault], None]] = []
         self._names: dict[str, int] = {}
         self._numbers: dict[str, int] = {}  #: the next number to try for a class
         if engine == "ray" or name is not None:
@@ -576,17 +575,15 @@ class Cluster(Repeatable):
         self._engine.run(seconds)
         self._raise_crash()
 
-    def run_until(
-        self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05, what: str = ""
-    ) -> None:
+    def run_until(self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05) -> None:
         """Let time pass until ``predicate()``, looked at ``every`` seconds; raises ``Timeout`` after
-        ``timeout`` seconds. ``what`` is waited for, in words, for the error."""
+        ``timeout`` seconds."""
         deadline = self.now + timeout
         while not predicate():
             if self.now >= deadline:
-                name = getattr(predicate, "__name__", "")
-                what = what or (f"{name}()" if name.isidentifier() else "what was waited for")
-                raise Timeout(f"after {timeout:g} s {what} is still not so")
+                raise Timeout(
+                    f"after {timeout} s {getattr(predicate, '__name__', 'the predicate')} is still false"
+                )
             self.run(min(every, max(deadline - self.now, 1e-9)))
 
     def step(self, events: int = 1) -> None:
@@ -681,11 +678,6 @@ class Cluster(Repeatable):
         if not isinstance(fault, Fault):
             raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
         self._engine.strike(lambda: self._strike(fault), check=lambda: self._check_fault(fault))
-
-    def after_fault(self, told: Callable[[Fault], None]) -> None:
-        """Call ``told(fault)`` after each fault that has struck: for a system that counts its machines. It
-        must not wait for anything."""
-        self._after_faults.append(told)
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
         """Have these faults strike when they are due.
@@ -782,8 +774,6 @@ class Cluster(Repeatable):
             self._record(fault.event, None, data, where)
         self._engine.struck(fault)
         self.schedule.add(max(0.0, moment), fault)
-        for told in list(self._after_faults):
-            told(fault)
 
     def _check_fault(self, fault: Fault) -> str | None:
         """The state that the machine will be in, or None if the fault is not about one machine's state."""

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
-from labkit.runtime.loop import Future
 from labkit.runtime.node import Node
-from labkit.runtime.sync import Event, gather, timeout
+from labkit.runtime.sync import gather
 
 from .ids import Peer
 from .routing import Found, LookupFailed, NotAMember
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientPrograms", "Lookup", "Stored"]
 
-#: Seconds (times the ring's timeout) a client waits for a member before it asks whether that lives.
+#: Seconds (times the ring's timeout) a client waits for a gateway or an owner before it turns to another.
 PATIENCE = 8
 
 #: What a client repeats, after asking for the owner anew.
@@ -74,8 +73,6 @@ class ClientPrograms:
     settings: Settings
     #: Seconds for which an operation is repeated before it fails.
     give_up_after: float
-    #: Until then a key that nobody has may still come back from a disk; see ``again.py``.
-    returning_until: float
     #: Writes so far: with the client's name they make versions unique.
     _writes: int
 
@@ -94,7 +91,8 @@ class ClientPrograms:
         begun = client.now
 
         async def once() -> Found:
-            return await self._find(client, key, key_id, origin)
+            gateway = origin or self._gateway(client)
+            return Found.of(await client.call(gateway, "lookup", key, key_id, timeout=self._patience))
 
         found = await (self._again(client, f"lookup of {key!r}", once) if retry else once())
         hops = len(found.path) - 1
@@ -102,7 +100,7 @@ class ClientPrograms:
 
     async def client_get(self, client: Node, key: Any) -> Any:
         """The value of a key; raises ``KeyError``."""
-        _, copy = await self._fetch(client, key)
+        copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
             raise KeyError(key)
         return copy.value
@@ -113,7 +111,7 @@ class ClientPrograms:
 
     async def client_delete(self, client: Node, key: Any) -> Stored:
         """Write the key's tombstone; raises ``KeyError`` if there is no value."""
-        _, copy = await self._fetch(client, key)
+        copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
             raise KeyError(key)
         return await self._write(client, key, None, deleted=True)
@@ -153,60 +151,33 @@ class ClientPrograms:
             raise MachineDead('every machine of the ring is dead; restart one: cluster.restart("m1")')
         return str(alive[int(client.random.random() * len(alive))])
 
-    async def _fetch(self, client: Node, key: Any) -> tuple[Peer, Copy | None]:
-        """A key's owner, and its copy there."""
+    async def _fetch(self, client: Node, key: Any) -> Copy | None:
         key_id = self.key_id(key)
 
-        async def once() -> tuple[Peer, Copy | None]:
-            owner = (await self._find(client, key, key_id)).owner
+        async def once() -> Copy | None:
+            owner = await self._owner(client, key, key_id)
             copy = await client.call(owner.name, "fetch", key, key_id, timeout=self._patience)
-            if copy is None and client.now < self.returning_until:
-                raise NotResponsible(
-                    f"the ring was founded again, and {key!r} may still be on its way from a disk"
-                )
-            return owner, None if copy is None else Copy(*copy)
+            return None if copy is None else Copy(*copy)
 
         return await self._again(client, f"read of {key!r}", once)
 
     async def _write(self, client: Node, key: Any, value: Any, deleted: bool) -> Stored:
         """Read the version, then write the next one. Repeating it repeats the same version."""
-        owner, before = await self._fetch(client, key)
+        before = await self._fetch(client, key)
         number = before.version[0] + 1 if before else 1
         self._writes += 1
         copy = Copy(key, self.key_id(key), value, (number, f"{client.name}:{self._writes:09}"), deleted)
 
-        known: list[Peer] = [owner]  # by the read; after a failure it is looked up again
-
         async def once() -> Stored:
-            owner = known.pop() if known else (await self._find(client, key, copy.key_id)).owner
-            (replicas,) = await self._patiently(client, owner.name, "store", [copy])
+            owner = await self._owner(client, key, copy.key_id)
+            (replicas,) = await client.call(owner.name, "store", [copy], timeout=self._patience)
             return Stored(key, owner.name, replicas, self.settings.replicas, copy.version)
 
         return await self._again(client, f"write of {key!r}", once)
 
-    async def _find(self, client: Node, key: Any, key_id: int, origin: str | None = None) -> Found:
-        """One lookup through a member, any unless ``origin`` is given."""
-        gateway = origin or self._gateway(client)
-        return Found.of(await self._patiently(client, gateway, "lookup", key, key_id))
-
-    async def _patiently(self, client: Node, member: str, method: str, *args: Any) -> Any:
-        """Ask a member for something that may take it many timeouts, one for each dead node on the way.
-
-        Whoever takes long is asked whether it lives, and then once more, for the request or its answer may be
-        lost: so a dead member costs two waits, and a living one, with all that it has learned about the dead,
-        is never left for another that would begin from nothing.
-        """
-        there = Event()
-        asked: list[Future] = []
-        while not there.is_set():
-            asked.append(client.call(member, method, *args, timeout=self.give_up_after))
-            asked[-1].add_done(lambda _: there.set())
-            try:
-                async with timeout(self._patience):
-                    await there.wait()
-            except Timeout:
-                await client.call(member, "ping", timeout=self._patience)
-        return await next(call for call in asked if call.done)
+    async def _owner(self, client: Node, key: Any, key_id: int) -> Peer:
+        found = await client.call(self._gateway(client), "lookup", key, key_id, timeout=self._patience)
+        return Peer(found[0], found[1])
 
     async def _again(self, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself."""

@@ -93,20 +93,19 @@ class CorrectChordNode(ChordNode):
     @every("maintain_every")
     async def stabilize(self) -> None:
         """Two atomic steps, then notify."""
-        if not self.joined or self.busy or not self.successors or self.switching:
+        if not self.joined or self.busy or not self.successors:
             return
-        with self.step():
-            try:
-                reply = await self._first_step()
-                if reply is None:
-                    return
-                closer = reply.predecessor
-                if closer is not None and between(self.id, closer.id, reply.peer.id):
-                    await self.consider_successor(Peer(*closer))
-            except Busy:
-                return  # not dead, so nothing is lost by waiting for the next round
-            if self.joined and self.successors:
-                self.send(self.successors[0].name, "notify", self.id, self.name)
+        try:
+            reply = await self._first_step()
+            if reply is None:
+                return
+            closer = reply.predecessor
+            if closer is not None and between(self.id, closer.id, reply.peer.id):
+                await self.consider_successor(Peer(*closer))
+        except Busy:
+            return  # not dead, so nothing is lost by waiting for the next round
+        if self.joined and self.successors:
+            self.send(self.successors[0].name, "notify", self.id, self.name)
 
     async def _first_step(self) -> Reply | None:
         """Ask the first successor; drop the dead until one answers."""
@@ -142,38 +141,33 @@ class CorrectChordNode(ChordNode):
     @rpc
     def notify(self, id: int, name: str) -> None:
         """Somebody thinks it is our predecessor."""
-        if self.joined and Peer(id, name) != self.predecessor and not self.switching:
+        if self.joined and Peer(id, name) != self.predecessor:
             self.rectify_with = Peer(id, name)
             if not self._rectifying:
                 self._rectifying = True
                 self.spawn(self._rectify())
 
     async def _rectify(self) -> None:
-        """Look at the notifiers, the last that came first."""
+        """Take the notifier if there is no predecessor, it is dead, or the notifier is closer."""
         try:
-            while self.rectify_with is not None and not self.switching:
+            while self.rectify_with is not None:
                 notifier, self.rectify_with = self.rectify_with, None
-                with self.step():
-                    await self._consider_predecessor(notifier)
+                before = self.predecessor
+                closer = before is not None and between(before.id, notifier.id, self.id)
+                if before is not None and not closer and await self._lives(before):
+                    continue
+                if (
+                    await self._lives(notifier)
+                    and await self.move_keys(notifier, "join")
+                    and self._still_better(notifier)
+                ):
+                    self.set_predecessor(notifier)
+                    if (
+                        closer and before is not None
+                    ):  # a newcomer knows nobody on its other side: introduce them
+                        self.send(notifier.name, "notify", before.id, before.name)
         finally:
             self._rectifying = False
-
-    async def _consider_predecessor(self, notifier: Peer) -> None:
-        """Take the notifier if there is no predecessor, it is dead, or the notifier is closer."""
-        before = self.predecessor
-        closer = before is not None and between(before.id, notifier.id, self.id)
-        if before is not None and not closer and await self._lives(before):
-            return
-        if (
-            await self._lives(notifier)
-            and await self.move_keys(notifier, "join")
-            and self._still_better(notifier)
-        ):
-            self.set_predecessor(notifier)
-            if not self.successors:  # a ring of one has become one of two
-                self.set_successors((notifier,))
-            if closer and before is not None:  # a newcomer knows nobody on its other side: introduce them
-                self.send(notifier.name, "notify", before.id, before.name)
 
     def _still_better(self, notifier: Peer) -> bool:
         """Keys were moved meanwhile; the decision is taken on what holds now."""

@@ -69,7 +69,6 @@ def _promise(verdict: Verdict) -> str:
 
 def examine(
     reports: Reports,
-    disks: Reports,
     living: int,
     absent: tuple[str, ...],
     bits: int,
@@ -78,19 +77,16 @@ def examine(
     promised: bool,
     fingers: bool,
 ) -> Health:
-    """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report.
-    ``disks``: of all that answered, also of those that have restarted and are no members yet.
-    """
+    """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report."""
     members = {
         report["id"]: Pointers(report["predecessor"], tuple(report["successors"]))
         for report in reports.values()
     }
     verdicts = judge(members, min(length, max(1, living - 1)), promised) if members else []
-    names = {report["id"]: name for name, report in disks.items()}
-    differences = not_ideal(members, length, names) if members else ["no member answers"]
+    differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:
         differences = _finger_differences(reports, bits)
-    keys, scarce = _keys(reports, disks, bits, replicas)
+    keys, scarce = _keys(reports, bits, replicas) if members else (0, [])
     return Health(living, absent, tuple(verdicts), tuple(differences), keys, tuple(scarce))
 
 
@@ -100,8 +96,7 @@ def _finger_differences(reports: Reports, bits: int) -> list[str]:
     for name, report in reports.items():
         for k, (real, ideal) in enumerate(zip(report["fingers"], ring.fingers(report["id"]), strict=True), 1):
             if real != ideal.id and ideal.id != report["id"]:
-                at = next((other for other, each in reports.items() if each["id"] == real), real)
-                differences.append(f"{name} has finger {k} at {at}, ideal is {ideal.name}")
+                differences.append(f"{name} has finger {k} at {real}, ideal is {ideal.id}")
     return differences
 
 
@@ -118,14 +113,10 @@ def latest_copies(reports: Reports) -> dict[Any, tuple[int, Any, bool, list[str]
     return latest
 
 
-def _keys(reports: Reports, disks: Reports, bits: int, replicas: int) -> tuple[int, list[Any]]:
-    """How many keys there are on the disks, and those that lack a copy where one belongs."""
-    if not reports:
-        latest = latest_copies(disks).items()
-        return sum(not copy[2] for _, copy in latest), [key for key, copy in latest if not copy[2]]
+def _keys(reports: Reports, bits: int, replicas: int) -> tuple[int, list[Any]]:
     ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
     count, scarce = 0, []
-    for key, (key_id, _, deleted, holders) in latest_copies(disks).items():
+    for key, (key_id, _, deleted, holders) in latest_copies(reports).items():
         wanted = [peer.name for peer in ring.replicas(key_id, replicas)]
         count += not deleted
         if not set(wanted) <= set(holders):

@@ -233,24 +233,15 @@ def ideal_snapshot(ids: Iterable[int], length: int) -> dict[int, Pointers]:
     }
 
 
-def not_ideal(members: Snapshot, length: int, names: Mapping[int, str] | None = None) -> list[str]:
-    """What still differs from the ideal state, one line for each difference. ``names``: of the ids."""
-
-    def called(n: int | None) -> str:
-        return str(n) if n is None or names is None else names.get(n, str(n))
-
-    def listed(ids: Iterable[int]) -> str:
-        return f"({', '.join(map(called, ids))})"
-
+def not_ideal(members: Snapshot, length: int) -> list[str]:
+    """What still differs from the ideal state, one line for each difference."""
     differences = []
     for n, ideal in ideal_snapshot(members, length).items():
-        real, who = members[n], called(n)
+        real = members[n]
         if real.successors != ideal.successors:
-            have, want = listed(real.successors), listed(ideal.successors)
-            differences.append(f"{who} has successors {have}, ideal is {want}")
+            differences.append(f"{n} has successors {real.successors}, ideal is {ideal.successors}")
         if real.predecessor != ideal.predecessor:
-            have, want = called(real.predecessor), called(ideal.predecessor)
-            differences.append(f"{who} has predecessor {have}, ideal is {want}")
+            differences.append(f"{n} has predecessor {real.predecessor}, ideal is {ideal.predecessor}")
     return differences
 
 

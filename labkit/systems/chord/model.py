@@ -24,7 +24,6 @@ from labkit.runtime.errors import LabError, Timeout, UnknownNode
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
-from .again import CONTACTS, FoundedAgain
 from .client import ClientPrograms, Lookup, Stored
 from .correct import CorrectChordNode
 from .health import Health, examine, latest_copies
@@ -44,8 +43,8 @@ PROTOCOLS: dict[str, type[ChordNode]] = {"correct": CorrectChordNode, "sigcomm20
 #: Above this many nodes pointers are not announced in the trace: nobody could watch them.
 ANNOUNCED_UP_TO = 1000
 
-#: Length of the successor lists and copies of each value, where the ring is large enough.
-SUCCESSORS, REPLICAS = 8, 3
+#: Members through which a new one may join; one is enough, unless it dies.
+CONTACTS = 4
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,11 @@ class NodeHandle:
         return self.name
 
 
-class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
+class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
     """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
 
     nodes: members at the start, as a settled ring (a ring must not start smaller than its successor lists).
-    bits: of an identifier. successors: length of the successor lists, 8 if there are so many others.
-    replicas: copies of each value, 3 if there are so many members.
+    bits: of an identifier. successors: length of the successor lists. replicas: copies of each value.
     virtual_nodes: members that each node stands for (Fig. 9).
     maintenance: "correct" (Zave) or "sigcomm2001" (Fig. 7). routing: "recursive" or "iterative".
     stabilize_every: seconds between rounds of maintenance; None freezes the ring.
@@ -82,8 +80,8 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
         nodes: int = 24,
         *,
         bits: int = 32,
-        successors: int | None = None,
-        replicas: int | None = None,
+        successors: int = 8,
+        replicas: int = 3,
         virtual_nodes: int = 1,
         maintenance: str = "correct",
         routing: str = "recursive",
@@ -98,10 +96,6 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
         options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
         options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
         check_options(options)
-        members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 0
-        successors = max(1, min(SUCCESSORS, members - 1)) if successors is None else successors
-        if replicas is None:
-            replicas = min(REPLICAS, successors + 1) if isinstance(successors, int) else REPLICAS
         self.cluster = cluster
         self.maintenance = maintenance
         self.virtual_nodes = virtual_nodes
@@ -126,7 +120,6 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
         self._random = stream(cluster.seed, "chord", name)
         self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
         self._start(nodes, chosen)
-        self.look_after_restarts()
         #: Members at the start.
         self.founders = len(self.ids)
         cluster.trace.meta.update(
@@ -264,9 +257,7 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
     def join(self, machine: str | None = None, timeout: float = 60.0) -> NodeHandle:
         """Start a new member and wait until the ring has taken it in."""
         name = self.start_joining(machine).name
-        self.cluster.run_until(
-            lambda: self._joined(name), timeout=timeout, what=f"that the ring has taken {name} in"
-        )
+        self.cluster.run_until(lambda: self._joined(name), timeout=timeout)
         return self.node(name)
 
     def start_joining(self, machine: str | None = None) -> NodeHandle:
@@ -317,10 +308,7 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
         alive = [node.name for node in self.nodes if node.alive]
 
         async def program(client: Node) -> list[Any]:
-            calls = [
-                client.call(name, "switch", PROTOCOLS[maintenance], sampling, timeout=self.give_up_after)
-                for name in alive
-            ]
+            calls = [client.call(name, "switch", PROTOCOLS[maintenance], sampling) for name in alive]
             return list(await gather(*calls, return_exceptions=True))
 
         self.maintenance = maintenance
@@ -362,7 +350,6 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
         promised = self.maintenance == "correct"
         return examine(
             joined,
-            reports,
             len(alive),
             absent,
             settings.bits,
@@ -387,6 +374,8 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
             self.cluster.run(min(self.settings.stabilize_every or 1.0, 1.0))
 
     def _not_settled(self, health: Health, timeout: float) -> LabError:
+        from labkit.runtime.errors import Timeout
+
         return Timeout(f"the ring is not ideal after {timeout:g} s:\n{health}")
 
     def check(self) -> Report:
@@ -500,11 +489,6 @@ class Chord(Repeatable, ClientPrograms, FoundedAgain, MutableMapping[Any, Any]):
 
     def _fresh_id(self, name: str) -> int:
         """SHA-1 of the name; should two names collide on a small circle, of the name with a number."""
-        if len(self.ids) >= 2**self.settings.bits:
-            raise ValueError(
-                f"{name} cannot join: all 2**{self.settings.bits} ids of the circle are taken; write "
-                "Chord(..., bits=32) for a larger one"
-            )
         taken = (
             set(self.ids.values()) if self.settings.bits < 24 or len(self.ids) > 5000 else self.ids.values()
         )

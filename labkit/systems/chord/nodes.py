@@ -9,18 +9,15 @@ fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
 after a crash has lost its pointers; it joins again as a new member, and offers the copies it finds on its
-disk. If no member is left to join, ``again.py`` has one found the ring again.
+disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
-from labkit.runtime.sync import Event
 
 from .ids import Peer, between, finger_start, in_half_open, shared_peer
 from .routing import Found, NotAMember, Settings
@@ -55,7 +52,7 @@ ACQUAINTANCES = 64
 class ChordNode(Storage):
     """A member of the ring; see the module's text."""
 
-    __slots__ = ("_at_rest", "_met", "_sample_in", "_settled", "_steps", "contacts", "maintain_every")
+    __slots__ = ("_met", "_sample_in", "_settled", "contacts", "maintain_every")
 
     def __init__(
         self, id: int, settings: Settings, settled: Settled | None = None, contacts: tuple[str, ...] = ()
@@ -70,9 +67,6 @@ class ChordNode(Storage):
         #: Names met so far: whom to ask when sampling. A dict, for its order.
         self._met: dict[str, None] = {}
         self._sample_in = SAMPLE_EVERY
-        #: Steps of maintenance under way, and what wakes a switch of the protocol when there are none.
-        self._steps = 0
-        self._at_rest: Event | None = None
 
     # --- starting, joining, leaving ---------------------------------------------------------------------
 
@@ -85,7 +79,7 @@ class ChordNode(Storage):
             if restarted:
                 self._settled = None
                 if "protocol" in self.disk:
-                    self._follow(*self.disk["protocol"])
+                    self.switch(*self.disk["protocol"])
                 self.load()
         if self._settled is not None:
             self._settle(self._settled)
@@ -121,31 +115,13 @@ class ChordNode(Storage):
         """Try one contact after the other until the ring has taken us in."""
         while not self.joined:
             for contact in self.contacts:
-                if self.joined:  # the ring has been founded again, by this very node
-                    break
                 try:
-                    with self.step():
-                        await self.join(contact)
+                    await self.join(contact)
                     break
                 except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
                     continue
             else:
                 await self.sleep(self.settings.timeout * (1 + self.random.random()))
-
-    @rpc
-    def meet(self, contacts: tuple[str, ...]) -> None:
-        """After a restart: members of the ring through which to join, beside those known before."""
-        self.contacts = tuple(
-            name for name in dict.fromkeys((*contacts, *self.contacts)) if name != self.name
-        )
-
-    @rpc
-    def found(self) -> None:
-        """Be a ring of one: all others are dead, or wait to join. See ``again.py``."""
-        self.set_predecessor(None)
-        self.set_successors(())
-        if not self.joined:
-            self.become_member()
 
     async def join(self, contact: str) -> None:
         """Become a member with the help of one; each protocol has its own way."""
@@ -176,41 +152,16 @@ class ChordNode(Storage):
                 self.silent(peer)
         await self.stabilize()
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """A step of maintenance: what is done in it follows one protocol from its beginning to its end."""
-        self._steps += 1
-        try:
-            yield
-        finally:
-            self._steps -= 1
-            if self._steps == 0 and self._at_rest is not None:
-                self._at_rest.set()
-
     @rpc
-    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
+    def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
         """Maintain the ring by another protocol from now on, from the pointers as they are; also after a
         restart. Both protocols keep the same state, so only the rules change.
-
-        Steps that are under way end by the rules by which they began; none begins meanwhile.
         """
-        while self._steps:
-            self._at_rest = Event()
-            await self._at_rest.wait()
-        self._at_rest = None
-        self._follow(protocol, sampling)
+        self.__class__ = protocol  # type: ignore[assignment]
+        self.settings = self.settings._replace(sampling=sampling)
         self.disk["protocol"] = (protocol, sampling)
         self.disk.sync()
         self.emit("protocol_changed", protocol=protocol.__name__)
-
-    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
-        self.__class__ = protocol  # type: ignore[assignment]
-        self.settings = self.settings._replace(sampling=sampling)
-
-    @property
-    def switching(self) -> bool:
-        """Whether the node waits to change its protocol, so that no step may begin."""
-        return self._at_rest is not None
 
     # --- pointers ---------------------------------------------------------------------------------------
 
@@ -359,8 +310,6 @@ class ChordNode(Storage):
         if self._sample_in > 0 or not (self.settings.sampling and self.joined and self._met):
             return
         self._sample_in = SAMPLE_EVERY
-        if self.switching:
-            return
         acquaintance = self.random.choice(list(self._met))
         after = finger_start(self.id, 1, self.settings.bits)
         try:
@@ -368,10 +317,8 @@ class ChordNode(Storage):
                 await self.call(acquaintance, "find_successor", after, timeout=self.settings.timeout * 10)
             )
             owner = found.owner
-            closer = owner.name != self.name and between(self.id, owner.id, self.successor().id)
-            if self.joined and closer and not self.switching:
-                with self.step():
-                    await self.consider_successor(owner)
+            if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
+                await self.consider_successor(owner)
         except LabError:  # gone, or no member: others will be asked
             return
 

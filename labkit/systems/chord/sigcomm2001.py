@@ -39,22 +39,15 @@ class Sigcomm2001ChordNode(ChordNode):
     @every("maintain_every")
     async def stabilize(self) -> None:
         """``x = successor.predecessor; if x in (n, successor): successor = x; successor.notify(n)``."""
-        if not self.joined or self.switching:
+        if not self.joined:
             return
-        with self.step():
-            await self._stabilize()
-
-    async def _stabilize(self) -> None:
         successor = self.successors[0] if self.successors else self.peer
         try:
-            answer = await self.call(successor.name, "pointers", timeout=self.settings.timeout)
+            reply = Reply(*await self.call(successor.name, "pointers", timeout=self.settings.timeout))
         except (Timeout, NotAMember):
             self.silent(successor)
             self._replace(successor)
             return
-        if answer is None:  # it still follows the other protocol, which may be busy: next round, then
-            return
-        reply = Reply(*answer)
         self.avoided.pop(successor.name, None)
         # The successor list of section 5.2: the successor, then its own list without the last entry.
         self.set_successors((reply.peer, *reply.successors))
@@ -75,12 +68,12 @@ class Sigcomm2001ChordNode(ChordNode):
     async def notify(self, id: int, name: str) -> None:
         """``if predecessor is nil or n' in (predecessor, n): predecessor = n'``."""
         notifier = Peer(id, name)
-        if not self.joined or notifier == self.predecessor or notifier == self.peer or self.switching:
+        if not self.joined or notifier == self.predecessor or notifier == self.peer:
             return
-        with self.step():
-            if self._closer(notifier) and await self.move_keys(notifier, "join") and self._closer(notifier):
-                # fault 3: a closer predecessor that has died in the meantime is kept
-                self.set_predecessor(notifier)
+        if self._closer(notifier) and await self.move_keys(notifier, "join") and self._closer(notifier):
+            self.set_predecessor(
+                notifier
+            )  # fault 3: a closer predecessor that has died in the meantime is kept
 
     def _closer(self, notifier: Peer) -> bool:
         return self.predecessor is None or between(self.predecessor.id, notifier.id, self.id)

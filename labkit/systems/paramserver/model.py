@@ -251,11 +251,7 @@ class ParameterServer(Repeatable):
             system="ParameterServer", servers=servers, workers=workers, replicas=replicas
         )
         cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
-        cluster.run_until(
-            lambda: len(self.scheduler.workers) >= workers,
-            timeout=READY_WITHIN,
-            what=f"that all {workers} workers have joined",
-        )
+        cluster.run_until(lambda: len(self.scheduler.workers) >= workers, timeout=READY_WITHIN)
 
     def _next(self, kind: str) -> str:
         number = self._started[kind]
@@ -399,9 +395,7 @@ class ParameterServer(Repeatable):
         """Start one more worker. A run under way gives it a shard if there is one without a worker, or a
         worker with several."""
         name = self.cluster.spawn(Worker, self.settings, name=self._next("worker"), machine=machine)
-        self.cluster.run_until(
-            lambda: name in self.scheduler.workers, timeout=timeout, what=f"that {name} has joined"
-        )
+        self.cluster.run_until(lambda: name in self.scheduler.workers, timeout=timeout)
         where = self.machine_of(name)
         scheduler = self.scheduler
 
@@ -413,9 +407,7 @@ class ParameterServer(Repeatable):
 
     def settle(self, timeout: float = READY_WITHIN) -> None:
         """Let time pass until every range has all its copies."""
-        self.cluster.run_until(
-            lambda: self.manager.settled, timeout=timeout, what="that every range has all its copies"
-        )
+        self.cluster.run_until(lambda: self.manager.settled, timeout=timeout)
 
     # checkpoints ------------------------------------------------------------
 
