@@ -115,6 +115,7 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         #: Identifier of every member that was started and has not left, dead ones included.
         self.ids: dict[str, int] = {}
         self._writes = 0
+        self._silent = {}
         self._started = 0
         self._random = stream(cluster.seed, "chord", name)
         self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
