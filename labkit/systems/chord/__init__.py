@@ -6,7 +6,9 @@ the architecture:
 
 ====================  =======================================================================================
 ``ids.py``            the identifier circle: SHA-1, intervals
-``routing.py``        lookups: fingers, recursive and iterative, detours round dead nodes
+``pointers.py``       what a node knows of the ring, and the next hop of a lookup
+``routing.py``        lookups: recursive and iterative, detours round dead nodes
+``patience.py``       how long to wait for a member that is at work
 ``store.py``          keys and their copies: writing, moving, repairing
 ``nodes.py``          a member: starting, leaving, fingers, sampling
 ``correct.py``        ring maintenance by Zave's protocol
@@ -31,7 +33,7 @@ from .health import Health
 from .ids import Peer, identifier
 from .model import Chord, NodeHandle
 from .nodes import ChordNode
-from .routing import LookupFailed
+from .pointers import LookupFailed
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
 from .store import NotResponsible

@@ -25,11 +25,12 @@ from labkit.runtime.sync import gather
 
 from .ids import Peer
 from .patience import PATIENCE, ask_patiently
-from .routing import Found, LookupFailed, NotAMember
+from .pointers import LookupFailed, NotAMember
+from .routing import Found
 from .store import Copy, NotResponsible, Version
 
 if TYPE_CHECKING:
-    from .routing import Settings
+    from .pointers import Settings
 
 __all__ = ["ClientPrograms", "Lookup", "Stored"]
 

@@ -29,7 +29,8 @@ from .health import Health, examine, latest_copies
 from .ids import Peer, identifier
 from .nodes import ChordNode, Settled
 from .options import check_options, check_ring
-from .routing import Settings
+from .patience import LIMIT, ask_patiently
+from .pointers import Settings
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
 from .trace_checks import Report, check_trace
@@ -301,7 +302,13 @@ class Chord(ClientPrograms, MutableMapping[Any, Any]):
         alive = [node.name for node in self.nodes if node.alive]
 
         async def program(client: Node) -> list[Any]:
-            calls = [client.call(name, "switch", PROTOCOLS[maintenance], sampling) for name in alive]
+            calls = [
+                ask_patiently(
+                    client, name, "switch", PROTOCOLS[maintenance], sampling,
+                    still=("report",), patience=self._patience, limit=LIMIT * self.settings.timeout,
+                )
+                for name in alive
+            ]  # fmt: skip
             return list(await gather(*calls, return_exceptions=True))
 
         self.maintenance = maintenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .ids import MAX_BITS
-from .routing import Settings
+from .pointers import Settings
 
 __all__ = ["MAINTENANCE", "ROUTING", "check_options", "check_ring"]
 

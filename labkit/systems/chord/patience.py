@@ -1,8 +1,8 @@
 """Waiting for a member that is at work: as long as it says so, and no longer.
 
-How long a lookup or a write takes depends on how many dead nodes it meets, and a caller's limit below that makes
-it begin again from nothing, for ever. A limit above it would be as long for a member that is dead itself. So
-whoever waits asks now and then.
+How long a lookup or a write takes depends on how many dead nodes it meets, and a caller's limit below that
+makes it begin again from nothing, for ever. A limit above it would be as long for a member that is dead
+itself. So whoever waits asks now and then.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ LIMIT = 60
 def ask_patiently(
     node: Node, member: str, method: str, *args: Any, still: tuple[Any, ...], patience: float, limit: float
 ) -> Future:
-    """Call a member, and wait ``patience`` seconds, and on as long as it answers the call ``still`` (a method and
-    its arguments) with something true, for ``limit`` seconds at most. Raises ``Timeout``, and what the call raises.
+    """Call a member and wait while it answers the call ``still``, a method and its arguments, with something
+    true.
+
+    Without that, ``patience`` seconds; ``limit`` seconds in any case. Raises ``Timeout``, and what the call
+    raises.
     """
     answer = node.call(member, method, *args, timeout=limit)
     begun, loop = node.now, running_loop()

@@ -10,10 +10,11 @@ never a node known only from hearsay. In both styles only a node that answers is
   or a further entry of its successor list.
 * **iterative**: the origin asks one node after the other for its best next hop, and does the waiting itself.
 
-An attempt may fail: it ends at dead nodes, or a message of it is lost. The origin then starts anew. Whoever was
-silent is handed on, from hop to hop and from attempt to attempt, so that no second node waits for it. How long a lookup takes has no useful bound (with half of the nodes dead it
-may wait for twenty of them in turn), so the origin gives an attempt up only when it has had no word of it for a
-while; each silent node met on the way is such a word.
+An attempt may fail: it ends at dead nodes, or a message of it is lost. The origin then starts anew. Whoever
+was silent is handed on, from hop to hop and from attempt to attempt, so that nobody waits for it twice. How
+long a lookup takes has no useful bound (with half of the nodes dead it may wait for twenty of them in turn),
+so the origin gives an attempt up only when it has had no word of it for a while; each silent node met on the way
+is such a word.
 
 The path length counts the hops of `find_predecessor` and not the final step (``Lookup.hops``).
 
@@ -34,7 +35,7 @@ from .ids import Peer
 from .patience import PATIENCE
 from .pointers import LookupFailed, NotAMember, RoutingTable, Settings
 
-__all__ = ["Found", "LookupFailed", "NotAMember", "Routing", "Settings"]
+__all__ = ["Found", "Routing"]
 
 
 class Found(NamedTuple):
@@ -242,39 +243,21 @@ class Routing(RoutingTable):
         )
         # A task that awaits the acknowledgement would cost as much as the hop itself: one is started only if
         # there is none.
-        call.add_done(
-            partial(
-                self._acknowledged,
-                loop,
-                loop.span,
-                peer,
-                key_id,
-                origin,
-                number,
-                traced,
-                silent,
-                timeouts,
-                path,
-            )
-        )
+        request = (key_id, origin, number, traced, silent)
+        call.add_done(partial(self._acknowledged, loop, loop.span, peer, request, timeouts, path))
 
     def _acknowledged(
         self,
         loop: Loop,
         span: int | None,
         peer: Peer,
-        key_id: int,
-        origin: str,
-        number: int,
-        traced: bool,
-        silent: str,
+        request: Request,
         timeouts: int,
         path: str,
         call: Future,
     ) -> None:
         if call.error is not None:
             loop.span, loop.cause = span, call.cause
-            request = (key_id, origin, number, traced, silent)
             self.spawn(self._detour(call.error, peer, request, timeouts, path))
 
     async def _detour(
@@ -306,7 +289,7 @@ class Routing(RoutingTable):
                 error = again
 
     def _way_round(self, silent: str, key_id: int, tried: tuple[str, ...] = ()) -> tuple[Peer, bool]:
-        """The next hop, round those that were silent, unless there is no other way than through one of them."""
+        """The next hop, round those that were silent, unless there is no other way."""
         if silent:
             peer, final = self.next_hop(key_id, (*tried, *silent.split(" ")))
             if peer.name != self.name:

@@ -116,7 +116,7 @@ def test_a_detour_stays_in_the_span_of_its_lookup(sim_ring: MakeRing) -> None:
 
 
 def test_a_node_that_has_left_answers_no_lookup(sim_ring: MakeRing) -> None:
-    from labkit.systems.chord.routing import NotAMember
+    from labkit.systems.chord.pointers import NotAMember
 
     ring = sim_ring(nodes=12)
     node = ring.nodes[4]
