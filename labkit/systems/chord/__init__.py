@@ -13,6 +13,7 @@ the architecture:
 ``nodes.py``          a member: starting, leaving, fingers, sampling
 ``correct.py``        ring maintenance by Zave's protocol
 ``sigcomm2001.py``    ring maintenance as in the paper's Fig. 7
+``starting.py``       ids and machines of the members; ``directory.py`` refounds a ring that has died
 ``client.py``         the programs a user's client runs; ``options.py`` refuses bad input
 ``health.py``         what ``ring.health()`` says
 ``single.py``         the same ring on one thread: the oracle

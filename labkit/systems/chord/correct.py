@@ -93,9 +93,13 @@ class CorrectChordNode(ChordNode):
     @protocol_round
     async def stabilize(self) -> None:
         """Two atomic steps, then notify."""
-        if not self.joined or self.busy or not self.successors:
+        if not self.joined or self.busy:
             return
         try:
+            if not self.successors:  # a ring of one: whoever has joined before us comes after us, too
+                if self.predecessor is not None:
+                    await self.consider_successor(self.predecessor)
+                return
             reply = await self._first_step()
             if reply is None:
                 return
@@ -116,7 +120,8 @@ class CorrectChordNode(ChordNode):
             except (Timeout, NotAMember):
                 self.silent(first)
                 if len(self.successors) == 1:
-                    return None  # the last one known: perhaps only unreachable; ask it again next time
+                    await self.forget_last_successor(first)
+                    return None
                 if self.successors[0] == first:
                     self.set_successors(self.successors[1:])
                 continue
@@ -134,7 +139,8 @@ class CorrectChordNode(ChordNode):
         except (Timeout, NotAMember):
             self.avoid(peer)
             return
-        if self.joined and between(self.id, peer.id, self.successors[0].id):
+        first = self.successors[0] if self.successors else self.peer
+        if self.joined and between(self.id, peer.id, first.id):
             self.set_successors((peer, *reply.successors))
 
     # --- rectify ----------------------------------------------------------------------------------------

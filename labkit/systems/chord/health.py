@@ -82,7 +82,7 @@ def examine(
         report["id"]: Pointers(report["predecessor"], tuple(report["successors"]))
         for report in reports.values()
     }
-    verdicts = judge(members, min(length, max(1, living - 1)), promised) if members else []
+    verdicts = judge(members, min(length, living - 1), promised) if members else []
     differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:
         differences = _finger_differences(reports, bits)

@@ -74,7 +74,11 @@ class Verdict:
 
 
 def best_successor(members: Snapshot, n: int) -> int | None:
-    """The first live entry of n's successor list: where the ring goes on from n."""
+    """The first live entry of n's successor list: where the ring goes on from n. A lone member goes on to
+    itself.
+    """
+    if len(members) == 1 and not members[n].successors:
+        return n
     for entry in members[n].successors:
         if entry in members:
             return entry

@@ -9,7 +9,7 @@ fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
 after a crash has lost its pointers; it joins again as a new member, and offers the copies it finds on its
-disk.
+disk. If no member is left, the first that restarts founds the ring again (``directory.py``).
 """
 
 from __future__ import annotations
@@ -84,16 +84,32 @@ ACQUAINTANCES = 64
 class ChordNode(Storage):
     """A member of the ring; see the module's text."""
 
-    __slots__ = ("_met", "_rounds", "_sample_in", "_settled", "contacts", "maintain_every", "switching")
+    __slots__ = (
+        "_met",
+        "_rounds",
+        "_sample_in",
+        "_settled",
+        "contacts",
+        "directory",
+        "maintain_every",
+        "switching",
+    )
 
     def __init__(
-        self, id: int, settings: Settings, settled: Settled | None = None, contacts: tuple[str, ...] = ()
+        self,
+        id: int,
+        settings: Settings,
+        settled: Settled | None = None,
+        contacts: tuple[str, ...] = (),
+        directory: str | None = None,
     ) -> None:
         super().__init__(id, settings)
         self.fingers = [None] * settings.bits
         self._settled = settled
         #: Members through which to join, tried in turn.
         self.contacts = contacts
+        #: Whom to ask when nobody known answers (see ``directory.py``).
+        self.directory = directory
         #: Seconds between rounds; None switches the periodic methods off.
         self.maintain_every = settings.stabilize_every
         #: Names met so far: whom to ask when sampling. A dict, for its order.
@@ -118,7 +134,7 @@ class ChordNode(Storage):
                 self.load()
         if self._settled is not None:
             self._settle(self._settled)
-        elif self.contacts:
+        elif self.contacts or self.directory:
             await self._join_somehow()
         else:
             self.become_member()  # the first node of a ring
@@ -147,16 +163,38 @@ class ChordNode(Storage):
             self._meet(peer)
 
     async def _join_somehow(self) -> None:
-        """Try one contact after the other until the ring has taken us in."""
+        """Try one contact after the other until the ring has taken us in; found it if nobody is left."""
         while True:
             for contact in self.contacts:
                 try:
+                    await self.call(contact, "ping", timeout=self.settings.timeout)
                     await self.join(contact)
                 except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
                     continue
                 if self.joined:
                     return
+            advice = await self._ask_directory("whom_to_join")
+            if advice == []:
+                self.become_member()
+                return
+            self.contacts = tuple(advice or self.contacts)
             await self.sleep(self.settings.timeout * (1 + self.random.random()))
+
+    async def _ask_directory(self, question: str) -> Any:
+        """Its answer; None if there is no directory, or it is out of reach."""
+        if self.directory is None:
+            return None
+        try:
+            return await self.call(self.directory, question, self.name, timeout=LIMIT * self.settings.timeout)
+        except LabError:
+            return None
+
+    async def forget_last_successor(self, peer: Peer) -> None:
+        """The last successor known is silent. It is kept, since it may only be out of reach, unless the node
+        is the last one of the ring.
+        """
+        if await self._ask_directory("is_alone") and self.successors == (peer,):
+            self.set_successors(())
 
     async def ask_owner(self, contact: str, id: int) -> Found:
         """The owner of an identifier, looked up by another member for as long as that is at it."""
@@ -350,6 +388,8 @@ class ChordNode(Storage):
                 continue
             if found.owner.name != self.name:
                 self.set_fingers({k: found.owner})
+            elif self.fingers[k - 1] is not None:  # nobody is there any more
+                self.fingers[k - 1] = self._distances = None
 
     # --- sampling: the way back from two rings ----------------------------------------------------------
 

@@ -13,8 +13,8 @@ never a node known only from hearsay. In both styles only a node that answers is
 An attempt may fail: it ends at dead nodes, or a message of it is lost. The origin then starts anew. Whoever
 was silent is handed on, from hop to hop and from attempt to attempt, so that nobody waits for it twice. How
 long a lookup takes has no useful bound (with half of the nodes dead it may wait for twenty of them in turn),
-so the origin gives an attempt up only when it has had no word of it for a while; each silent node met on the way
-is such a word.
+so the origin gives an attempt up only when it has had no word of it for a while; each silent node met on the
+way is such a word.
 
 The path length counts the hops of `find_predecessor` and not the final step (``Lookup.hops``).
 

@@ -46,10 +46,10 @@ class Sigcomm2001ChordNode(ChordNode):
             answer = await self.call(successor.name, "pointers", timeout=self.settings.timeout)
         except (Timeout, NotAMember):
             self.silent(successor)
-            self._replace(successor)
+            await self._replace(successor)
             return
         self.avoided.pop(successor.name, None)
-        if answer is None:  # while a ring switches, the other may be busy by the rules of the correct protocol
+        if answer is None:  # busy, by the rules of the other protocol: the ring is being switched
             return
         reply = Reply(*answer)
         # The successor list of section 5.2: the successor, then its own list without the last entry.
@@ -62,10 +62,14 @@ class Sigcomm2001ChordNode(ChordNode):
         if self.successors:
             self.send(self.successors[0].name, "notify", self.id, self.name)
 
-    def _replace(self, successor: Peer) -> None:
+    async def _replace(self, successor: Peer) -> None:
         """The successor has failed: the next entry of the list takes its place (section 5.2)."""
-        if len(self.successors) > 1 and self.successors[0] == successor:
+        if self.successors[:1] != (successor,):
+            return
+        if len(self.successors) > 1:
             self.set_successors(self.successors[1:])
+        else:
+            await self.forget_last_successor(successor)
 
     @rpc
     @protocol_round

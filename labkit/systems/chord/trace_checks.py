@@ -64,6 +64,8 @@ class _Replay:
         self.founding = founders
         self.replicas = replicas
         self.report = Report()
+        if founders == 1:
+            self.report.suspended = f"it began with one member, and the theory needs {length + 1}"
         self.machines: dict[str, str] = {}
         self.ids: dict[str, int] = {}
         self.names: dict[int, str] = {}
