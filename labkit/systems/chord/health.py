@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from .invariants import Pointers, Verdict, judge, not_ideal
+from .ids import NamedId
+from .invariants import Pointers, Verdict, judge, not_ideal, with_names
 from .single import IdealRing
 
 __all__ = ["Health", "examine", "latest_copies"]
@@ -69,6 +70,7 @@ def _promise(verdict: Verdict) -> str:
 
 def examine(
     reports: Reports,
+    names: Mapping[int, str],
     living: int,
     absent: tuple[str, ...],
     bits: int,
@@ -77,26 +79,30 @@ def examine(
     promised: bool,
     fingers: bool,
 ) -> Health:
-    """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report."""
+    """Judge what the members reported. ``names``: of all ids, the dead ones' too; ``living`` members
+    there should be; ``absent`` ones did not report.
+    """
     members = {
         report["id"]: Pointers(report["predecessor"], tuple(report["successors"]))
         for report in reports.values()
     }
+    members = with_names(members, names)
     verdicts = judge(members, min(length, living - 1), promised) if members else []
     differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:
-        differences = _finger_differences(reports, bits)
+        differences = _finger_differences(reports, names, bits)
     keys, scarce = _keys(reports, bits, replicas) if members else (0, [])
     return Health(living, absent, tuple(verdicts), tuple(differences), keys, tuple(scarce))
 
 
-def _finger_differences(reports: Reports, bits: int) -> list[str]:
+def _finger_differences(reports: Reports, names: Mapping[int, str], bits: int) -> list[str]:
     ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
     differences = []
     for name, report in reports.items():
         for k, (real, ideal) in enumerate(zip(report["fingers"], ring.fingers(report["id"]), strict=True), 1):
             if real != ideal.id and ideal.id != report["id"]:
-                differences.append(f"{name} has finger {k} at {real}, ideal is {ideal.id}")
+                at = "nobody" if real is None else NamedId.of(real, names)
+                differences.append(f"{name} has finger {k} at {at}, ideal is {ideal.name} ({ideal.id})")
     return differences
 
 

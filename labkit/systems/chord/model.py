@@ -342,6 +342,7 @@ class Chord(Starting, ClientPrograms, MutableMapping[Any, Any]):
         promised = self.maintenance == "correct"
         return examine(
             joined,
+            {id: name for name, id in self.ids.items()},
             len(alive),
             absent,
             settings.bits,
