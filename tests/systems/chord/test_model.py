@@ -108,7 +108,7 @@ def test_repr(sim_ring: MakeRing) -> None:
         ({"successors": 0}, "a successor list has at least one entry"),
         (
             {"nodes": 8, "successors": 8},
-            r"the correct protocol starts with at least successors \+ 1 = 9; write successors=7",
+            r"at least successors \+ 1 = 9; write successors=7",
         ),
         ({"replicas": 10}, "so write 1 to 9"),
         ({"replicas": 0}, "so write 1 to 9"),
