@@ -80,6 +80,27 @@ def test_a_join_that_finds_nobody_founds_the_ring_and_the_others_come_to_it(sim_
     assert ring.get_many(VALUES) == VALUES
 
 
+def test_who_knows_only_dead_members_finds_the_ring_again(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=12, machines=12)
+    lonely = ring.nodes[0]
+    known = [ring.node(name).machine for name in ring.cluster.peek(lonely.name).contacts]
+    for machine in (lonely.machine, *known):
+        ring.cluster.kill(machine)
+        ring.settle(fingers=False)
+    ring.cluster.restart(lonely.machine)
+    assert ring.settle(fingers=False).members == 12 - len(known)
+
+
+def test_a_first_node_that_restarts_does_not_begin_a_second_ring(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=1, machines=3, successors=3, maintenance="sigcomm2001")
+    for machine in ("m2", "m3"):
+        ring.join(machine=machine)
+    ring.settle(fingers=False)
+    ring.cluster.kill("m1")
+    ring.cluster.restart("m1")
+    assert ring.settle(fingers=False).members == 3
+
+
 def test_of_three_only_one_is_left_and_then_a_new_one(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=3, machines=3, successors=2)
     ring.update(VALUES)
