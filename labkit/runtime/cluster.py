@@ -575,15 +575,15 @@ class Cluster(Repeatable):
         self._engine.run(seconds)
         self._raise_crash()
 
-    def run_until(self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05) -> None:
+    def run_until(
+        self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05, what: str = ""
+    ) -> None:
         """Let time pass until ``predicate()``, looked at ``every`` seconds; raises ``Timeout`` after
-        ``timeout`` seconds."""
+        ``timeout`` seconds. ``what``: the condition in words, for that error."""
         deadline = self.now + timeout
         while not predicate():
             if self.now >= deadline:
-                raise Timeout(
-                    f"after {timeout} s {getattr(predicate, '__name__', 'the predicate')} is still false"
-                )
+                raise Timeout(f"after {timeout:g} s it is still not so that {what or _in_words(predicate)}")
             self.run(min(every, max(deadline - self.now, 1e-9)))
 
     def step(self, events: int = 1) -> None:
@@ -869,6 +869,13 @@ class Cluster(Repeatable):
         from labkit_widgets import ClusterPanel
 
         return ClusterPanel(self, **options)
+
+
+def _in_words(predicate: Callable[[], bool]) -> str:
+    name = getattr(predicate, "__name__", repr(predicate))
+    if name == "<lambda>":
+        return 'the condition holds; name it: run_until(..., what="worker-1 has finished")'
+    return f"{name}() is true"
 
 
 def _heard(_: Future) -> None:

@@ -274,8 +274,12 @@ class TestTime:
         def never() -> bool:
             return False
 
-        with pytest.raises(Timeout, match=r"after 1 s never is still false"):
+        with pytest.raises(Timeout, match=r"after 1 s it is still not so that never\(\) is true"):
             cluster.run_until(never, timeout=1)
+        with pytest.raises(Timeout, match="after 1 s it is still not so that w1 has finished"):
+            cluster.run_until(lambda: False, timeout=1, what="w1 has finished")
+        with pytest.raises(Timeout, match=r"the condition holds; name it: run_until\(\.\.\., what="):
+            cluster.run_until(lambda: False, timeout=1)
 
     @pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan"), "1"])
     def test_bad_seconds(self, sim: Sim, seconds: Any) -> None:

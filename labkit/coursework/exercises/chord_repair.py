@@ -25,7 +25,7 @@ from labkit.systems.chord.correct import Busy, CorrectChordNode
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers, not_ideal
 from labkit.systems.chord.nodes import Reply, Settled
-from labkit.systems.chord.routing import NotAMember, Settings
+from labkit.systems.chord.pointers import NotAMember, Settings
 from labkit.systems.chord.single import IdealRing
 from labkit.systems.chord.trace_checks import Report, check_trace
 from labkit.trace.trace import Trace

@@ -6,11 +6,14 @@ the architecture:
 
 ====================  =======================================================================================
 ``ids.py``            the identifier circle: SHA-1, intervals
-``routing.py``        lookups: fingers, recursive and iterative, detours round dead nodes
+``pointers.py``       what a node knows of the ring, and the next hop of a lookup
+``routing.py``        lookups: recursive and iterative, detours round dead nodes
+``patience.py``       how long to wait for a member that is at work
 ``store.py``          keys and their copies: writing, moving, repairing
 ``nodes.py``          a member: starting, leaving, fingers, sampling
 ``correct.py``        ring maintenance by Zave's protocol
 ``sigcomm2001.py``    ring maintenance as in the paper's Fig. 7
+``starting.py``       ids and machines of the members; ``directory.py`` refounds a ring that has died
 ``client.py``         the programs a user's client runs; ``options.py`` refuses bad input
 ``health.py``         what ``ring.health()`` says
 ``single.py``         the same ring on one thread: the oracle
@@ -31,7 +34,7 @@ from .health import Health
 from .ids import Peer, identifier
 from .model import Chord, NodeHandle
 from .nodes import ChordNode
-from .routing import LookupFailed
+from .pointers import LookupFailed
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
 from .store import NotResponsible

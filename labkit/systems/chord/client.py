@@ -3,7 +3,8 @@
 A client is no member. It asks any member, its *gateway*, to look a key up, and then talks to the owner. When
 something does not answer it cannot know whether the request was carried out, so every request here may be
 repeated: a write carries its version, made once by the client from the version it has read, and the same
-write twice is one write.
+write twice is one write. The next try knows what a failed one has found out: a member that was silent is not
+asked again for a while.
 
 Use these inside ``cluster.submit``, to have many operations under way at once::
 
@@ -18,20 +19,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
+from labkit.runtime.loop import Future
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
 from .ids import Peer
-from .routing import Found, LookupFailed, NotAMember
+from .patience import PATIENCE, ask_patiently
+from .pointers import LookupFailed, NotAMember
+from .routing import Found
 from .store import Copy, NotResponsible, Version
 
 if TYPE_CHECKING:
-    from .routing import Settings
+    from .pointers import Settings
 
 __all__ = ["ClientPrograms", "Lookup", "Stored"]
-
-#: Seconds (times the ring's timeout) a client waits for a gateway or an owner before it turns to another.
-PATIENCE = 8
 
 #: What a client repeats, after asking for the owner anew.
 AGAIN = (Timeout, NotResponsible, NotAMember, LookupFailed, UnknownNode)
@@ -75,6 +76,8 @@ class ClientPrograms:
     give_up_after: float
     #: Writes so far: with the client's name they make versions unique.
     _writes: int
+    #: Gateways that did not answer, with the time until which others are asked.
+    _silent: dict[str, float]
 
     if TYPE_CHECKING:
 
@@ -91,8 +94,7 @@ class ClientPrograms:
         begun = client.now
 
         async def once() -> Found:
-            gateway = origin or self._gateway(client)
-            return Found.of(await client.call(gateway, "lookup", key, key_id, timeout=self._patience))
+            return await self._look_up(client, key, key_id, origin)
 
         found = await (self._again(client, f"lookup of {key!r}", once) if retry else once())
         hops = len(found.path) - 1
@@ -100,7 +102,7 @@ class ClientPrograms:
 
     async def client_get(self, client: Node, key: Any) -> Any:
         """The value of a key; raises ``KeyError``."""
-        copy = await self._fetch(client, key)
+        _, copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
             raise KeyError(key)
         return copy.value
@@ -111,7 +113,7 @@ class ClientPrograms:
 
     async def client_delete(self, client: Node, key: Any) -> Stored:
         """Write the key's tombstone; raises ``KeyError`` if there is no value."""
-        copy = await self._fetch(client, key)
+        _, copy = await self._fetch(client, key)
         if copy is None or copy.deleted:
             raise KeyError(key)
         return await self._write(client, key, None, deleted=True)
@@ -149,35 +151,64 @@ class ClientPrograms:
         alive = [node.name for node in self.nodes if node.alive]
         if not alive:
             raise MachineDead('every machine of the ring is dead; restart one: cluster.restart("m1")')
+        if self._silent:
+            self._silent = {name: until for name, until in self._silent.items() if until > client.now}
+            alive = [name for name in alive if name not in self._silent] or alive
         return str(alive[int(client.random.random() * len(alive))])
 
-    async def _fetch(self, client: Node, key: Any) -> Copy | None:
+    async def _fetch(self, client: Node, key: Any) -> tuple[Peer, Copy | None]:
+        """The owner of a key and its copy."""
         key_id = self.key_id(key)
 
-        async def once() -> Copy | None:
-            owner = await self._owner(client, key, key_id)
+        async def once() -> tuple[Peer, Copy | None]:
+            owner = (await self._look_up(client, key, key_id)).owner
             copy = await client.call(owner.name, "fetch", key, key_id, timeout=self._patience)
-            return None if copy is None else Copy(*copy)
+            return owner, None if copy is None else Copy(*copy)
 
         return await self._again(client, f"read of {key!r}", once)
 
     async def _write(self, client: Node, key: Any, value: Any, deleted: bool) -> Stored:
         """Read the version, then write the next one. Repeating it repeats the same version."""
-        before = await self._fetch(client, key)
+        known: Peer | None
+        known, before = await self._fetch(client, key)
         number = before.version[0] + 1 if before else 1
         self._writes += 1
         copy = Copy(key, self.key_id(key), value, (number, f"{client.name}:{self._writes:09}"), deleted)
 
         async def once() -> Stored:
-            owner = await self._owner(client, key, copy.key_id)
-            (replicas,) = await client.call(owner.name, "store", [copy], timeout=self._patience)
+            nonlocal known
+            owner, known = known or (await self._look_up(client, key, copy.key_id)).owner, None
+            (replicas,) = await self._store(client, owner, copy)
             return Stored(key, owner.name, replicas, self.settings.replicas, copy.version)
 
         return await self._again(client, f"write of {key!r}", once)
 
-    async def _owner(self, client: Node, key: Any, key_id: int) -> Peer:
-        found = await client.call(self._gateway(client), "lookup", key, key_id, timeout=self._patience)
-        return Peer(found[0], found[1])
+    async def _look_up(self, client: Node, key: Any, key_id: int, origin: str | None = None) -> Found:
+        """One lookup, for as long as the gateway is at it."""
+        gateway = origin or self._gateway(client)
+        try:
+            return Found.of(
+                await ask_patiently(
+                    client,
+                    gateway,
+                    "lookup",
+                    key,
+                    key_id,
+                    still=("seeking", key_id),
+                    patience=self._patience,
+                    limit=self.give_up_after,
+                )
+            )
+        except Timeout:
+            self._silent[gateway] = client.now + self.settings.avoid_for
+            raise
+
+    def _store(self, client: Node, owner: Peer, copy: Copy) -> Future:
+        """One write. The owner may have to try every member of its successor list to make all copies."""
+        limit = (self.settings.successors + PATIENCE) * self.settings.timeout
+        return ask_patiently(
+            client, owner.name, "store", [copy], still=("ping",), patience=self._patience, limit=limit
+        )
 
     async def _again(self, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself."""

@@ -23,8 +23,8 @@ from labkit.runtime.errors import Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply
-from .routing import Found, LookupFailed, NotAMember
+from .nodes import ChordNode, Reply, protocol_round
+from .pointers import LookupFailed, NotAMember
 
 __all__ = ["CorrectChordNode"]
 
@@ -70,11 +70,10 @@ class CorrectChordNode(ChordNode):
 
     # --- join -------------------------------------------------------------------------------------------
 
+    @protocol_round
     async def join(self, contact: str) -> None:
         """Find the best predecessor, then copy the list of its first successor."""
-        found = Found.of(
-            await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10)
-        )
+        found = await self.ask_owner(contact, self.id)
         best = await self._ask(found.path[-1])
         for _ in range(self.settings.bits):  # "iterate until fix point"
             successor = best.successors[0] if best.successors else best.peer
@@ -91,11 +90,16 @@ class CorrectChordNode(ChordNode):
     # --- stabilize --------------------------------------------------------------------------------------
 
     @every("maintain_every")
+    @protocol_round
     async def stabilize(self) -> None:
         """Two atomic steps, then notify."""
-        if not self.joined or self.busy or not self.successors:
+        if not self.joined or self.busy:
             return
         try:
+            if not self.successors:  # a ring of one: whoever has joined before us comes after us, too
+                if self.predecessor is not None:
+                    await self.consider_successor(self.predecessor)
+                return
             reply = await self._first_step()
             if reply is None:
                 return
@@ -116,7 +120,8 @@ class CorrectChordNode(ChordNode):
             except (Timeout, NotAMember):
                 self.silent(first)
                 if len(self.successors) == 1:
-                    return None  # the last one known: perhaps only unreachable; ask it again next time
+                    await self.forget_last_successor(first)
+                    return None
                 if self.successors[0] == first:
                     self.set_successors(self.successors[1:])
                 continue
@@ -126,6 +131,7 @@ class CorrectChordNode(ChordNode):
                 return reply
         return None
 
+    @protocol_round
     async def consider_successor(self, peer: Peer) -> None:
         """Stabilize's second step: adopt no pointer without first checking that its node is alive."""
         try:
@@ -133,7 +139,8 @@ class CorrectChordNode(ChordNode):
         except (Timeout, NotAMember):
             self.avoid(peer)
             return
-        if self.joined and between(self.id, peer.id, self.successors[0].id):
+        first = self.successors[0] if self.successors else self.peer
+        if self.joined and between(self.id, peer.id, first.id):
             self.set_successors((peer, *reply.successors))
 
     # --- rectify ----------------------------------------------------------------------------------------
@@ -141,12 +148,13 @@ class CorrectChordNode(ChordNode):
     @rpc
     def notify(self, id: int, name: str) -> None:
         """Somebody thinks it is our predecessor."""
-        if self.joined and Peer(id, name) != self.predecessor:
+        if self.joined and not self.switching and Peer(id, name) != self.predecessor:
             self.rectify_with = Peer(id, name)
             if not self._rectifying:
                 self._rectifying = True
                 self.spawn(self._rectify())
 
+    @protocol_round
     async def _rectify(self) -> None:
         """Take the notifier if there is no predecessor, it is dead, or the notifier is closer."""
         try:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from .invariants import Pointers, Verdict, judge, not_ideal
+from .ids import NamedId
+from .invariants import Pointers, Verdict, judge, not_ideal, with_names
 from .single import IdealRing
 
 __all__ = ["Health", "examine", "latest_copies"]
@@ -69,6 +70,8 @@ def _promise(verdict: Verdict) -> str:
 
 def examine(
     reports: Reports,
+    disks: Reports,
+    names: Mapping[int, str],
     living: int,
     absent: tuple[str, ...],
     bits: int,
@@ -77,26 +80,31 @@ def examine(
     promised: bool,
     fingers: bool,
 ) -> Health:
-    """Judge what the members reported. ``living`` members there should be; ``absent`` ones did not report."""
+    """Judge what the members reported. ``disks``: of all that answered, also of nodes that are members no
+    more, or not yet; what they hold is counted, too. ``names``: of all ids, the dead ones' too; ``living``
+    members there should be; ``absent`` ones did not report.
+    """
     members = {
         report["id"]: Pointers(report["predecessor"], tuple(report["successors"]))
         for report in reports.values()
     }
-    verdicts = judge(members, min(length, max(1, living - 1)), promised) if members else []
+    members = with_names(members, names)
+    verdicts = judge(members, min(length, living - 1), promised) if members else []
     differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:
-        differences = _finger_differences(reports, bits)
-    keys, scarce = _keys(reports, bits, replicas) if members else (0, [])
+        differences = _finger_differences(reports, names, bits)
+    keys, scarce = _keys(reports, disks, bits, replicas)
     return Health(living, absent, tuple(verdicts), tuple(differences), keys, tuple(scarce))
 
 
-def _finger_differences(reports: Reports, bits: int) -> list[str]:
+def _finger_differences(reports: Reports, names: Mapping[int, str], bits: int) -> list[str]:
     ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
     differences = []
     for name, report in reports.items():
         for k, (real, ideal) in enumerate(zip(report["fingers"], ring.fingers(report["id"]), strict=True), 1):
             if real != ideal.id and ideal.id != report["id"]:
-                differences.append(f"{name} has finger {k} at {real}, ideal is {ideal.id}")
+                at = "nobody" if real is None else NamedId.of(real, names)
+                differences.append(f"{name} has finger {k} at {at}, ideal is {ideal.name} ({ideal.id})")
     return differences
 
 
@@ -113,10 +121,15 @@ def latest_copies(reports: Reports) -> dict[Any, tuple[int, Any, bool, list[str]
     return latest
 
 
-def _keys(reports: Reports, bits: int, replicas: int) -> tuple[int, list[Any]]:
+def _keys(reports: Reports, disks: Reports, bits: int, replicas: int) -> tuple[int, list[Any]]:
+    """How many keys there are on the disks, and those that lack a copy where one belongs."""
+    latest = latest_copies(disks)
+    if not reports:
+        missing = [key for key, copy in latest.items() if not copy[2]]
+        return len(missing), missing
     ring = IdealRing([(report["id"], name) for name, report in reports.items()], bits)
     count, scarce = 0, []
-    for key, (key_id, _, deleted, holders) in latest_copies(reports).items():
+    for key, (key_id, _, deleted, holders) in latest.items():
         wanted = [peer.name for peer in ring.replicas(key_id, replicas)]
         count += not deleted
         if not set(wanted) <= set(holders):

@@ -15,12 +15,14 @@ cyclic: 14 lies between 12 and 3. The functions here are the only place where th
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from sys import intern
 from typing import NamedTuple
 
 __all__ = [
     "MAX_BITS",
+    "NamedId",
     "Peer",
     "between",
     "distance",
@@ -39,6 +41,24 @@ class Peer(NamedTuple):
 
     id: int
     name: str
+
+
+class NamedId(int):
+    """An identifier that says whose it is: the same number, read by people as "chord-3 (3851936801)"."""
+
+    name: str
+
+    @classmethod
+    def of(cls, id: int, names: Mapping[int, str]) -> int:
+        """The identifier with its node's name, if that is known."""
+        if id not in names:
+            return id
+        named = cls(id)
+        named.name = names[id]
+        return named
+
+    def __repr__(self) -> str:
+        return f"{self.name} ({int(self)})"
 
 
 @lru_cache(maxsize=1 << 16)

@@ -28,9 +28,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
-from .ids import between
+from .ids import NamedId, between
 
 __all__ = [
     "INVARIANTS",
@@ -43,6 +44,7 @@ __all__ = [
     "not_ideal",
     "principals",
     "rings",
+    "with_names",
 ]
 
 
@@ -51,6 +53,18 @@ class Pointers(NamedTuple):
 
     predecessor: int | None
     successors: tuple[int, ...]
+
+
+def with_names(members: Mapping[int, Pointers], names: Mapping[int, str]) -> dict[int, Pointers]:
+    """The same snapshot, in whose verdicts every id has its node's name beside it."""
+    named = partial(NamedId.of, names=names)
+    return {
+        named(n): Pointers(
+            None if pointers.predecessor is None else named(pointers.predecessor),
+            tuple(named(entry) for entry in pointers.successors),
+        )
+        for n, pointers in members.items()
+    }
 
 
 Snapshot = Mapping[int, Pointers]
@@ -74,7 +88,11 @@ class Verdict:
 
 
 def best_successor(members: Snapshot, n: int) -> int | None:
-    """The first live entry of n's successor list: where the ring goes on from n."""
+    """The first live entry of n's successor list: where the ring goes on from n. A lone member goes on to
+    itself.
+    """
+    if len(members) == 1 and not members[n].successors:
+        return n
     for entry in members[n].successors:
         if entry in members:
             return entry

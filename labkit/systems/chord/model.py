@@ -14,7 +14,6 @@ that owned the key at some instant while it was under way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 from labkit.runtime.again import Repeatable
@@ -25,46 +24,27 @@ from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
 from .client import ClientPrograms, Lookup, Stored
-from .correct import CorrectChordNode
+from .directory import CONTACTS
 from .health import Health, examine, latest_copies
-from .ids import Peer, identifier
-from .nodes import ChordNode, Settled
-from .options import check_options, check_ring
-from .routing import Settings
-from .sigcomm2001 import Sigcomm2001ChordNode
-from .single import IdealRing
+from .ids import identifier
+from .options import check_options, check_ring, defaults_for
+from .patience import LIMIT, ask_patiently
+from .pointers import Settings
+from .starting import PROTOCOLS, NodeHandle, Starting
 from .trace_checks import Report, check_trace
 
 __all__ = ["Chord", "Lookup", "NodeHandle", "Stored"]
 
-#: Maintenance protocols by name.
-PROTOCOLS: dict[str, type[ChordNode]] = {"correct": CorrectChordNode, "sigcomm2001": Sigcomm2001ChordNode}
-
 #: Above this many nodes pointers are not announced in the trace: nobody could watch them.
 ANNOUNCED_UP_TO = 1000
 
-#: Members through which a new one may join; one is enough, unless it dies.
-CONTACTS = 4
 
-
-@dataclass(frozen=True)
-class NodeHandle:
-    """A member of the ring as the user sees it."""
-
-    name: str
-    id: int
-    machine: str
-    alive: bool = True
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
+class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
 
     nodes: members at the start, as a settled ring (a ring must not start smaller than its successor lists).
-    bits: of an identifier. successors: length of the successor lists. replicas: copies of each value.
+    bits: of an identifier. successors: length of the successor lists; by default 8, or as many as there are
+        others. replicas: copies of each value; by default 3, or as many as there are nodes to hold them.
     virtual_nodes: members that each node stands for (Fig. 9).
     maintenance: "correct" (Zave) or "sigcomm2001" (Fig. 7). routing: "recursive" or "iterative".
     stabilize_every: seconds between rounds of maintenance; None freezes the ring.
@@ -72,6 +52,9 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
     ids: identifiers to use instead of SHA-1 of the names, one for each node (for textbook rings).
     machines: names of the machines to use; all by default.
     options: any further field of ``Settings``.
+
+    If all members die, the first that restarts founds the ring again, and the others join it: this is a rule
+    of the lab (see ``directory.py``). What their disks kept returns with them.
     """
 
     def __init__(
@@ -80,8 +63,8 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         nodes: int = 24,
         *,
         bits: int = 32,
-        successors: int = 8,
-        replicas: int = 3,
+        successors: int | None = None,
+        replicas: int | None = None,
         virtual_nodes: int = 1,
         maintenance: str = "correct",
         routing: str = "recursive",
@@ -96,6 +79,7 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
         options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
         check_options(options)
+        successors, replicas = defaults_for(nodes, virtual_nodes, successors, replicas)
         self.cluster = cluster
         self.maintenance = maintenance
         self.virtual_nodes = virtual_nodes
@@ -116,8 +100,10 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         #: Identifier of every member that was started and has not left, dead ones included.
         self.ids: dict[str, int] = {}
         self._writes = 0
+        self._silent = {}
         self._started = 0
         self._random = stream(cluster.seed, "chord", name)
+        self._directory: str | None = None
         self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
         self._start(nodes, chosen)
         #: Members at the start.
@@ -257,12 +243,19 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
     def join(self, machine: str | None = None, timeout: float = 60.0) -> NodeHandle:
         """Start a new member and wait until the ring has taken it in."""
         name = self.start_joining(machine).name
-        self.cluster.run_until(lambda: self._joined(name), timeout=timeout)
+        self.cluster.run_until(
+            lambda: self._joined(name), timeout=timeout, what=f"the ring has taken {name} in"
+        )
         return self.node(name)
 
     def start_joining(self, machine: str | None = None) -> NodeHandle:
         """Start a new member, which joins while time goes on."""
         self._need_maintenance("join")
+        if len(self.ids) >= 2**self.settings.bits:
+            raise ValueError(
+                f"join: all 2**{self.settings.bits} ids of the circle are taken, the dead ones' too; "
+                "let a member leave first, or make the ring with more bits"
+            )
         name = self._names_for_next()[0]
         id = self._fresh_id(name)
         alive = [node.name for node in self.nodes if node.alive]
@@ -271,8 +264,9 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         self.ids[name] = id
         try:
             self.cluster.spawn(
-                PROTOCOLS[self.maintenance], id, self.settings, None, contacts, name=name, machine=home
-            )
+                PROTOCOLS[self.maintenance], id, self.settings, None, contacts, self._directory,
+                name=name, machine=home,
+            )  # fmt: skip
         except LabError:
             del self.ids[name]
             raise
@@ -308,7 +302,13 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         alive = [node.name for node in self.nodes if node.alive]
 
         async def program(client: Node) -> list[Any]:
-            calls = [client.call(name, "switch", PROTOCOLS[maintenance], sampling) for name in alive]
+            calls = [
+                ask_patiently(
+                    client, name, "switch", PROTOCOLS[maintenance], sampling,
+                    still=("report",), patience=self._patience, limit=LIMIT * self.settings.timeout,
+                )
+                for name in alive
+            ]  # fmt: skip
             return list(await gather(*calls, return_exceptions=True))
 
         self.maintenance = maintenance
@@ -350,6 +350,8 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
         promised = self.maintenance == "correct"
         return examine(
             joined,
+            reports,
+            {id: name for name, id in self.ids.items()},
             len(alive),
             absent,
             settings.bits,
@@ -374,8 +376,6 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
             self.cluster.run(min(self.settings.stabilize_every or 1.0, 1.0))
 
     def _not_settled(self, health: Health, timeout: float) -> LabError:
-        from labkit.runtime.errors import Timeout
-
         return Timeout(f"the ring is not ideal after {timeout:g} s:\n{health}")
 
     def check(self) -> Report:
@@ -417,83 +417,3 @@ class Chord(Repeatable, ClientPrograms, MutableMapping[Any, Any]):
 
     def _joined(self, name: str) -> bool:
         return bool(self.cluster.state(name, "joined")["joined"])
-
-    # --- starting ---------------------------------------------------------------------------------------
-
-    def _start(self, nodes: int, chosen: list[int] | None) -> None:
-        """Start the first members as a settled ring; neighbours on the circle live on different machines."""
-        groups = []
-        for _ in range(nodes):
-            groups.append(self._names_for_next())
-            self._started += 1
-        names = [name for group in groups for name in group]
-        for index, name in enumerate(names):
-            self.ids[name] = self._fresh_id(name) if chosen is None else chosen[index]
-        ring = IdealRing([(id, name) for name, id in self.ids.items()], self.settings.bits)
-        homes = self._homes(ring, groups)
-        cls = PROTOCOLS[self.maintenance]
-        self.cluster.spawn_many(
-            (
-                cls,
-                (peer.id, self.settings, self._settled(ring, peer), self._contacts(ring, peer)),
-                {},
-                peer.name,
-                homes[peer.name],
-            )
-            for peer in ring.peers
-        )
-        if self.cluster.engine == "sim":
-            self.cluster.run(1e-6)  # the members' first step
-
-    def _settled(self, ring: IdealRing, peer: Peer) -> Settled:
-        if len(ring) == 1:
-            return Settled(None, (), (None,) * self.settings.bits)
-        fingers = tuple(None if finger == peer else finger for finger in ring.fingers(peer.id))
-        return Settled(
-            ring.predecessor(peer.id), tuple(ring.successors(peer.id, self.settings.successors)), fingers
-        )
-
-    def _contacts(self, ring: IdealRing, peer: Peer) -> tuple[str, ...]:
-        """Whom to ask for readmission after a crash: members spread over the circle."""
-        if self.settings.stabilize_every is None or len(ring) == 1:
-            return ()
-        here, step = (
-            ring.ids.index(peer.id) if len(ring) <= 64 else ring.at_or_after(peer.id),
-            max(1, len(ring) // CONTACTS),
-        )
-        others = [ring.peers[(here + 1 + i * step) % len(ring)].name for i in range(CONTACTS)]
-        return tuple(dict.fromkeys(name for name in others if name != peer.name))
-
-    def _homes(self, ring: IdealRing, groups: list[list[str]]) -> dict[str, str]:
-        machines = self._machines or [machine.name for machine in self.cluster.machines if machine.alive]
-        if self.virtual_nodes == 1:
-            return {peer.name: machines[i % len(machines)] for i, peer in enumerate(ring.peers)}
-        return {name: machines[i % len(machines)] for i, group in enumerate(groups) for name in group}
-
-    def _home_for(self, id: int) -> str:
-        """For a new member: the machine with the fewest of its neighbours, then the fewest nodes."""
-        nodes = [node for node in self.nodes if node.alive]
-        ring = IdealRing([(node.id, node.name) for node in nodes], self.settings.bits)
-        reach = max(1, self.settings.replicas - 1)
-        at = ring.at_or_after(id)
-        near = {ring.peers[(at + i) % len(ring)].name for i in range(-reach, reach)}
-        load = {machine.name: [0, 0] for machine in self.cluster.machines if machine.alive}
-        for node in nodes:
-            load[node.machine][0] += node.name in near
-            load[node.machine][1] += 1
-        return min(load, key=lambda machine: load[machine])
-
-    def _names_for_next(self) -> list[str]:
-        base = f"{self.name}-{self._started}"
-        return [base] if self.virtual_nodes == 1 else [f"{base}.{i}" for i in range(self.virtual_nodes)]
-
-    def _fresh_id(self, name: str) -> int:
-        """SHA-1 of the name; should two names collide on a small circle, of the name with a number."""
-        taken = (
-            set(self.ids.values()) if self.settings.bits < 24 or len(self.ids) > 5000 else self.ids.values()
-        )
-        id, salt = identifier(name, self.settings.bits), 0
-        while id in taken:
-            salt += 1
-            id = identifier(f"{name}#{salt}", self.settings.bits)
-        return id

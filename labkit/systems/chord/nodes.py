@@ -9,21 +9,53 @@ fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
 after a crash has lost its pointers; it joins again as a new member, and offers the copies it finds on its
-disk.
+disk. If no member is left, the first that restarts founds the ring again (``directory.py``).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between, finger_start, in_half_open, shared_peer
-from .routing import Found, NotAMember, Settings
+from .patience import LIMIT, PATIENCE, ask_patiently
+from .pointers import NotAMember, Settings
+from .routing import Found
 from .store import Storage
 
-__all__ = ["ChordNode", "Reply", "Settled"]
+__all__ = ["ChordNode", "Reply", "Settled", "protocol_round"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def protocol_round(method: Method) -> Method:
+    """Mark what follows the rules of one maintenance protocol from its call to its end: ``switch`` waits for
+    it, and meanwhile none begins.
+    """
+
+    @wraps(method)
+    def begin(self: ChordNode, *args: Any) -> Any:
+        if self.switching:
+            return _not_now()
+        self._rounds += 1
+        return _to_the_end(self, method(self, *args))
+
+    return begin  # type: ignore[return-value]
+
+
+async def _to_the_end(node: ChordNode, working: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await working
+    finally:
+        node._rounds -= 1
+
+
+async def _not_now() -> None:
+    """What a round does that may not begin."""
 
 
 class Settled(NamedTuple):
@@ -52,21 +84,40 @@ ACQUAINTANCES = 64
 class ChordNode(Storage):
     """A member of the ring; see the module's text."""
 
-    __slots__ = ("_met", "_sample_in", "_settled", "contacts", "maintain_every")
+    __slots__ = (
+        "_met",
+        "_rounds",
+        "_sample_in",
+        "_settled",
+        "contacts",
+        "directory",
+        "maintain_every",
+        "switching",
+    )
 
     def __init__(
-        self, id: int, settings: Settings, settled: Settled | None = None, contacts: tuple[str, ...] = ()
+        self,
+        id: int,
+        settings: Settings,
+        settled: Settled | None = None,
+        contacts: tuple[str, ...] = (),
+        directory: str | None = None,
     ) -> None:
         super().__init__(id, settings)
         self.fingers = [None] * settings.bits
         self._settled = settled
         #: Members through which to join, tried in turn.
         self.contacts = contacts
+        #: Whom to ask when nobody known answers (see ``directory.py``).
+        self.directory = directory
         #: Seconds between rounds; None switches the periodic methods off.
         self.maintain_every = settings.stabilize_every
         #: Names met so far: whom to ask when sampling. A dict, for its order.
         self._met: dict[str, None] = {}
         self._sample_in = SAMPLE_EVERY
+        #: Rounds of the maintenance protocol that are under way, and whether the node waits for their end.
+        self._rounds = 0
+        self.switching = False
 
     # --- starting, joining, leaving ---------------------------------------------------------------------
 
@@ -79,11 +130,11 @@ class ChordNode(Storage):
             if restarted:
                 self._settled = None
                 if "protocol" in self.disk:
-                    self.switch(*self.disk["protocol"])
+                    self._follow(*self.disk["protocol"])
                 self.load()
         if self._settled is not None:
             self._settle(self._settled)
-        elif self.contacts:
+        elif self.contacts or self.directory:
             await self._join_somehow()
         else:
             self.become_member()  # the first node of a ring
@@ -112,16 +163,48 @@ class ChordNode(Storage):
             self._meet(peer)
 
     async def _join_somehow(self) -> None:
-        """Try one contact after the other until the ring has taken us in."""
-        while not self.joined:
+        """Try one contact after the other until the ring has taken us in; found it if nobody is left."""
+        while True:
             for contact in self.contacts:
                 try:
+                    await self.call(contact, "ping", timeout=self.settings.timeout)
                     await self.join(contact)
-                    break
                 except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
                     continue
-            else:
-                await self.sleep(self.settings.timeout * (1 + self.random.random()))
+                if self.joined:
+                    return
+            advice = await self._ask_directory("whom_to_join")
+            if advice == []:
+                self.become_member()
+                return
+            self.contacts = tuple(advice or self.contacts)
+            await self.sleep(self.settings.timeout * (1 + self.random.random()))
+
+    async def _ask_directory(self, question: str) -> Any:
+        """Its answer; None if there is no directory, or it is out of reach."""
+        if self.directory is None:
+            return None
+        try:
+            return await self.call(self.directory, question, self.name, timeout=LIMIT * self.settings.timeout)
+        except LabError:
+            return None
+
+    async def forget_last_successor(self, peer: Peer) -> None:
+        """The last successor known is silent. It is kept, since it may only be out of reach, unless the node
+        is the last one of the ring.
+        """
+        if await self._ask_directory("is_alone") and self.successors == (peer,):
+            self.set_successors(())
+
+    async def ask_owner(self, contact: str, id: int) -> Found:
+        """The owner of an identifier, looked up by another member for as long as that is at it."""
+        patience, limit = PATIENCE * self.settings.timeout, LIMIT * self.settings.timeout
+        return Found.of(
+            await ask_patiently(
+                self, contact, "find_successor", id,
+                still=("seeking", id), patience=patience, limit=limit,
+            )
+        )  # fmt: skip
 
     async def join(self, contact: str) -> None:
         """Become a member with the help of one; each protocol has its own way."""
@@ -153,15 +236,25 @@ class ChordNode(Storage):
         await self.stabilize()
 
     @rpc
-    def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
+    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
         """Maintain the ring by another protocol from now on, from the pointers as they are; also after a
-        restart. Both protocols keep the same state, so only the rules change.
+        restart. Both protocols keep the same state, so only the rules change: between two rounds, since a
+        round that has begun by the rules of one cannot end by those of the other.
         """
-        self.__class__ = protocol  # type: ignore[assignment]
-        self.settings = self.settings._replace(sampling=sampling)
+        self.switching = True
+        try:
+            while self._rounds:
+                await self.sleep(self.settings.timeout / 10)
+            self._follow(protocol, sampling)
+        finally:
+            self.switching = False
         self.disk["protocol"] = (protocol, sampling)
         self.disk.sync()
         self.emit("protocol_changed", protocol=protocol.__name__)
+
+    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
+        self.__class__ = protocol  # type: ignore[assignment]
+        self.settings = self.settings._replace(sampling=sampling)
 
     # --- pointers ---------------------------------------------------------------------------------------
 
@@ -295,6 +388,8 @@ class ChordNode(Storage):
                 continue
             if found.owner.name != self.name:
                 self.set_fingers({k: found.owner})
+            elif self.fingers[k - 1] is not None:  # nobody is there any more
+                self.fingers[k - 1] = self._distances = None
 
     # --- sampling: the way back from two rings ----------------------------------------------------------
 
@@ -313,10 +408,7 @@ class ChordNode(Storage):
         acquaintance = self.random.choice(list(self._met))
         after = finger_start(self.id, 1, self.settings.bits)
         try:
-            found = Found.of(
-                await self.call(acquaintance, "find_successor", after, timeout=self.settings.timeout * 10)
-            )
-            owner = found.owner
+            owner = (await self.ask_owner(acquaintance, after)).owner
             if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
                 await self.consider_successor(owner)
         except LabError:  # gone, or no member: others will be asked

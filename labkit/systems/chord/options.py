@@ -5,12 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from .ids import MAX_BITS
-from .routing import Settings
+from .pointers import Settings
 
-__all__ = ["MAINTENANCE", "ROUTING", "check_options", "check_ring"]
+__all__ = ["MAINTENANCE", "ROUTING", "check_options", "check_ring", "defaults_for"]
 
 MAINTENANCE = ("correct", "sigcomm2001")
 ROUTING = ("recursive", "iterative")
+
+
+def defaults_for(
+    nodes: Any, virtual_nodes: Any, successors: int | None, replicas: int | None
+) -> tuple[int, int]:
+    """Successors and replicas where they are not given: 8 and 3, or what so many members can have."""
+    if successors is None:
+        members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 9
+        successors = max(1, min(8, members - 1))
+    if replicas is None:
+        replicas = min(3, successors + 1) if isinstance(successors, int) else 3
+    return successors, replicas
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -49,7 +61,8 @@ def check_ring(
         raise ValueError(
             f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8"
         )
-    if maintenance == "correct" and settings.stabilize_every is not None and members <= settings.successors:
+    least = 1 if settings.successors == 1 else settings.successors + 1  # a ring of one grows from there
+    if maintenance == "correct" and settings.stabilize_every is not None and members < least:
         raise ValueError(
             f"{members} members with successors={settings.successors}: the correct protocol starts with "
             f"at least successors + 1 = {settings.successors + 1}; write successors={max(1, members - 1)}, "

@@ -10,6 +10,12 @@ never a node known only from hearsay. In both styles only a node that answers is
   or a further entry of its successor list.
 * **iterative**: the origin asks one node after the other for its best next hop, and does the waiting itself.
 
+An attempt may fail: it ends at dead nodes, or a message of it is lost. The origin then starts anew. Whoever
+was silent is handed on, from hop to hop and from attempt to attempt, so that nobody waits for it twice. How
+long a lookup takes has no useful bound (with half of the nodes dead it may wait for twenty of them in turn),
+so the origin gives an attempt up only when it has had no word of it for a while; each silent node met on the
+way is such a word.
+
 The path length counts the hops of `find_predecessor` and not the final step (``Lookup.hops``).
 
 Left out: proximity neighbour selection; a node that misbehaves instead of failing.
@@ -17,57 +23,20 @@ Left out: proximity neighbour selection; a node that misbehaves instead of faili
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from labkit.runtime.errors import Definite, Timeout
+from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop, running_loop
-from labkit.runtime.node import Node, rpc
+from labkit.runtime.node import rpc
 
 from .events import EVENTS
-from .ids import Peer, in_half_open
+from .ids import Peer
+from .patience import PATIENCE
+from .pointers import LookupFailed, NotAMember, RoutingTable, Settings
 
-__all__ = ["Found", "LookupFailed", "NotAMember", "Routing", "Settings"]
-
-
-class LookupFailed(Definite):
-    """No node that the lookup reached knew a live way on."""
-
-
-class NotAMember(Definite):
-    """The node is not (or no longer) part of the ring: to its peers that is as good as dead."""
-
-
-class Settings(NamedTuple):
-    """What all nodes of a ring agree on."""
-
-    bits: int = 32
-    #: Length of the successor lists: L in Zave's papers, r in the SIGCOMM paper.
-    successors: int = 8
-    #: Copies of each value, the owner's included.
-    replicas: int = 3
-    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
-    #: experiments).
-    stabilize_every: float | None = 1.0
-    routing: str = "recursive"
-    #: Seconds without an answer after which a node takes another for dead.
-    timeout: float = 0.5
-    #: How often a lookup starts anew before it is given up.
-    attempts: int = 3
-    #: Whether a node whose next hop is silent tries another; False: the lookup fails (SIGCOMM section 6.4).
-    detours: bool = True
-    #: Seconds for which a node avoids one that did not answer.
-    avoid_for: float = 10.0
-    #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
-    fingers_per_round: int = 1
-    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
-    #: again.
-    sampling: bool = True
-    #: Whether nodes emit their pointers as events; off for rings too large to watch.
-    announce: bool = True
+__all__ = ["Found", "Routing"]
 
 
 class Found(NamedTuple):
@@ -94,7 +63,7 @@ Answer = tuple[int, str, int, str]
 class Search(Future):
     """A lookup that its origin waits for; resolved with its ``Answer``."""
 
-    __slots__ = ("attempt", "key_id", "number", "traced")
+    __slots__ = ("attempt", "heard", "key_id", "number", "silent", "traced")
 
     key_id: int
     #: The origin's number of it in the present attempt, counted from 1.
@@ -102,149 +71,29 @@ class Search(Future):
     attempt: int
     #: Whether it tells its story in the trace.
     traced: bool
+    #: The nodes that did not answer, in any attempt so far.
+    silent: tuple[str, ...]
+    #: Whether there was word of it since the origin last looked.
+    heard: bool
 
 
-#: What stays the same on the way of a recursive lookup: key_id, origin, the origin's number for it, and
-#: whether it is traced.
-Request = tuple[int, str, int, bool]
-
-#: Times `Settings.timeout` that a recursive lookup may take before its origin starts it anew.
-PATIENCE = 60
+#: What a recursive lookup carries along: key_id, origin, the origin's number for it, whether it
+#: is traced; and the names of those that were silent so far, separated by spaces.
+Request = tuple[int, str, int, bool, str]
 
 
-class Routing(Node):
-    """A node's pointers, and the lookups that use them."""
+class Routing(RoutingTable):
+    """The lookups that use a node's pointers."""
 
     events = EVENTS
 
-    # Slots lie side by side in memory: with ten thousand nodes, reaching a node's state costs more than
-    # using it.
-    __slots__ = (
-        "_distances",
-        "_first",
-        "_lookups",
-        "_mask",
-        "_near_names",
-        "_reach",
-        "_routes",
-        "_timeout",
-        "_waiting",
-        "avoided",
-        "fingers",
-        "id",
-        "joined",
-        "predecessor",
-        "settings",
-        "successors",
-    )
+    __slots__ = ("_lookups", "_waiting")
 
     def __init__(self, id: int, settings: Settings) -> None:
-        self.settings = settings
-        #: The node's place on the circle.
-        self.id = id
-        #: Whether the node is part of the ring; before, and after leaving, it answers no ring message.
-        self.joined = False
-        #: The closest live member counter-clockwise, as far as known; None is always safe.
-        self.predecessor: Peer | None = None
-        #: The next members clockwise, nearest first, without the node itself; empty only in a ring of one.
-        self.successors: tuple[Peer, ...] = ()
-        #: ``fingers[k-1]`` is the best known successor of id + 2**(k-1), None while unknown.
-        self.fingers: list[Peer | None] = []
-        #: Nodes that did not answer, with the time until which they are avoided.
-        self.avoided: dict[str, float] = {}
-        #: Recursive lookups this node waits for, by number.
+        super().__init__(id, settings)
+        #: Lookups this node waits for, by number.
         self._waiting: dict[int, Search] = {}
         self._lookups = 0
-        #: All known peers by their distance clockwise, and what follows from them; None when a pointer has
-        #: changed.
-        self._distances: Sequence[int] | None = None
-        self._routes: list[Peer] = []
-        self._first: Peer = Peer(id, "")  # successors[0], or the node itself
-        self._reach = 0  # distance to it: keys up to there are its own
-        self._near_names: frozenset[str] = frozenset()  # of the successor list
-        self._mask = (1 << settings.bits) - 1
-        self._timeout = settings.timeout
-
-    @property
-    def peer(self) -> Peer:
-        """How others know this node."""
-        return Peer(self.id, self.name)
-
-    # --- the local decision -----------------------------------------------------------------------------
-
-    def successor(self, avoid: tuple[str, ...] = ()) -> Peer:
-        """The first entry of the successor list that is not known to be silent; the node itself if alone."""
-        avoided = self.avoided
-        for peer in self.successors:
-            if peer.name not in avoided and peer.name not in avoid:
-                return peer
-        for peer in self.successors:
-            if peer.name not in avoid:
-                return peer
-        return Peer(self.id, self.name)
-
-    def closest_preceding_finger(self, key_id: int, avoid: tuple[str, ...] = ()) -> Peer:
-        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
-        of 5.2).
-        """
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
-        span = (key_id - self.id) & self._mask or self._mask + 1
-        nearest = bisect_left(distances, span)
-        routes, avoided = self._routes, self.avoided
-        for i in range(nearest - 1, -1, -1):
-            peer = routes[i]
-            if peer.name not in avoided and peer.name not in avoid:
-                return peer
-        return Peer(self.id, self.name)
-
-    def next_hop(self, key_id: int, avoid: tuple[str, ...] = ()) -> tuple[Peer, bool]:
-        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the
-        owner.
-        """
-        if self.avoided:
-            self._forgive()
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
-        if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
-            span = (key_id - self.id) & self._mask or self._mask + 1
-            if span <= self._reach:
-                return self._first, True
-            return self._routes[bisect_left(distances, span) - 1], False
-        successor = self.successor(avoid)
-        if in_half_open(self.id, key_id, successor.id):
-            return successor, True
-        hop = self.closest_preceding_finger(key_id, avoid)
-        return (successor, False) if hop.name == self.name else (hop, False)
-
-    def _sort_routes(self) -> Sequence[int]:
-        here, mask = self.id, self._mask
-        known = {
-            (peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None
-        }
-        known.pop(0, None)
-        distances = sorted(known)
-        self._routes = [known[distance] for distance in distances]
-        # machine words side by side, where they fit: a search touches one or two cache lines
-        self._distances = array("Q", distances) if self.settings.bits <= 64 else distances
-        self._first = self.successors[0] if self.successors else self.peer
-        self._reach = (self._first.id - here) & mask or mask + 1
-        self._near_names = frozenset([peer.name for peer in self.successors])
-        return self._distances
-
-    def avoid(self, peer: Peer) -> None:
-        """Remember that a node did not answer, so that the next lookups need not wait for it again."""
-        if self.settings.avoid_for > 0 and peer.name != self.name:
-            if peer.name not in self.avoided:
-                self.emit("dead_seen", peer=peer.name)
-            self.avoided[peer.name] = self.now + self.settings.avoid_for
-
-    def _forgive(self) -> None:
-        now = self.now
-        for name in [name for name, until in self.avoided.items() if until <= now]:
-            del self.avoided[name]
 
     # --- lookups ----------------------------------------------------------------------------------------
 
@@ -266,23 +115,50 @@ class Routing(Node):
             raise NotAMember(f"{self.name} is not a member of the ring; ask a node that is")
         search = Search(running_loop())
         search.key_id, search.traced, search.attempt = key_id, traced, 1
+        search.silent, search.heard = (), False
+        self._enlist(search)
         self._begin(search)
         return search
 
-    def _begin(self, search: Search) -> None:
+    @rpc
+    def seeking(self, key_id: int) -> bool:
+        """Whether a lookup of this identifier is under way here: worth waiting for."""
+        return any(search.key_id == key_id for search in self._waiting.values())
+
+    def _enlist(self, search: Search) -> None:
         self._lookups = search.number = number = self._lookups + 1
+        self._waiting[number] = search
+
+    def _begin(self, search: Search) -> None:
         if self.settings.routing == "iterative":
             self.spawn(self._walk(search))
             return
-        self._waiting[number] = search
-        search.loop.expire(PATIENCE * self._timeout, search, self._got_lost)
-        self.find_predecessor(search.key_id, self.name, number, search.traced, 0, "", False)
-
-    def _got_lost(self, search: Search) -> None:
-        self._waiting.pop(search.number, None)
-        search.set_error(
-            Timeout(f"a lookup by {self.name} got no answer within {PATIENCE * self._timeout} s")
+        self._watch(search)
+        self.find_predecessor(
+            search.key_id, self.name, search.number, search.traced, " ".join(search.silent), 0, "", False
         )
+
+    def _watch(self, search: Search) -> None:
+        search.loop.expire(PATIENCE * self._timeout, search, partial(self._look_after, search.number))
+
+    def _look_after(self, number: int, search: Search) -> None:
+        if search.number == number:
+            self.spawn(self._no_word(search))
+
+    async def _no_word(self, search: Search) -> None:
+        if search.heard:
+            search.heard = False
+            self._watch(search)
+        elif self._waiting.pop(search.number, None) is not None:
+            self._not_found(search, f"there was no word of it for {PATIENCE * self._timeout:g} s")
+
+    @rpc
+    def heard_of(self, number: int, silent: str) -> None:
+        """Word of a recursive lookup, for its origin: it is going round a node that does not answer."""
+        search = self._waiting.get(number)
+        if search is not None and silent not in search.silent:
+            search.heard = True
+            search.silent = (*search.silent, silent)
 
     def _found(self, search: Search, answer: Answer) -> None:
         """The end of a lookup, back at its origin."""
@@ -303,6 +179,7 @@ class Routing(Node):
         """A dead end: start anew, since the ring repairs itself meanwhile, or give up."""
         if search.attempt < self.settings.attempts:
             search.attempt += 1
+            self._enlist(search)
             self.spawn(self._once_more(search))
             return
         if search.traced:
@@ -322,7 +199,15 @@ class Routing(Node):
 
     @rpc
     def find_predecessor(
-        self, key_id: int, origin: str, number: int, traced: bool, timeouts: int, path: str, final: bool
+        self,
+        key_id: int,
+        origin: str,
+        number: int,
+        traced: bool,
+        silent: str,
+        timeouts: int,
+        path: str,
+        final: bool,
     ) -> None:
         """One hop of a recursive lookup; returning is the acknowledgement. ``final``: the sender takes us for
         the owner.
@@ -332,12 +217,12 @@ class Routing(Node):
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         if final:
-            self._arrive(key_id, origin, number, traced, timeouts, path)
+            self._arrive((key_id, origin, number, traced, silent), timeouts, path)
             return
         path = f"{path} {self.name}" if path else self.name
         distances = self._distances
-        if distances is None or self.avoided:
-            peer, final = self.next_hop(key_id)
+        if distances is None or self.avoided or silent:
+            peer, final = self._way_round(silent, key_id)
         else:  # next_hop, written out for the case that nearly always holds
             span = (key_id - self.id) & self._mask or self._mask + 1
             final = span <= self._reach
@@ -353,6 +238,7 @@ class Routing(Node):
             origin,
             number,
             traced,
+            silent,
             timeouts,
             path,
             final,
@@ -360,39 +246,37 @@ class Routing(Node):
         )
         # A task that awaits the acknowledgement would cost as much as the hop itself: one is started only if
         # there is none.
-        call.add_done(
-            partial(self._acknowledged, loop, loop.span, peer, key_id, origin, number, traced, timeouts, path)
-        )
+        request = (key_id, origin, number, traced, silent)
+        call.add_done(partial(self._acknowledged, loop, loop.span, peer, request, timeouts, path))
 
     def _acknowledged(
         self,
         loop: Loop,
         span: int | None,
         peer: Peer,
-        key_id: int,
-        origin: str,
-        number: int,
-        traced: bool,
+        request: Request,
         timeouts: int,
         path: str,
         call: Future,
     ) -> None:
         if call.error is not None:
             loop.span, loop.cause = span, call.cause
-            request = (key_id, origin, number, traced)
             self.spawn(self._detour(call.error, peer, request, timeouts, path))
 
     async def _detour(
         self, error: BaseException, peer: Peer, request: Request, timeouts: int, path: str
     ) -> None:
         """The best next node is silent: try the others, an earlier finger or a further successor."""
-        key_id, origin, number, traced = request
+        key_id, origin, number, traced, silent = request
         tried: tuple[str, ...] = ()
         while True:
             self._no_answer(error, peer, key_id, traced)
             timeouts += 1
             tried = (*tried, peer.name)
-            peer, final = self.next_hop(key_id, tried)
+            self.send(origin, "heard_of", number, peer.name)
+            silent = f"{silent} {peer.name}".lstrip()
+            request = (key_id, origin, number, traced, silent)
+            peer, final = self._way_round(silent, key_id, tried)
             dead_end = peer.name in tried or (peer.name == self.name and self.successors)
             if dead_end or not self.settings.detours:
                 self.send(origin, "answer", number, None, None, timeouts, path)
@@ -407,21 +291,25 @@ class Routing(Node):
             except (Timeout, NotAMember) as again:
                 error = again
 
-    def _is_mine(self, key_id: int) -> bool:
-        """Whether no known member stands between the key and this node."""
-        before = self.predecessor
-        return before is None or in_half_open(before.id, key_id, self.id)
+    def _way_round(self, silent: str, key_id: int, tried: tuple[str, ...] = ()) -> tuple[Peer, bool]:
+        """The next hop, round those that were silent, unless there is no other way."""
+        if silent:
+            peer, final = self.next_hop(key_id, (*tried, *silent.split(" ")))
+            if peer.name != self.name:
+                return peer, final
+        return self.next_hop(key_id, tried)
 
-    def _arrive(self, key_id: int, origin: str, number: int, traced: bool, timeouts: int, path: str) -> None:
+    def _arrive(self, request: Request, timeouts: int, path: str) -> None:
         """The lookup has reached the node that its sender takes for the owner."""
+        key_id, origin, number, _, _ = request
         if self._is_mine(key_id):
             self.send(origin, "answer", number, self.id, self.name, timeouts, path)
         else:
-            self.spawn(self._pass_back((key_id, origin, number, traced), timeouts, path))
+            self.spawn(self._pass_back(request, timeouts, path))
 
     async def _pass_back(self, request: Request, timeouts: int, path: str) -> None:
         """A node has come between the sender and this one: it owns the key, unless it is dead already."""
-        key_id, origin, number, traced = request
+        key_id, origin, number, traced, silent = request
         before = self.predecessor
         if before is not None:
             if traced:
@@ -433,6 +321,8 @@ class Routing(Node):
                 return
             except (Timeout, NotAMember) as error:
                 self._no_answer(error, before, key_id, traced)
+                self.send(origin, "heard_of", number, before.name)
+                request = (key_id, origin, number, traced, f"{silent} {before.name}".lstrip())
                 timeouts += 1
         if self._is_mine(key_id):
             self.send(origin, "answer", number, self.id, self.name, timeouts, path)
@@ -450,19 +340,6 @@ class Routing(Node):
         if traced:
             self.emit("hop_timed_out", to=peer.name, key_id=key_id)
         self.silent(peer)
-
-    def silent(self, peer: Peer) -> None:
-        """A node did not answer. Lookups avoid it; a silent predecessor is forgotten (nil is always safe)."""
-        self.avoid(peer)
-        if peer == self.predecessor:
-            self.set_predecessor(None)
-
-    def set_predecessor(self, peer: Peer | None) -> None:
-        """Change the predecessor and say so."""
-        if peer != self.predecessor:
-            self.predecessor = peer
-            if self.settings.announce:
-                self.emit("predecessor_changed", predecessor=peer.name if peer else None)
 
     @rpc
     def answer(self, number: int, owner_id: int | None, owner: str | None, timeouts: int, path: str) -> None:
@@ -501,42 +378,55 @@ class Routing(Node):
     async def _walk(self, search: Search) -> None:
         """Ask one node after the other, from the origin to the owner; step back when one is silent."""
         try:
-            answer = await self._ask_along(search.key_id, search.traced)
-        except (Timeout, LookupFailed) as error:
+            answer = await self._ask_along(search)
+        except (Timeout, LookupFailed, NotAMember) as error:
+            self._waiting.pop(search.number, None)
             self._not_found(search, str(error))
         else:
+            self._waiting.pop(search.number, None)
             self._found(search, answer)
 
-    async def _ask_along(self, key_id: int, traced: bool) -> Answer:
+    async def _ask_along(self, search: Search) -> Answer:
+        key_id, timeouts = search.key_id, 0
         path: list[str] = [self.name]
-        silent: tuple[str, ...] = ()
         here = self.name
-        id, name, final = self.best_hop(key_id, silent, False)
+        id, name, final = self.best_hop(key_id, search.silent, False)
         while True:
-            if name is None or id is None or name in silent:
+            if name is None or id is None or name in search.silent:
                 if len(path) == 1:
+                    search.silent = ()  # all that this node knows: the next attempt may try them again
                     raise LookupFailed(f"{here} knew no live node to ask next")
                 path.pop()
                 here = path[-1]
-                id, name, final = await self.call(
-                    here, "best_hop", key_id, silent, False, timeout=self._timeout
-                )
+                id, name, final = await self._ask_again(here, search)
                 continue
             if final and name == here:
-                return id, name, len(silent), " ".join(path)
-            if traced:
+                return id, name, timeouts, " ".join(path)
+            if search.traced:
                 self._emit_hop(name, key_id, " ".join(path), final)
             try:
-                reply = await self.call(name, "best_hop", key_id, silent, final, timeout=self._timeout)
+                reply = await self.call(name, "best_hop", key_id, search.silent, final, timeout=self._timeout)
             except (Timeout, NotAMember) as error:
-                self._no_answer(error, Peer(id, name), key_id, traced)
-                silent = (*silent, name)
+                self._no_answer(error, Peer(id, name), key_id, search.traced)
+                search.silent = (*search.silent, name)
+                timeouts += 1
                 if not self.settings.detours:
                     raise LookupFailed(f"{name} did not answer") from None
                 here = path[-1]
-                reply = await self.call(here, "best_hop", key_id, silent, False, timeout=self._timeout)
+                reply = await self._ask_again(here, search)
             else:
                 here = name
                 if not final:
                     path.append(name)
             id, name, final = reply
+
+    async def _ask_again(self, name: str, search: Search) -> tuple[int | None, str | None, bool]:
+        """Another next hop, of a node that has answered before. If it is silent as well, the attempt ends."""
+        try:
+            reply = await self.call(
+                name, "best_hop", search.key_id, search.silent, False, timeout=self._timeout
+            )
+        except (Timeout, NotAMember):
+            search.silent = (*search.silent, name)
+            raise
+        return tuple(reply)

@@ -12,8 +12,8 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply
-from .routing import Found, NotAMember
+from .nodes import ChordNode, Reply, protocol_round
+from .pointers import NotAMember
 
 __all__ = ["Sigcomm2001ChordNode"]
 
@@ -21,12 +21,11 @@ __all__ = ["Sigcomm2001ChordNode"]
 class Sigcomm2001ChordNode(ChordNode):
     """A member that maintains the ring as the paper's Fig. 7 says."""
 
+    @protocol_round
     async def join(self, contact: str) -> None:
         """``predecessor = nil; successor = n'.find_successor(n)``."""
         self.predecessor = None
-        found = Found.of(
-            await self.call(contact, "find_successor", self.id, timeout=self.settings.timeout * 10)
-        )
+        found = await self.ask_owner(contact, self.id)
         self.set_successors((found.owner,))  # fault 1: one successor, and nobody asked whether it lives
         self.become_member()
 
@@ -37,18 +36,22 @@ class Sigcomm2001ChordNode(ChordNode):
         return Reply(self.peer, self.predecessor, self.successors)
 
     @every("maintain_every")
+    @protocol_round
     async def stabilize(self) -> None:
         """``x = successor.predecessor; if x in (n, successor): successor = x; successor.notify(n)``."""
         if not self.joined:
             return
         successor = self.successors[0] if self.successors else self.peer
         try:
-            reply = Reply(*await self.call(successor.name, "pointers", timeout=self.settings.timeout))
+            answer = await self.call(successor.name, "pointers", timeout=self.settings.timeout)
         except (Timeout, NotAMember):
             self.silent(successor)
-            self._replace(successor)
+            await self._replace(successor)
             return
         self.avoided.pop(successor.name, None)
+        if answer is None:  # busy, by the rules of the other protocol: the ring is being switched
+            return
+        reply = Reply(*answer)
         # The successor list of section 5.2: the successor, then its own list without the last entry.
         self.set_successors((reply.peer, *reply.successors))
         x = reply.predecessor
@@ -59,12 +62,17 @@ class Sigcomm2001ChordNode(ChordNode):
         if self.successors:
             self.send(self.successors[0].name, "notify", self.id, self.name)
 
-    def _replace(self, successor: Peer) -> None:
+    async def _replace(self, successor: Peer) -> None:
         """The successor has failed: the next entry of the list takes its place (section 5.2)."""
-        if len(self.successors) > 1 and self.successors[0] == successor:
+        if self.successors[:1] != (successor,):
+            return
+        if len(self.successors) > 1:
             self.set_successors(self.successors[1:])
+        else:
+            await self.forget_last_successor(successor)
 
     @rpc
+    @protocol_round
     async def notify(self, id: int, name: str) -> None:
         """``if predecessor is nil or n' in (predecessor, n): predecessor = n'``."""
         notifier = Peer(id, name)
@@ -78,6 +86,7 @@ class Sigcomm2001ChordNode(ChordNode):
     def _closer(self, notifier: Peer) -> bool:
         return self.predecessor is None or between(self.predecessor.id, notifier.id, self.id)
 
+    @protocol_round
     async def consider_successor(self, peer: Peer) -> None:
         """Sampling is not part of the paper's protocol; if switched on, it checks that the node lives."""
         try:

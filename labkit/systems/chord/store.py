@@ -31,7 +31,8 @@ from labkit.runtime.node import every, rpc
 from labkit.runtime.sync import gather
 
 from .ids import Peer, between, in_half_open
-from .routing import Found, NotAMember, Routing, Settings
+from .pointers import NotAMember, Settings
+from .routing import Found, Routing
 
 __all__ = ["Copy", "NotResponsible", "Storage", "Version"]
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from labkit.systems.report import Findings, Violation
 
-from .invariants import Pointers, failure_allowed, rings
+from .invariants import Pointers, failure_allowed, rings, with_names
 from .model_check import first_broken
 
 __all__ = ["Report", "Violation", "check_trace"]
@@ -64,6 +64,8 @@ class _Replay:
         self.founding = founders
         self.replicas = replicas
         self.report = Report()
+        if founders == 1:
+            self.report.suspended = f"it began with one member, and the theory needs {length + 1}"
         self.machines: dict[str, str] = {}
         self.ids: dict[str, int] = {}
         self.names: dict[int, str] = {}
@@ -99,8 +101,9 @@ class _Replay:
             return
         members = self.members()
         self.report.states += 1
-        broken, detail = first_broken(members, self.length)
+        broken, _ = first_broken(members, self.length)
         if broken:
+            _, detail = first_broken(with_names(members, self.names), self.length)
             self.report.violations.append(Violation(event.time, broken, detail))
             self.report.suspended = "the invariant is broken"
         for lookups in self.open.values():

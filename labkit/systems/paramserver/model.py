@@ -251,7 +251,10 @@ class ParameterServer(Repeatable):
             system="ParameterServer", servers=servers, workers=workers, replicas=replicas
         )
         cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
-        cluster.run_until(lambda: len(self.scheduler.workers) >= workers, timeout=READY_WITHIN)
+        cluster.run_until(
+            lambda: len(self.scheduler.workers) >= workers, READY_WITHIN,
+            what=f"the scheduler has heard of all {workers} workers",
+        )  # fmt: skip
 
     def _next(self, kind: str) -> str:
         number = self._started[kind]
@@ -395,7 +398,9 @@ class ParameterServer(Repeatable):
         """Start one more worker. A run under way gives it a shard if there is one without a worker, or a
         worker with several."""
         name = self.cluster.spawn(Worker, self.settings, name=self._next("worker"), machine=machine)
-        self.cluster.run_until(lambda: name in self.scheduler.workers, timeout=timeout)
+        self.cluster.run_until(
+            lambda: name in self.scheduler.workers, timeout, what=f"the scheduler has heard of {name}"
+        )
         where = self.machine_of(name)
         scheduler = self.scheduler
 
@@ -407,7 +412,7 @@ class ParameterServer(Repeatable):
 
     def settle(self, timeout: float = READY_WITHIN) -> None:
         """Let time pass until every range has all its copies."""
-        self.cluster.run_until(lambda: self.manager.settled, timeout=timeout)
+        self.cluster.run_until(lambda: self.manager.settled, timeout, what="every range has all its copies")
 
     # checkpoints ------------------------------------------------------------
 

@@ -53,6 +53,8 @@ def test_as_many_consecutive_failures_as_a_list_has_entries_break_the_ring(sim_r
     health = ring.health()
     assert not health.ok
     assert next(verdict.name for verdict in health.verdicts if not verdict.holds) == "OneLiveSuccessor"
+    detail = next(verdict.detail for verdict in health.verdicts if not verdict.holds)
+    assert detail == f"{ring.nodes[3]} ({ring.nodes[3].id}) knows no live successor"
     assert "one too many" in ring.check().suspended
     ring.cluster.run(60.0)
     assert not ring.health().ok  # stabilize alone never finds the way back

@@ -79,6 +79,18 @@ def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
     assert "to repair:" in str(ring.health())
 
 
+def test_nodes_have_names_beside_their_ids(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8, successors=2)
+    first, second, third = ring.nodes[:3]
+    ring.cluster.remove(second.name)
+    health = ring.health()
+    named = {node.name: f"{node.name} ({node.id})" for node in (first, second, third)}
+    repair = next(line for line in health.differences if line.startswith(named[first.name]))
+    assert repair.startswith(
+        f"{named[first.name]} has successors ({named[second.name]}, {named[third.name]})"
+    )
+
+
 def test_repr(sim_ring: MakeRing) -> None:
     assert repr(sim_ring(nodes=8)) == "<Chord ring of 8 members (8 alive), correct, recursive>"
 
@@ -94,7 +106,10 @@ def test_repr(sim_ring: MakeRing) -> None:
         ({"maintenance": "best"}, 'write maintenance="correct" or maintenance="sigcomm2001"'),
         ({"routing": "fast"}, 'write routing="recursive" or routing="iterative"'),
         ({"successors": 0}, "a successor list has at least one entry"),
-        ({"nodes": 8}, r"the correct protocol starts with at least successors \+ 1 = 9; write successors=7"),
+        (
+            {"nodes": 8, "successors": 8},
+            r"at least successors \+ 1 = 9; write successors=7",
+        ),
         ({"replicas": 10}, "so write 1 to 9"),
         ({"replicas": 0}, "so write 1 to 9"),
         ({"stabilize_every": 0}, "stabilize_every=0: seconds must be positive"),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from labkit import Cluster
+from labkit.runtime.copying import stream
 from labkit.systems.chord import Chord, IdealRing, LookupFailed
+from labkit.systems.chord.patience import PATIENCE
 from labkit.systems.chord.routing import Found
 from tests.systems.chord.conftest import MakeRing
 
@@ -113,7 +116,7 @@ def test_a_detour_stays_in_the_span_of_its_lookup(sim_ring: MakeRing) -> None:
 
 
 def test_a_node_that_has_left_answers_no_lookup(sim_ring: MakeRing) -> None:
-    from labkit.systems.chord.routing import NotAMember
+    from labkit.systems.chord.pointers import NotAMember
 
     ring = sim_ring(nodes=12)
     node = ring.nodes[4]
@@ -124,3 +127,61 @@ def test_a_node_that_has_left_answers_no_lookup(sim_ring: MakeRing) -> None:
 
 def test_found_reads_an_answer() -> None:
     assert Found.of((5, "chord-1", 2, "chord-0 chord-3")) == ((5, "chord-1"), ("chord-0", "chord-3"), 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("routing", ["recursive", "iterative"])
+def test_no_lookup_fails_when_half_of_a_thousand_machines_die(routing: str) -> None:
+    """Theorem 8, through the user's own call; an independent simulation counts 5.8 timeouts a lookup."""
+    with Cluster(machines=1000, engine="sim", seed=2, trace="off") as cluster:
+        ring = Chord.stable(cluster, 1000, successors=20, routing=routing)
+        for number in stream(2, "failures").sample(range(1, 1001), 500):
+            cluster.kill(f"m{number}")
+        truth, found = oracle(ring), [ring.lookup(f"key-{i}") for i in range(150)]
+    assert [each.owner for each in found] == [truth.successor(each.key_id).name for each in found]
+    assert 4 < sum(each.timeouts for each in found) / len(found) < 7.5
+    assert max(each.timeouts for each in found) > 8  # more than the client waits for without a word
+    assert max(each.seconds for each in found) < 20
+
+
+@pytest.mark.parametrize("routing", ["recursive", "iterative"])
+def test_no_node_waits_for_one_that_was_silent_before_on_the_route(sim_ring: MakeRing, routing: str) -> None:
+    ring = sim_ring(
+        nodes=40, machines=40, successors=12, routing=routing, stabilize_every=None, avoid_for=0.0, attempts=1
+    )
+    for node in ring.nodes[1::2]:
+        ring.cluster.kill(node.machine)
+    origin = next(node for node in ring.nodes if node.alive)
+    for key in KEYS:
+        start = ring.cluster.trace.count
+        ring.lookup(key, origin=origin)
+        silent = [e.data["to"] for e in ring.cluster.trace.since(start) if e.kind == "hop_timed_out"]
+        # a member that takes a key over makes sure itself that the one before it is silent
+        assert len(silent) - len(set(silent)) <= (routing == "recursive")
+
+
+def test_the_next_attempt_knows_who_was_silent(sim_ring: MakeRing) -> None:
+    """One known member is dead: the first attempt ends there without detours, the second goes round it."""
+    ring = sim_ring(nodes=24, machines=24, stabilize_every=None, detours=False, avoid_for=0.0, attempts=2)
+    victim = ring.owner("lecture")
+    origin = next(node for node in ring.nodes if node != victim)
+    ring.cluster.kill(victim.machine)
+    found = ring.lookup("lecture", origin=origin)
+    assert found.owner == oracle(ring).successor(ring.key_id("lecture")).name
+
+
+def test_a_lookup_whose_answer_is_lost_begins_anew(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=12, machines=12, stabilize_every=None, trace="messages")
+    owner = ring.owner("lecture")
+    origin = next(node for node in ring.nodes if ring.lookup("lecture", origin=node).hops >= 1)
+    asked = ring.cluster.submit(ring.client_lookup, "lecture", origin.name)
+    ring.cluster.run_until(
+        lambda: any(e.data["method"] == "answer" for e in ring.cluster.trace.filter(kind="sent")[-3:]),
+        every=0.001,
+    )
+    ring.cluster.partition([owner.machine], [origin.machine], oneway=True)
+    ring.cluster.run(1.0)
+    ring.cluster.heal()
+    found = asked.result()
+    assert found.owner == owner.name
+    assert found.seconds > PATIENCE * ring.settings.timeout  # it was lost, and nobody had word of it

@@ -155,3 +155,17 @@ def test_a_disk_that_returns_late_does_not_bring_old_values_back(sim_ring: MakeR
     ring.cluster.run(60.0)
     assert ring["kept"] == "new"
     assert "gone" not in ring
+
+
+def test_a_write_is_waited_for_while_its_owner_goes_round_dead_members(sim_ring: MakeRing) -> None:
+    """Eighteen of the owner's twenty successors are dead: making two copies takes nine timeouts."""
+    ring = sim_ring(
+        nodes=30, machines=30, successors=20, stabilize_every=None, avoid_for=0.0, trace="messages"
+    )
+    owner = ring.owner("lecture")
+    at = ring.nodes.index(owner)
+    for node in (ring.nodes * 2)[at + 1 : at + 19]:
+        ring.cluster.kill(node.machine)
+    assert ring.put("lecture", "P2").replicas == 3
+    sent = [event.data for event in ring.cluster.trace.filter(kind="sent")]
+    assert sum((each["method"], each["what"]) == ("store", "request") for each in sent) == 1

@@ -1,0 +1,203 @@
+"""What a node knows about the ring, and the local decision: which known node a lookup goes to next (SIGCOMM
+2001, sections 4.3-4.4 and 5.2).
+
+A node knows its predecessor, a list of its next members clockwise, and fingers, each about twice as far away
+as the one before. It also remembers for a while who did not answer, and avoids it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from labkit.runtime.errors import Definite
+from labkit.runtime.node import Node
+
+from .ids import Peer, in_half_open
+
+__all__ = ["LookupFailed", "NotAMember", "RoutingTable", "Settings"]
+
+
+class LookupFailed(Definite):
+    """No node that the lookup reached knew a live way on."""
+
+
+class NotAMember(Definite):
+    """The node is not (or no longer) part of the ring: to its peers that is as good as dead."""
+
+
+class Settings(NamedTuple):
+    """What all nodes of a ring agree on."""
+
+    bits: int = 32
+    #: Length of the successor lists: L in Zave's papers, r in the SIGCOMM paper.
+    successors: int = 8
+    #: Copies of each value, the owner's included.
+    replicas: int = 3
+    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
+    #: experiments).
+    stabilize_every: float | None = 1.0
+    routing: str = "recursive"
+    #: Seconds without an answer after which a node takes another for dead.
+    timeout: float = 0.5
+    #: How often a lookup starts anew before it is given up.
+    attempts: int = 3
+    #: Whether a node whose next hop is silent tries another; False: the lookup fails (SIGCOMM section 6.4).
+    detours: bool = True
+    #: Seconds for which a node avoids one that did not answer.
+    avoid_for: float = 10.0
+    #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
+    fingers_per_round: int = 1
+    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
+    #: again.
+    sampling: bool = True
+    #: Whether nodes emit their pointers as events; off for rings too large to watch.
+    announce: bool = True
+
+
+class RoutingTable(Node):
+    """A node's pointers, and what follows from them."""
+
+    # Slots lie side by side in memory: with ten thousand nodes, reaching a node's state costs more than
+    # using it.
+    __slots__ = (
+        "_distances",
+        "_first",
+        "_mask",
+        "_near_names",
+        "_reach",
+        "_routes",
+        "_timeout",
+        "avoided",
+        "fingers",
+        "id",
+        "joined",
+        "predecessor",
+        "settings",
+        "successors",
+    )
+
+    def __init__(self, id: int, settings: Settings) -> None:
+        self.settings = settings
+        #: The node's place on the circle.
+        self.id = id
+        #: Whether the node is part of the ring; before, and after leaving, it answers no ring message.
+        self.joined = False
+        #: The closest live member counter-clockwise, as far as known; None is always safe.
+        self.predecessor: Peer | None = None
+        #: The next members clockwise, nearest first, without the node itself; empty only in a ring of one.
+        self.successors: tuple[Peer, ...] = ()
+        #: ``fingers[k-1]`` is the best known successor of id + 2**(k-1), None while unknown.
+        self.fingers: list[Peer | None] = []
+        #: Nodes that did not answer, with the time until which they are avoided.
+        self.avoided: dict[str, float] = {}
+        #: All known peers by their distance clockwise, and what follows from them; None when a pointer has
+        #: changed.
+        self._distances: Sequence[int] | None = None
+        self._routes: list[Peer] = []
+        self._first: Peer = Peer(id, "")  # successors[0], or the node itself
+        self._reach = 0  # distance to it: keys up to there are its own
+        self._near_names: frozenset[str] = frozenset()  # of the successor list
+        self._mask = (1 << settings.bits) - 1
+        self._timeout = settings.timeout
+
+    @property
+    def peer(self) -> Peer:
+        """How others know this node."""
+        return Peer(self.id, self.name)
+
+    # --- the local decision -----------------------------------------------------------------------------
+
+    def successor(self, avoid: tuple[str, ...] = ()) -> Peer:
+        """The first entry of the successor list that is not known to be silent; the node itself if alone."""
+        avoided = self.avoided
+        for peer in self.successors:
+            if peer.name not in avoided and peer.name not in avoid:
+                return peer
+        for peer in self.successors:
+            if peer.name not in avoid:
+                return peer
+        return Peer(self.id, self.name)
+
+    def closest_preceding_finger(self, key_id: int, avoid: tuple[str, ...] = ()) -> Peer:
+        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
+        of 5.2).
+        """
+        distances = self._distances
+        if distances is None:
+            distances = self._sort_routes()
+        span = (key_id - self.id) & self._mask or self._mask + 1
+        nearest = bisect_left(distances, span)
+        routes, avoided = self._routes, self.avoided
+        for i in range(nearest - 1, -1, -1):
+            peer = routes[i]
+            if peer.name not in avoided and peer.name not in avoid:
+                return peer
+        return Peer(self.id, self.name)
+
+    def next_hop(self, key_id: int, avoid: tuple[str, ...] = ()) -> tuple[Peer, bool]:
+        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the
+        owner.
+        """
+        if self.avoided:
+            self._forgive()
+        distances = self._distances
+        if distances is None:
+            distances = self._sort_routes()
+        if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
+            span = (key_id - self.id) & self._mask or self._mask + 1
+            if span <= self._reach:
+                return self._first, True
+            return self._routes[bisect_left(distances, span) - 1], False
+        successor = self.successor(avoid)
+        if in_half_open(self.id, key_id, successor.id):
+            return successor, True
+        hop = self.closest_preceding_finger(key_id, avoid)
+        return (successor, False) if hop.name == self.name else (hop, False)
+
+    def _sort_routes(self) -> Sequence[int]:
+        here, mask = self.id, self._mask
+        known = {
+            (peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None
+        }
+        known.pop(0, None)
+        distances = sorted(known)
+        self._routes = [known[distance] for distance in distances]
+        # machine words side by side, where they fit: a search touches one or two cache lines
+        self._distances = array("Q", distances) if self.settings.bits <= 64 else distances
+        self._first = self.successors[0] if self.successors else self.peer
+        self._reach = (self._first.id - here) & mask or mask + 1
+        self._near_names = frozenset([peer.name for peer in self.successors])
+        return self._distances
+
+    def avoid(self, peer: Peer) -> None:
+        """Remember that a node did not answer, so that the next lookups need not wait for it again."""
+        if self.settings.avoid_for > 0 and peer.name != self.name:
+            if peer.name not in self.avoided:
+                self.emit("dead_seen", peer=peer.name)
+            self.avoided[peer.name] = self.now + self.settings.avoid_for
+
+    def _forgive(self) -> None:
+        now = self.now
+        for name in [name for name, until in self.avoided.items() if until <= now]:
+            del self.avoided[name]
+
+    def _is_mine(self, key_id: int) -> bool:
+        """Whether no known member stands between the key and this node."""
+        before = self.predecessor
+        return before is None or in_half_open(before.id, key_id, self.id)
+
+    def silent(self, peer: Peer) -> None:
+        """A node did not answer. Lookups avoid it; a silent predecessor is forgotten (nil is always safe)."""
+        self.avoid(peer)
+        if peer == self.predecessor:
+            self.set_predecessor(None)
+
+    def set_predecessor(self, peer: Peer | None) -> None:
+        """Change the predecessor and say so."""
+        if peer != self.predecessor:
+            self.predecessor = peer
+            if self.settings.announce:
+                self.emit("predecessor_changed", predecessor=peer.name if peer else None)
