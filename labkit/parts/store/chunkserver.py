@@ -93,7 +93,7 @@ class Chunkserver(Node):
         return tuple((block, held[block].version, held[block].length) for block in blocks if block in held)
 
     def _ask(self, method: str, *args: Any) -> Any:
-        timeout = self.settings.timeout
+        timeout = self.settings.timeout / 2  # a lost message must not be taken for a death
         return self.call(self.settings.master, method, self.machine, self.life, *args, timeout=timeout)
 
     def _delete(self, block: int, limit: tuple[int, int]) -> None:

@@ -109,7 +109,8 @@ class Files:
             if lost:
                 raise BlockLost(
                     f"{path!r} has lost the block with its bytes {location.offset} to "
-                    f"{location.offset + length}: no living machine has a copy; restart one that had, or write the file again"
+                    f"{location.offset + length}: no living machine has a copy; "
+                    "restart one that had, or write the file again"
                 )
             if self.node.now > deadline:
                 raise Timeout(f"none of {', '.join(machines) or 'no machines'} has sent a block of {path!r}")

@@ -47,6 +47,11 @@ class LabkitFileSystem(AbstractFileSystem):  # type: ignore[misc]
         """Delete a file."""
         self._store.rm(self._strip_protocol(path))
 
+    def rm(self, path: Any, recursive: bool = False, maxdepth: Any = None) -> None:
+        """Delete files, or if ``recursive`` folders with all in them."""
+        for each in [path] if isinstance(path, str) else path:
+            self._store.rm(self._strip_protocol(each), recursive)
+
     def mv(
         self, path1: str, path2: str, recursive: bool = False, maxdepth: Any = None, **options: Any
     ) -> None:

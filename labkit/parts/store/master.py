@@ -148,6 +148,7 @@ class Master(Node):
             self.repair.retry_short()
         if len(self.copies.servers) == self.machines:
             self.everybody.set()
+            self.repair.begin()
 
     def heard_of(self, machine: str, block: int, version: int, length: int) -> None:
         """A machine has a copy; is it one that counts?"""
@@ -191,9 +192,8 @@ class Master(Node):
                 self._lose(machine, f"silent for {self.now - server.heard:.1f} s")
         if late:
             self._began = self.now
-        if not self.repair.begun and (
-            self.everybody.is_set() or self.now - self._began > self.settings.timeout
-        ):
+        # A chunkserver whose heartbeat died with the former master first waits for the answer in vain.
+        if self.now - self._began > 2 * self.settings.timeout:
             self.repair.begin()
         self._collect()
 

@@ -288,9 +288,10 @@ class FileSystem:
                 f"{path!r} has {len(places)} blocks, counted from 0; there is no block {block!r}"
             )
         place = places[block]
+        if not place.machines or machine not in (None, *place.machines):
+            where = ", ".join(place.machines) or "no machine now"
+            raise ValueError(f"{machine or 'a machine'} has no copy of that block; it is on {where}")
         machine = machine or place.machines[0]
-        if machine not in place.machines:
-            raise ValueError(f"{machine} has no copy of that block; it is on {', '.join(place.machines)}")
         self.cluster.call(self.settings.server(machine), "spoil", place.block)
         return machine
 

@@ -52,9 +52,10 @@ class Repair:
 
     def begin(self) -> None:
         """From now on what is missing is missed."""
-        self.begun = True
-        for block in list(self.namespace.blocks):
-            self.review(block)
+        if not self.begun:
+            self.begun = True
+            for block in list(self.namespace.blocks):
+                self.review(block)
 
     def forget(self, block: int) -> None:
         """No file has it any more."""
