@@ -122,7 +122,7 @@ class Master(Node):
             server.doomed.pop(block, None)
             if rotten and block in self.namespace.blocks:
                 self.repair.rotten[block] = machine
-            if self.copies.drop(machine, block):
+            if self.copies.drop(machine, block) or block in self.repair.short:
                 self.repair.review(block)
         for block, version, length in new:
             self.heard_of(machine, block, version, length)
@@ -145,7 +145,7 @@ class Master(Node):
             self.repair.review(block)
         if before is None:
             self.emit("server_joined", server=machine, blocks=len(held))
-            self.repair.retry_short()
+        self.repair.retry_short()
         if len(self.copies.servers) == self.machines:
             self.everybody.set()
             self.repair.begin()

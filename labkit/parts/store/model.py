@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.runtime.cluster import Cluster
+from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
@@ -251,9 +252,18 @@ class FileSystem:
         return examine(self._survey())
 
     def settle(self, timeout: float = 300.0) -> Health:
-        """Let time pass until nothing is left to be mended or deleted; raises ``Timeout`` saying what is."""
-        self.cluster.run_until(lambda: self.health().settled, timeout, every=self.settings.heartbeat_every)
-        return self.health()
+        """Let time pass until the master knows who lives, and nothing is left to be mended or deleted; raises
+        ``Timeout`` saying what is."""
+        deadline = self.cluster.now + timeout
+        while True:
+            health = self.health()
+            states = {machine: self.cluster.machine(machine).state for machine in self.machines}
+            living = {machine for machine, state in states.items() if state in ("alive", "slow")}
+            if health.settled and set(health.machines) == living:
+                return health
+            if self.cluster.now >= deadline:
+                raise Timeout(f"the file system has not settled within {timeout:g} s: {health!r}; {states}")
+            self.cluster.run(self.settings.heartbeat_every)
 
     def check(self) -> Report:
         """The invariants, judged on what is on the disks of the living machines; ``settle()`` first."""

@@ -102,7 +102,7 @@ def balanced(fs: FileSystem, clerks: list[Clerk]) -> None:
 @pytest.mark.parametrize("seed", range(SCHEDULES))
 def test_books_balance_under_any_schedule(seed: int) -> None:
     with Cluster(machines=[*MACHINES, "c"], engine="sim", seed=seed, schedule=disturbances(seed)) as cluster:
-        fs = build(cluster, machines=MACHINES)
+        fs = build(cluster, chunkservers=MACHINES)
         names = [cluster.spawn(Clerk, fs.settings, name=f"clerk{i}", machine="c") for i in range(CLIENTS)]
         cluster.run_until(lambda: all(cluster.peek(name).done for name in names), 300, every=1.0)
         cluster.run(APART)
