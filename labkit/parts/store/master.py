@@ -328,11 +328,12 @@ class Master(Node):
         self, xid: str, block: int, version: int, offset: int, length: int, crc: int
     ) -> tuple[int, bool]:
         """The primary of a block: every copy has one more record. It counts from now on, unless the lease is
-        another's by now; returns its place in the file, and False if the record had come before and was
-        counted then."""
+        another's by now, or the file has gone on with another block; returns its place in the file, and False
+        if the record had come before and was counted then."""
         if xid in self.answers:
             return int(self.answers[xid]), False
-        if not self.leases.counts(block, version) or self.namespace.blocks[block].length != offset:
+        in_force = self.leases.counts(block, version) and self.namespace.is_last(block)
+        if not in_force or self.namespace.blocks[block].length != offset:
             raise NotHere(f"version {version} of block {block} has no lease any more")
         return int(self.change(xid, "grow", block, length, crc)), True
 

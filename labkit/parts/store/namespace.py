@@ -87,6 +87,10 @@ class Namespace:
                 offset += count
             index += 1
 
+    def is_last(self, block: int) -> bool:
+        """Whether a block is the end of its file, so that it may grow."""
+        return block in self.homes and self.homes[block].blocks[-1] == block
+
     def below(self, folder: str) -> list[File]:
         """The files in a folder and in those within it, by name."""
         prefix = f"{folder}/" if folder else ""

@@ -215,6 +215,16 @@ def test_a_block_without_a_living_copy(sim_fs: MakeFs) -> None:
     assert len(happened(fs, "block_found")) == 1
 
 
+def test_too_few_machines_for_the_copies(sim_fs: MakeFs) -> None:
+    fs = sim_fs(machines=3, master="m1")
+    fs.put("a", TEXT)
+    fs.cluster.kill("m3")
+    with pytest.raises(Timeout, match=r"not settled within 5 s: .*under_replicated=\(\('a', 0\)"):
+        fs.settle(5.0)
+    assert "5 under-replicated: a block 0" in str(fs.health())
+    fs.cluster.restart("m3")
+
+
 def test_a_disk_that_is_replaced(sim_fs: MakeFs) -> None:
     fs = sim_fs(master="m1")
     fs.put("a", TEXT * 3)
