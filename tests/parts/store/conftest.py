@@ -20,7 +20,7 @@ SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200")) // 16
 
 def build(cluster: Cluster, chunkservers: Any = None, **options: Any) -> FileSystem:
     """A file system with small blocks, that is quick to notice a death."""
-    quick = {"heartbeat_every": 0.1, "timeout": 0.5 if cluster.engine == "sim" else 1.5}
+    quick = {"heartbeat_every": 0.1, "timeout": 0.5 if cluster.engine == "sim" else 2.0}
     return FileSystem(
         cluster, machines=chunkservers, **{"block_size": 1000, "garbage_after": 1.0, **quick, **options}
     )
