@@ -27,6 +27,7 @@ from typing import Any
 
 from labkit.runtime import errors
 from labkit.runtime.errors import LabError
+from labkit.runtime.raised import Interrupted
 from labkit.runtime.unawaited import Unawaited, explain, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
@@ -285,7 +286,7 @@ def ended_after(seconds: float) -> Iterator[None]:
         return
     handlers = [
         (number, signal.signal(number, handler))
-        for number, handler in ((signal.SIGALRM, _too_long), (signal.SIGINT, signal.default_int_handler))
+        for number, handler in ((signal.SIGALRM, _too_long), (signal.SIGINT, _pressed))
     ]
     begun = time.monotonic()
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again, if it was caught
@@ -297,6 +298,10 @@ def ended_after(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
         if left:  # somebody else's alarm
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - begun), 1e-3), interval)
+
+
+def _pressed(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:
