@@ -26,9 +26,11 @@ import os
 import secrets
 import shlex
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ MAX_CPUS = 4
 START_ATTEMPTS = 3
 #: A server or worker that takes longer to report is given up by Ray, and only one on a busy machine does.
 REPORT_WITHIN = {"RAY_agent_register_timeout_ms": "3600000", "RAY_worker_register_timeout_seconds": "3600"}
+#: Ports that Ray lets its agents choose unless they are given.
+AGENT_PORTS = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 #: Seconds between two looks at a server that has not started yet, and between two words that we wait.
 LOOK_EVERY, SAY_EVERY = 0.2, 30.0
 #: How such a word begins.
@@ -126,9 +130,11 @@ def _waiting_for_servers(before: set[psutil.Process]) -> Iterator[None]:
     """Inside, Ray waits for its servers as long as they live.
 
     By itself it gives the first one 30 s to write its port, and the second 30 s to register with the first,
-    and no setting changes the latter. before: children of this process that are none of these servers.
+    and no setting changes the latter. The second, too, ends if its two agents have not written their ports
+    after 30 s, unless it is told these ports. before: children of this process that are none of these
+    servers.
     """
-    from ray._private import node, services
+    from ray._private import node, parameter, services
 
     patient = [
         (node, "wait_for_persisted_port", {"gcs_server"}),
@@ -137,11 +143,23 @@ def _waiting_for_servers(before: set[psutil.Process]) -> Iterator[None]:
     asked = [getattr(module, name) for module, name, _ in patient]
     for (module, name, servers), ask in zip(patient, asked, strict=True):
         setattr(module, name, _patient(ask, servers, before))
+    chosen = parameter.RayParams.__init__
+    parameter.RayParams.__init__ = partialmethod(chosen, **dict(zip(AGENT_PORTS, _free_ports(), strict=True)))
     try:
         yield
     finally:
+        parameter.RayParams.__init__ = chosen
         for (module, name, _), ask in zip(patient, asked, strict=True):
             setattr(module, name, ask)
+
+
+def _free_ports() -> list[int]:
+    """As many as there are in ``AGENT_PORTS``. Should one be taken meanwhile, the start is tried again."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
+        for each in sockets:
+            each.bind(("", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _patient(ask: Callable[..., Any], servers: set[str], before: set[psutil.Process]) -> Callable[..., Any]:
