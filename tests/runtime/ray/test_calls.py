@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -293,11 +294,10 @@ def test_what_cannot_be_sent_is_refused(cluster: Cluster) -> None:
     assert cluster.call(node, "echo", 1) == 1
 
 
-def test_a_class_that_a_machine_cannot_import(cluster: Cluster, tmp_path: Any, monkeypatch: Any) -> None:
-    (tmp_path / "only_here.py").write_text("class Thing: pass")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import only_here  # type: ignore[import-not-found]
-
+def test_a_class_that_a_machine_cannot_import(cluster: Cluster, monkeypatch: Any) -> None:
+    only_here = ModuleType("only_here")  # in no file, so that the user's module search path does not help
+    exec("class Thing: pass", vars(only_here))
+    monkeypatch.setitem(sys.modules, "only_here", only_here)
     node = cluster.spawn(Worker)
     with pytest.raises(Unpicklable, match=r"hear to worker-\d+ cannot be read on m1.*only_here"):
         cluster.call(node, "hear", only_here.Thing())
@@ -370,7 +370,7 @@ def test_a_computation_that_fails(cluster: Cluster) -> None:
     node = cluster.spawn(Worker)
     with pytest.raises(KeyError, match="why"):
         cluster.call(node, "compute_badly", "why")
-    with pytest.raises(LabError, match=r"ended with SystemExit\(3\)"):
+    with pytest.raises(LabError, match=r"SystemExit: 3"):
         cluster.call(node, "compute_badly", "exit")
 
 
