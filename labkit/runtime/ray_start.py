@@ -22,6 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from labkit.runtime.engine import deferred_interrupt
 from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 
@@ -75,8 +76,10 @@ def _knock(address: str) -> None:
 
 
 def _import_ray() -> Any:
+    """Ctrl-C waits until it is whole: half of it could be imported no more."""
     try:
-        import ray
+        with deferred_interrupt():
+            import ray
     except Exception as error:  # not installed, or not for this platform
         raise EngineUnavailable(
             f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}"
