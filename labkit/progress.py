@@ -1,12 +1,13 @@
 """A progress bar for calls that take long: an action of Spark, a training. Short calls show none.
 
-It is tqdm's: a widget in a notebook, a line in a terminal; the variable ``TQDM_DISABLE=1`` turns it off, as
-for notebooks whose outputs are compared. Whoever does the work asks ``due`` first, which costs next to
-nothing.
+It is tqdm's: a widget in a notebook, a line in a terminal. The variable ``TQDM_DISABLE=1`` turns it off, as for
+notebooks whose outputs are compared; it is read here, since tqdm's own bar for notebooks does not look at it.
+Whoever does the work asks ``due`` first, which costs next to nothing.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from types import TracebackType
 from typing import Any
@@ -27,7 +28,7 @@ class Progress:
         self.unit = unit
         self._next = time.monotonic() + AFTER
         self._bar: Any = None
-        self._over = False
+        self._over = os.environ.get("TQDM_DISABLE", "") not in ("", "0")
 
     @property
     def due(self) -> bool:

@@ -56,6 +56,15 @@ def test_a_training_counts_its_iterations(shown: list[tuple[int, int]]) -> None:
     assert len(shown) == 10
 
 
+def test_a_variable_turns_every_bar_off_also_in_a_notebook(
+    shown: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    with Cluster(machines=2, engine="sim") as cluster:
+        assert SparkContext(cluster).range(10, numSlices=4).count() == 10
+    assert shown == [], "the bar that tqdm makes for a notebook would not ask"
+
+
 def test_the_bar_is_gone_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     monkeypatch.setattr(progress, "AFTER", 0.0)
