@@ -166,7 +166,8 @@ class Notebook:
     def run(self, number: int) -> None:
         """Select the `number`-th code cell (0 is the first) and press Shift+Enter.
 
-        As a person would, press again if nothing happens: a page that has just opened can lose a key.
+        As a person would, press again if nothing happens: a page that has just opened can lose a key. Not while
+        the kernel works, which may be this cell already, on a page that is slow to say so: it would run twice.
         """
         prompt = self.cell(number).locator(".jp-InputPrompt")
         before = prompt.text_content()
@@ -178,7 +179,9 @@ class Notebook:
             try:
                 playwright_api.expect(prompt).not_to_have_text(before, timeout=5_000)
             except AssertionError:
-                continue
+                if self.idle():
+                    continue
+                playwright_api.expect(prompt).not_to_have_text(before, timeout=60_000)
             return
         pytest.fail(f"cell {number} of {self.name} does not run; its prompt stays {before!r}")
 
