@@ -159,7 +159,19 @@ def test_what_cannot_change_is_handed_out_as_it_is(records: list[Any]) -> None:
 
 @pytest.mark.parametrize(
     "records",
-    [[[1], [2]], [{"a": 1}], [{1}, {2}], [(1, np.zeros(2)), (2, np.ones(2))], [bytearray(b"x")], [(1, [2])]],
+    [
+        [[1], [2]],
+        [{"a": 1}],
+        [{1}, {2}],
+        [(1, np.zeros(2)), (2, np.ones(2))],
+        [np.full(3, n, "i2") for n in range(200)],
+        [np.zeros((2, 0)), np.zeros((2, 0))],
+        [np.zeros((2, 2)), np.ones((2, 2)).T, np.ones((2, 3)), np.array(1)],
+        [np.array(1), np.array(2)],
+        [np.zeros(10**4)],
+        [bytearray(b"x")],
+        [(1, [2])],
+    ],
 )
 def test_what_its_type_can_copy_is_copied_while_it_is_read(records: list[Any]) -> None:
     kept = keep(records)
@@ -168,6 +180,22 @@ def test_what_its_type_can_copy_is_copied_while_it_is_read(records: list[Any]) -
     for read in (list(kept), pickle.loads(pickle.dumps(kept))):
         assert repr(read) == repr(records)
         assert all(a is not b for a, b in zip(read, records, strict=True))
+
+
+@pytest.mark.parametrize("shape", [3, (2, 2), 10**4])
+def test_an_array_that_is_read_is_its_readers_own(shape: Any) -> None:
+    arrays = [np.zeros(shape, ">i2") for _ in range(5)]
+    kept = keep(arrays)
+    for reader in (list(kept), list(kept)):
+        for number, array in enumerate(reader):
+            assert array.dtype.str == ">i2"
+            assert not array.any()
+            array += number + 1
+        assert [array.max() for array in reader] == [1, 2, 3, 4, 5]
+    for array in arrays:
+        assert not array.any()
+        array += 1
+    assert not any(array.any() for array in kept), "what the caller changes later is the caller's"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +227,6 @@ def test_what_is_one_object_stays_one() -> None:
 
 def test_reading_a_few_records_copies_a_few() -> None:
     copied: list[Any] = []
-    kept = Copies([[1], [2], [3]], lambda records: (copied.append(x) or list(x) for x in records))
-    copied.clear()
+    kept = Copies(3, lambda: (copied.append(x) or list(x) for x in [[1], [2], [3]]))
     assert next(iter(kept)) == [1]
     assert copied == [[1]]
