@@ -92,10 +92,11 @@ def read_environment(directory: Path) -> dict[str, str] | None:
     return dict(word.split("=", 1) for word in exports)
 
 
-def start_ray(directory: Path) -> str:
+def start_ray(directory: Path, interrupted: Callable[[], bool] = lambda: False) -> str:
     """Start a Ray of our own, whatever else runs on this machine: its address.
 
-    On a busy machine that may take minutes; it fails if a server ends.
+    On a busy machine that may take minutes; it fails if a server ends. Raises ``KeyboardInterrupt`` once
+    ``interrupted()``. A start that ends in either way leaves no server behind.
     """
     os.environ.update({**REPORT_WITHIN, **environment(directory)})
     os.environ.pop("RAY_ADDRESS", None)
@@ -104,7 +105,7 @@ def start_ray(directory: Path) -> str:
     for attempt in range(START_ATTEMPTS):
         before = set(psutil.Process().children(recursive=True))
         try:
-            with _waiting_for_servers(before):
+            with _waiting_for_servers(before, interrupted):
                 ray.init(
                     address="local",  # without it, Ray would join any other that runs here
                     num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
@@ -115,18 +116,18 @@ def start_ray(directory: Path) -> str:
                     _temp_dir=str(directory / "ray"),
                 )
             break
-        except Exception:
+        except BaseException as error:
             ray.shutdown()
             for each in set(psutil.Process().children(recursive=True)) - before:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.kill()  # servers that started, of a Ray that did not: they would stay
-            if attempt == START_ATTEMPTS - 1:
+            if attempt == START_ATTEMPTS - 1 or not isinstance(error, Exception):
                 raise
     return str(ray.get_runtime_context().gcs_address)
 
 
 @contextlib.contextmanager
-def _waiting_for_servers(before: set[psutil.Process]) -> Iterator[None]:
+def _waiting_for_servers(before: set[psutil.Process], interrupted: Callable[[], bool]) -> Iterator[None]:
     """Inside, Ray waits for its servers as long as they live.
 
     By itself it gives the first one 30 s to write its port, and the second 30 s to register with the first,
@@ -142,7 +143,7 @@ def _waiting_for_servers(before: set[psutil.Process]) -> Iterator[None]:
     ]
     asked = [getattr(module, name) for module, name, _ in patient]
     for (module, name, servers), ask in zip(patient, asked, strict=True):
-        setattr(module, name, _patient(ask, servers, before))
+        setattr(module, name, _patient(ask, servers, before, interrupted))
     chosen = parameter.RayParams.__init__
     parameter.RayParams.__init__ = partialmethod(chosen, **dict(zip(AGENT_PORTS, _free_ports(), strict=True)))
     try:
@@ -162,7 +163,12 @@ def _free_ports() -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _patient(ask: Callable[..., Any], servers: set[str], before: set[psutil.Process]) -> Callable[..., Any]:
+def _patient(
+    ask: Callable[..., Any],
+    servers: set[str],
+    before: set[psutil.Process],
+    interrupted: Callable[[], bool],
+) -> Callable[..., Any]:
     """A function that does what ``ask`` does, again and again while all these servers live."""
 
     def wait(*args: Any, **options: Any) -> Any:
@@ -173,6 +179,8 @@ def _patient(ask: Callable[..., Any], servers: set[str], before: set[psutil.Proc
             except Exception:
                 if not servers <= _living_names(set(psutil.Process().children()) - before):
                     raise
+            if interrupted():
+                raise KeyboardInterrupt
             now = time.monotonic()
             if now - said > SAY_EVERY:
                 said = now

@@ -118,7 +118,9 @@ def _prepare_own() -> None:
 
 
 def _start_own(ray: Any) -> None:
-    """A small Ray that ends with this process."""
+    """A small Ray that ends with this process. Ctrl-C ends the start where it is whole, or waits for its
+    servers: in the middle of Ray's own code it could be lost, or leave half of them.
+    """
     import psutil
 
     from labkit.lab.head import start_ray
@@ -128,7 +130,8 @@ def _start_own(ray: Any) -> None:
     before = {child.pid for child in own.children(recursive=True)}
     address = os.environ.get("RAY_ADDRESS")
     try:
-        start_ray(_directory)
+        with deferred_interrupt() as interrupted:
+            start_ray(_directory, interrupted)
     finally:
         if address is not None:
             os.environ["RAY_ADDRESS"] = address
