@@ -1,7 +1,8 @@
 """A progress bar for calls that take long: an action of Spark, a training. Short calls show none.
 
-It is tqdm's: a widget in a notebook, a line in a terminal. The variable ``TQDM_DISABLE=1`` turns it off, as for
-notebooks whose outputs are compared; it is read here, since tqdm's own bar for notebooks does not look at it.
+It is tqdm's: a widget in a notebook, a line in a terminal. The variable ``TQDM_DISABLE=1`` turns it off, as
+for notebooks whose outputs are compared; it is read here, since tqdm's own bar for notebooks does not look
+at it.
 Whoever does the work asks ``due`` first, which costs next to nothing.
 """
 

@@ -166,8 +166,9 @@ class Notebook:
     def run(self, number: int) -> None:
         """Select the `number`-th code cell (0 is the first) and press Shift+Enter.
 
-        As a person would, press again if nothing happens: a page that has just opened can lose a key. Not while
-        the kernel works, which may be this cell already, on a page that is slow to say so: it would run twice.
+        As a person would, press again if nothing happens: a page that has just opened can lose a key. Not
+        while the kernel works, which may be this cell already, on a page that is slow to say so: it would run
+        twice.
         """
         prompt = self.cell(number).locator(".jp-InputPrompt")
         before = prompt.text_content()
