@@ -18,7 +18,8 @@ from typing import Any
 
 from labkit.runtime.faults import Fault
 from labkit.runtime.loop import Future
-from labkit.runtime.machine import Machine, NodeSpec
+from labkit.runtime.machine import Machine
+from labkit.runtime.message import NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.raised import StopSignal

@@ -41,7 +41,8 @@ from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import INFINITY, Future, Loop
-from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
+from labkit.runtime.machine import Call, Envelope, Machine
+from labkit.runtime.message import ERROR, REPLY, Failure, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
 from labkit.runtime.raised import Signal, StopSignal, as_exception

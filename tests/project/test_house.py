@@ -16,10 +16,10 @@ LIMIT = 500
 #: Files with more lines than that, and how many they may have.
 TOO_LONG: dict[str, int] = {
     "labkit/runtime/cluster.py": 954,
-    "labkit/runtime/sim.py": 706,
+    "labkit/runtime/sim.py": 707,
     "labkit/runtime/loop.py": 532,
-    "labkit/runtime/machine.py": 712,
-    "labkit/runtime/ray_machine.py": 545,
+    "labkit/runtime/machine.py": 642,
+    "labkit/runtime/ray_machine.py": 546,
     "labkit/runtime/ray_engine.py": 724,
     "tests/test_lab.py": 512,
     "tests/runtime/test_sim.py": 534,
