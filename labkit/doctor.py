@@ -308,7 +308,7 @@ def ray_works(installed: Mapping[str, Version], start: bool) -> Iterator[Finding
 
 def ray_starts() -> Iterator[Finding]:
     """Start a Ray as `labkit lab` does, and stop it."""
-    from labkit.lab.head import read_environment
+    from labkit.lab.head import NOT_STARTED, read_environment
     from labkit.lab.processes import Group
     from labkit.lab.server import head_command, importable
 
@@ -330,7 +330,9 @@ def ray_starts() -> Iterator[Finding]:
         if ready:
             yield ok("Ray starts", f"in {took:.0f} s, and stops again")
         else:
-            said = (log.read_text(errors="replace").strip().splitlines() or [f"nothing in {took:.0f} s"])[-1]
+            lines = log.read_text(errors="replace").strip().splitlines() or [f"nothing in {took:.0f} s"]
+            # Warnings may come after the reason.
+            said = next((line for line in lines if line.startswith(NOT_STARTED)), lines[-1])
             yield broken(
                 "Ray starts",
                 f"no: {said}",

@@ -241,7 +241,11 @@ def test_doctor_starts_a_ray_and_leaves_none(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.slow
 def test_doctor_says_why_ray_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ray.py").write_text("raise ImportError('this Ray was built for another machine')\n")
+    (tmp_path / "ray.py").write_text(
+        "import atexit, sys\n"
+        "atexit.register(print, 'and a last warning', file=sys.stderr)\n"
+        "raise ImportError('this Ray was built for another machine')\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     finding = only(doctor.ray_starts())
     assert finding.verdict is Verdict.BROKEN

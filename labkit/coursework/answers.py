@@ -27,7 +27,7 @@ from typing import Any
 
 from labkit.runtime import errors
 from labkit.runtime.errors import LabError
-from labkit.runtime.raised import Interrupted
+from labkit.runtime.raised import StopSignal
 from labkit.runtime.unawaited import Unawaited, explain, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
@@ -301,7 +301,7 @@ def ended_after(seconds: float) -> Iterator[None]:
 
 
 def _pressed(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+    raise StopSignal
 
 
 def _too_long(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +14,18 @@ from .grade import Marks
 from .handout import CHECK
 
 __all__ = ["require", "write_gradebook"]
+
+
+@contextmanager
+def _own_programs() -> Iterator[None]:
+    """Inside, nbgrader finds ``alembic`` beside this Python, also where the environment was not activated: it
+    makes a gradebook with it."""
+    before = os.environ.get("PATH", os.defpath)
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 @contextmanager
@@ -34,7 +48,7 @@ def require() -> Any:
 
 def write_gradebook(path: Path, all_marks: Sequence[Marks]) -> None:
     """Add the marks to the gradebook in this file, or make it."""
-    with _quiet(), require()(f"sqlite:///{path.absolute()}") as book:
+    with _quiet(), _own_programs(), require()(f"sqlite:///{path.absolute()}") as book:
         for marks in all_marks:
             if marks.trouble:
                 continue

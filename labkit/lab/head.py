@@ -39,6 +39,7 @@ import psutil
 from labkit.lab.processes import Group, Stopped, die_with_parent, signals_ignored, stop_signals
 
 __all__ = [
+    "NOT_STARTED",
     "announced",
     "environment",
     "main",
@@ -47,6 +48,9 @@ __all__ = [
     "write_environment",
     "write_secret",
 ]
+
+#: How the line begins that says why, on the error output.
+NOT_STARTED = "Ray did not start"
 
 #: Bytes that the objects of all notebooks may take together. A pod of Binder has 2 GB for everything.
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -281,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Stopped:
         return 0
     except Exception as error:
-        print(f"Ray did not start: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"{NOT_STARTED}: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     finally:
         with signals_ignored():

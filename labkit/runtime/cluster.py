@@ -61,7 +61,7 @@ from labkit.runtime.faults import (
     Trigger,
 )
 from labkit.runtime.loop import Cancelled, Future, Task
-from labkit.runtime.machine import NodeSpec
+from labkit.runtime.message import NodeSpec
 from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
 from labkit.runtime.raised import named

@@ -18,10 +18,11 @@ from typing import Any
 
 from labkit.runtime.faults import Fault
 from labkit.runtime.loop import Future
-from labkit.runtime.machine import Machine, NodeSpec
+from labkit.runtime.machine import Machine
+from labkit.runtime.message import NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
-from labkit.runtime.raised import Interrupted
+from labkit.runtime.raised import StopSignal
 from labkit.trace.trace import Trace
 
 __all__ = ["CLIENT", "Client", "Engine", "deferred_interrupt", "take_as_one_press"]
@@ -178,7 +179,7 @@ class _CtrlC:
             self._timer.daemon = True
             self._timer.start()
         if self.presses > 1 or self.at_once():
-            raise Interrupted
+            raise StopSignal
 
     def _again(self) -> None:
         main = threading.main_thread().ident
@@ -199,7 +200,7 @@ def deferred_interrupt(
     """While inside, Ctrl-C only sets a flag, which the yielded function reads: a ``KeyboardInterrupt`` in the
     middle of a handler would leave that node half way through a change.
 
-    It strikes where it is, as ``Interrupted``, while ``at_once()``; at the second press; and ``patience``
+    It strikes where it is, as ``StopSignal``, while ``at_once()``; at the second press; and ``patience``
     seconds after the first, if the block has not ended by then. Out of the block comes ``KeyboardInterrupt``.
     """
     previous = signal.getsignal(signal.SIGINT)
@@ -218,7 +219,7 @@ def deferred_interrupt(
 
     try:
         yield interrupted
-    except Interrupted:
+    except StopSignal:
         heard = pressed.presses
         raise KeyboardInterrupt from None
     finally:

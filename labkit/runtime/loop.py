@@ -25,7 +25,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime.errors import LabError
-from labkit.runtime.raised import Interrupted, Signal, as_exception
+from labkit.runtime.raised import Signal, StopSignal, as_exception
 from labkit.runtime.unawaited import Unawaited, explain
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
@@ -236,7 +236,7 @@ class Task(Future):
             self._error = Cancelled()
             try:
                 self.coro.close()
-            except Interrupted:
+            except StopSignal:
                 raise
             except BaseException:
                 pass  # a ``finally`` that awaits or raises: the dead do not finish their sentences
@@ -392,7 +392,7 @@ class Loop:
         self.steps = 0  #: callbacks run so far; a watchdog sees from it that one does not return
         self.busy = False  #: a callback is being run
         self.computing = False  #: … and it is a declared computation, which may take its time
-        self.interrupted: Interrupted | None = None  #: Ctrl-C has ended a computation, and not yet the run
+        self.interrupted: StopSignal | None = None  #: Ctrl-C has ended a computation, and not yet the run
         self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  #: around each computation
         self.given_up: set[int] = set()  #: spans of operations that the user has stopped
         self.quiet = False  #: ``now`` was reached by waiting, and nothing has happened at it
@@ -454,7 +454,7 @@ class Loop:
             with self.guard():
                 value = work()
             seconds = cost(value) if callable(cost) else cost
-        except Interrupted as error:
+        except StopSignal as error:
             self.interrupted = error
             self._ready.appendleft((self._end_interrupted, None))
             future.set_error(LabError("the computation was interrupted"))

@@ -20,21 +20,20 @@ from inspect import CORO_RUNNING, getcoroutinestate
 from operator import attrgetter
 from random import Random
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any
 
-from labkit.runtime.copying import ATOMS, copy_value, dumps, event_value, loads_keeping_classes, stream
+from labkit.runtime.copying import ATOMS, copy_value, event_value, stream
 from labkit.runtime.disk import Disk, DiskStore, Files
 from labkit.runtime.errors import (
     LabError,
     NotAnRpc,
-    RemoteError,
-    RemoteTraceback,
     Timeout,
     UnknownMethod,
     UnknownNode,
     Unpicklable,
 )
 from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
+from labkit.runtime.message import ERROR, ONEWAY, REPLY, REQUEST, Failure, Message, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.raised import Signal, named
@@ -42,81 +41,11 @@ from labkit.runtime.unawaited import explain, forgotten
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
-__all__ = ["ERROR", "ONEWAY", "REPLY", "REQUEST", "Failure", "Machine", "Message", "NodeSpec"]
-
-REQUEST, REPLY, ERROR, ONEWAY = "request", "reply", "error", "oneway"
+__all__ = ["Machine"]
 
 #: Seconds a normal machine is taken to need for looking at one message; a slow one needs ``factor`` times
 #: that.
 SERVICE_TIME = 0.001
-
-
-class Message(NamedTuple):
-    """What travels. ``number`` is the asking machine's, of the request; an answer carries its request's."""
-
-    what: str
-    number: int
-    source: str
-    source_machine: str
-    target: str
-    target_machine: str
-    method: str
-    payload: Any
-    span: int | None
-    sent: int | None  #: the event that led to it
-
-    @property
-    def copied(self) -> Message:
-        """The same once more, sharing no memory: for a network that duplicates."""
-        return self._replace(payload=copy_value(self.payload))
-
-
-class Failure(NamedTuple):
-    """A handler's exception on its way back: pickled if it can be, and its traceback as text."""
-
-    pickled: bytes | None
-    text: str
-    summary: str
-
-    def to_exception(self) -> BaseException:
-        """The exception, with the remote traceback as its cause."""
-        error: BaseException | None = None
-        if self.pickled is not None:
-            try:
-                error = loads_keeping_classes(self.pickled)
-            except Signal:
-                raise
-            except BaseException:
-                error = None
-        if not isinstance(error, Exception):
-            error = RemoteError(self.summary)
-        error.__cause__ = RemoteTraceback(self.text)
-        return error
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """What to send for this exception."""
-        text = traceback_text(error)
-        cause = error.__cause__
-        if isinstance(cause, RemoteTraceback):  # it came from further away: keep the whole way
-            text = f"{cause.text}\n... and then, one call nearer:\n{text}"
-        try:
-            pickled = dumps(error)
-            loads_keeping_classes(pickled)
-        except Signal:
-            raise
-        except BaseException:
-            pickled = None
-        return cls(pickled, text, named(error))
-
-
-class NodeSpec(NamedTuple):
-    """How to make a node, and make it again after a restart."""
-
-    name: str
-    cls: type[Node]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
 
 
 class Call(Future):
@@ -274,7 +203,8 @@ class Machine:
         ``cause``: the event that led to it.
         """
         self.loop.span, self.loop.cause = None, cause
-        node = spec.cls.__new__(spec.cls)
+        cls: type[Node] = spec.cls
+        node = cls.__new__(cls)
         node.name = spec.name
         node._machine = self
         node._tasks = {}

@@ -83,6 +83,16 @@ def every(seconds: float | str, jitter: float = 0.1) -> Callable[[Handler], Hand
     return mark
 
 
+def _own_names() -> set[str]:
+    """The private names of ``Node``: a subclass that had one of them would replace what it works with."""
+    return {
+        name
+        for part in Node.__mro__
+        for name in {*vars(part), *vars(part).get("__annotations__", ())}
+        if name.startswith("_") and not name.startswith("__")
+    }
+
+
 class Node(Owner):
     """Subclass it. ``__init__`` only stores its arguments; ``start`` acts. See the module's text."""
 
@@ -100,6 +110,13 @@ class Node(Owner):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
+        for part in cls.__mro__:
+            # What is a node itself was checked when it was made; others are mixed in.
+            if part is cls or (not issubclass(part, Node) and part not in Node.__mro__):
+                taken = sorted(_own_names() & vars(part).keys())
+                if taken:
+                    which = f"{part.__qualname__} defines {', '.join(taken)}"
+                    raise TypeError(f"{which}, which Node uses itself: choose another name")
         cls._rpcs, cls._periodics = {}, {}
         for ancestor in reversed(cls.__mro__):
             for name, member in vars(ancestor).items():

@@ -13,14 +13,14 @@ from typing import Any
 
 from labkit.runtime.errors import RemoteError
 
-__all__ = ["Interrupted", "Signal", "as_exception", "named", "short", "text_of"]
+__all__ = ["Signal", "StopSignal", "as_exception", "named", "short", "text_of"]
 
 
 class Signal(BaseException):
     """Raised by the runtime in code of the user's, which is to end: not that code's own doing."""
 
 
-class Interrupted(Signal, KeyboardInterrupt):
+class StopSignal(Signal, KeyboardInterrupt):
     """The user's Ctrl-C, while that code ran. A plain ``KeyboardInterrupt`` was raised by the code itself."""
 
 

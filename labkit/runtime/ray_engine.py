@@ -42,7 +42,7 @@ from labkit.runtime.errors import (
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.host import HostProcess, host_identity
 from labkit.runtime.loop import Future
-from labkit.runtime.machine import Failure, NodeSpec
+from labkit.runtime.message import Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.ray_machine import (

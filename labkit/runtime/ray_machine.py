@@ -43,7 +43,8 @@ from labkit.runtime.errors import Unpicklable
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
 from labkit.runtime.host import host_identity
 from labkit.runtime.loop import Cost, Future
-from labkit.runtime.machine import REQUEST, Call, Envelope, Failure, Machine, NodeSpec
+from labkit.runtime.machine import Call, Envelope, Machine
+from labkit.runtime.message import REQUEST, Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.raised import named

@@ -41,10 +41,11 @@ from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import INFINITY, Future, Loop
-from labkit.runtime.machine import ERROR, REPLY, Call, Envelope, Failure, Machine, Message, NodeSpec
+from labkit.runtime.machine import Call, Envelope, Machine
+from labkit.runtime.message import ERROR, REPLY, Failure, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
-from labkit.runtime.raised import Interrupted, Signal, as_exception
+from labkit.runtime.raised import Signal, StopSignal, as_exception
 from labkit.trace.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -250,7 +251,7 @@ class SimEngine(Engine):
         self._pace: float | None = None
         self._paused = False
         self._player: threading.Thread | None = None
-        self._played = Endable(Interrupted)  #: the computation that the player's thread is in
+        self._played = Endable(StopSignal)  #: the computation that the player's thread is in
         self._lock = FairLock()
         self._blocked: tuple[float, str] | None = None
         self._watched = watchdog.watch(self.loop, self._note_blocked)
@@ -613,7 +614,7 @@ class SimEngine(Engine):
             try:
                 while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
                     self._lock.let_others_in()
-            except Interrupted:  # the user waits elsewhere, and has heard of it
+            except StopSignal:  # the user waits elsewhere, and has heard of it
                 pass
             finally:
                 self.loop.guard = nullcontext

@@ -322,8 +322,9 @@ def test_the_gradebook_says_what_it_needs() -> None:
         gradebook.require()
 
 
-def test_marks_go_to_nbgraders_gradebook(tmp_path: Path) -> None:
+def test_marks_go_to_nbgraders_gradebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("nbgrader")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # the environment was not activated
     from labkit.coursework.gradebook import require, write_gradebook
 
     graded = Marks("ada", "mini", {"median": Mark(2, 2), "predict": Mark(0, 1)})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Cancelled, Future, Loop, Owner, Task, running_loop
-from labkit.runtime.raised import Interrupted
+from labkit.runtime.raised import StopSignal
 
 
 def log_to(log: list[Any], item: Any) -> Any:
@@ -269,7 +269,7 @@ def test_awaiting_what_is_not_a_future_is_an_error_in_the_handler(loop: Loop) ->
 def test_an_interrupt_in_the_middle_of_a_step_ends_the_task(loop: Loop) -> None:
     async def work() -> None:
         await loop.sleep(1.0)
-        raise Interrupted
+        raise StopSignal
 
     task = loop.spawn(work())
     with pytest.raises(KeyboardInterrupt):

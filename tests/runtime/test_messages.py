@@ -25,7 +25,8 @@ from labkit import (
     rpc,
 )
 from labkit.runtime.errors import RemoteTraceback
-from labkit.runtime.machine import Call, Failure, Message
+from labkit.runtime.machine import Call
+from labkit.runtime.message import Failure, Message
 from tests.runtime.nodes import Echo
 
 Sim = Callable[..., Cluster]

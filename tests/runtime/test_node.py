@@ -247,3 +247,35 @@ def test_what_blocks_real_time_costs_no_virtual_time(sim: Sim) -> None:
     name = cluster.spawn(Sleepy)
     cluster.call(name, "nap")
     assert cluster.now < 0.01
+
+
+# ── names ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Untidy:
+    def _remember(self, task: Any) -> None:
+        """Not what a node's tasks ask for."""
+
+
+@pytest.mark.parametrize("name", ["_forget", "_task_failed", "_machine", "_tasks", "_alive", "_rpcs"])
+def test_a_private_name_of_node_is_refused(name: str) -> None:
+    with pytest.raises(TypeError, match=f"Mine defines {name}, which Node uses itself"):
+        type("Mine", (Node,), {"__qualname__": "Mine", name: None})
+
+
+def test_nor_can_it_be_mixed_in_or_defined_further_down() -> None:
+    with pytest.raises(TypeError, match="Untidy defines _remember"):
+
+        class Mixed(Untidy, Node):
+            pass
+
+    class Fine(Node):
+        def _mine(self) -> None:
+            """A private name of its own."""
+
+    class Finer(Fine):
+        def _mine(self) -> None:
+            """It may override what is the user's."""
+
+    with pytest.raises(TypeError, match="Last defines _forget"):
+        type("Last", (Finer,), {"__qualname__": "Last", "_forget": None})

@@ -11,7 +11,7 @@ import pytest
 
 from labkit import Cluster, LabError, MachineDied, Node, NodeCrashed, rpc
 from labkit.runtime import engine, sim
-from labkit.runtime.raised import Interrupted, as_exception, named, short, text_of
+from labkit.runtime.raised import StopSignal, as_exception, named, short, text_of
 from tests.engines import MakeCluster
 from tests.runtime.raising import MAKERS, NoRepr, NoText, Own, Thrower
 
@@ -27,11 +27,11 @@ def test_what_cannot_be_shown_is_described() -> None:
 
     class Struck:
         def __str__(self) -> str:
-            raise Interrupted
+            raise StopSignal
 
         __repr__ = __str__
 
-    with pytest.raises(Interrupted):
+    with pytest.raises(StopSignal):
         short(Struck())
 
 

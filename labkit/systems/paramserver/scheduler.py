@@ -24,7 +24,7 @@ from labkit.parts.members import Standstill
 from labkit.progress import Progress
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, running_loop
-from labkit.runtime.machine import Failure
+from labkit.runtime.message import Failure
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event
 

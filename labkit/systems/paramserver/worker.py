@@ -20,7 +20,7 @@ from typing import Any
 from labkit.runtime.copying import copy_value, stream
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, Task
-from labkit.runtime.machine import Failure
+from labkit.runtime.message import Failure
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.raised import Signal
 from labkit.runtime.sync import Event, gather

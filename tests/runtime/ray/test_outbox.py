@@ -11,7 +11,7 @@ import numpy as np
 
 from labkit import Constant, Network, Node, Unpicklable, rpc
 from labkit.runtime.copying import OUT_OF_BAND_BYTES
-from labkit.runtime.machine import NodeSpec
+from labkit.runtime.message import NodeSpec
 from labkit.runtime.ray_machine import RayMachine, pack, unpack
 from labkit.runtime.real_loop import RealLoop
 from labkit.trace.trace import Trace

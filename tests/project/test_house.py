@@ -1,0 +1,201 @@
+"""The house's arrows point one way, nothing imports in a circle, and no file is too long.
+
+What stands against it today is listed here by name. The lists only shrink: a new exception fails, and one
+that is no longer needed fails until its line is deleted.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.project.house import ROOT, Arrow, arrows, circles, modules
+
+LIMIT = 500
+#: Files with more lines than that, and how many they may have.
+TOO_LONG: dict[str, int] = {
+    "labkit/runtime/cluster.py": 954,
+    "labkit/runtime/sim.py": 707,
+    "labkit/runtime/loop.py": 532,
+    "labkit/runtime/machine.py": 642,
+    "labkit/runtime/ray_machine.py": 546,
+    "labkit/runtime/ray_engine.py": 724,
+    "tests/test_lab.py": 512,
+    "tests/runtime/test_sim.py": 534,
+    "tests/systems/spark/test_api.py": 600,
+    "tests/systems/spark/test_pyspark_examples.py": 568,
+    "tests/widgets/test_panels.py": 572,
+}
+
+#: Arrows against the direction.
+AGAINST = {
+    ("labkit.runtime.ray_start", "labkit.lab.head"),
+    ("labkit_widgets.frames.lineage", "labkit.systems.spark.lost"),
+    ("labkit_widgets.frames.lineage", "labkit.systems.spark.state"),
+    ("labkit_widgets.frames.lineage", "labkit.systems.spark.view"),
+    ("labkit_widgets.frames.lineagerows", "labkit.systems.spark.state"),
+    ("labkit_widgets.frames.ring", "labkit.systems.chord.invariants"),
+    ("labkit_widgets.frames.ring", "labkit.systems.chord.view"),
+    ("labkit_widgets.frames.staleness", "labkit.systems.paramserver.view"),
+    ("labkit_widgets.lineage_story", "labkit.systems.spark.state"),
+    ("labkit_widgets.scenes.gantt", "labkit.systems.spark.state"),
+    ("labkit_widgets.scenes.lineage", "labkit.systems.spark.state"),
+    ("labkit_widgets.scenes.staleness", "labkit.systems.paramserver.view"),
+    ("labkit_widgets.staleness_charts", "labkit.systems.paramserver.view"),
+    ("labkit_widgets.story", "labkit.systems.chord.view"),
+}
+
+#: Modules that import each other in a circle.
+CIRCLES: list[set[str]] = [
+    {
+        "labkit.coursework.answers",
+        "labkit.coursework.nodes",
+        "labkit.coursework.plans",
+    },
+    {
+        "labkit.runtime.machine",
+        "labkit.runtime.node",
+    },
+    {
+        "labkit.systems.paramserver.tables",
+        "labkit.systems.paramserver.worker",
+    },
+    {
+        "labkit.systems.spark.actions",
+        "labkit.systems.spark.closures",
+        "labkit.systems.spark.dependencies",
+        "labkit.systems.spark.files",
+        "labkit.systems.spark.kept",
+        "labkit.systems.spark.kinds",
+        "labkit.systems.spark.model",
+        "labkit.systems.spark.operations",
+        "labkit.systems.spark.pairs",
+        "labkit.systems.spark.partitioners",
+        "labkit.systems.spark.rdd",
+        "labkit.systems.spark.shared",
+        "labkit.systems.spark.statistics",
+    },
+    {
+        "labkit.systems.spark.cleaner",
+        "labkit.systems.spark.dag",
+        "labkit.systems.spark.driver",
+        "labkit.systems.spark.tasks",
+    },
+]
+
+#: What each room may import besides itself; the rooms that are not named here may import all of labkit.
+BELOW = {
+    "runtime": {"trace"},
+    "trace": {"runtime"},
+    "tools": set(),
+    "explore": {"runtime", "trace"},
+    "parts": {"runtime", "trace", "tools"},
+    "systems": {"parts", "explore", "runtime", "trace", "tools"},
+    "kit": {"runtime", "trace", "tools"},
+    "panels": {"systems", "kit", "parts", "runtime", "trace", "tools"},
+}
+#: Modules beside the rooms that know nothing of the house: data sets, progress bars.
+TOOLS = {"labkit.data", "labkit.progress"}
+
+
+def room(module: str) -> str:
+    """The room that a module is in; "top" for all that stands above the systems."""
+    parts = module.split(".")
+    if parts[0] == "labkit_widgets":
+        return "panels" if module == "labkit_widgets" or parts[-1].endswith("_panel") else "kit"
+    if module in TOOLS:
+        return "tools"
+    return parts[1] if len(parts) > 1 and parts[1] in BELOW else "top"
+
+
+def is_door(arrow: Arrow) -> bool:
+    """A system or a cluster that shows its picture when a person asks for it."""
+    return (
+        arrow.function == "panel"
+        and room(arrow.importer) in {"systems", "runtime"}
+        and room(arrow.imported) == "panels"
+    )
+
+
+def against(found: set[Arrow]) -> set[tuple[str, str]]:
+    """The arrows that point up."""
+    return {
+        (arrow.importer, arrow.imported)
+        for arrow in found
+        if not is_door(arrow)
+        and (here := room(arrow.importer)) != (there := room(arrow.imported))
+        and here in BELOW
+        and there not in BELOW[here]
+    }
+
+
+@pytest.fixture(scope="module")
+def found() -> set[Arrow]:
+    return arrows(modules())
+
+
+def test_arrows_point_one_way(found: set[Arrow]) -> None:
+    there = against(found)
+    assert there - AGAINST == set(), "these point up: turn them round"
+    assert AGAINST - there == set(), "mended: delete these lines"
+
+
+def test_nothing_imports_in_a_circle(found: set[Arrow]) -> None:
+    there = circles((each.importer, each.imported) for each in found if not is_door(each))
+    assert [set(each) for each in there if set(each) not in CIRCLES] == [], "new or smaller circles"
+    assert [each for each in CIRCLES if frozenset(each) not in there] == [], "mended: delete or shorten these"
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in ("labkit", "widgets", "tests", "notebooks", ".ci")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    long = {name: lines for name, lines in lengths.items() if lines > LIMIT}
+    assert {name: lines for name, lines in long.items() if lines > TOO_LONG.get(name, LIMIT)} == {}
+    assert TOO_LONG.keys() - long.keys() == set(), "mended: delete these lines"
+
+
+# ── the measure itself ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_kind_of_import_is_seen(tmp_path: Path) -> None:
+    known = {}
+    for name, text in {
+        "a": "from . import b\nfrom .c import thing\ndef panel():\n    import a.d\n",
+        "a.b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a.c import thing\n",
+        "a.c": "class C:\n    async def f(self):\n        from .b import x\n",
+        "a.d": "import os\n",
+    }.items():
+        known[name] = tmp_path / ("__init__.py" if name == "a" else f"{name}.py")
+        known[name].write_text(text)
+    seen = arrows(known)
+    assert seen == {
+        Arrow("a", "a.b", ""),
+        Arrow("a", "a.c", ""),
+        Arrow("a", "a.d", "panel"),
+        Arrow("a.b", "a.c", ""),
+        Arrow("a.c", "a.b", "f"),
+    }
+    assert circles((each.importer, each.imported) for each in seen) == [{"a.b", "a.c"}]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "function", "up"),
+    [
+        ("labkit.runtime.sim", "labkit.parts.members", "", True),
+        ("labkit.parts.members", "labkit.systems.chord.model", "run", True),
+        ("labkit.systems.chord.model", "labkit_widgets", "panel", False),
+        ("labkit.systems.chord.model", "labkit_widgets", "", True),
+        ("labkit.parts.store.model", "labkit_widgets", "panel", True),
+        ("labkit.systems.chord.model", "labkit.coursework.grade", "", True),
+        ("labkit.coursework.grade", "labkit.systems.chord.model", "", False),
+        ("labkit_widgets.base", "labkit.systems.chord.view", "", True),
+        ("labkit_widgets.ring_panel", "labkit.systems.chord.view", "", False),
+        ("labkit_widgets.base", "labkit_widgets.ring_panel", "", True),
+    ],
+)
+def test_which_arrows_point_up(importer: str, imported: str, function: str, up: bool) -> None:
+    assert bool(against({Arrow(importer, imported, function)})) is up
