@@ -13,6 +13,7 @@ that owned the key at some instant while it was under way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -27,7 +28,7 @@ from .client import ClientPrograms, Lookup, Stored
 from .directory import CONTACTS
 from .health import Health, examine, latest_copies
 from .ids import identifier
-from .options import check_options, check_ring, defaults_for
+from .options import check_name, check_options, check_ring, chosen_ids, chosen_machines, defaults_for
 from .patience import LIMIT, ask_patiently
 from .pointers import Settings
 from .starting import PROTOCOLS, NodeHandle, Starting
@@ -79,6 +80,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
         options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
         check_options(options)
+        check_name(name)
         successors, replicas = defaults_for(nodes, virtual_nodes, successors, replicas)
         self.cluster = cluster
         self.maintenance = maintenance
@@ -93,8 +95,9 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
             timeout=timeout,
             **options,
         )
-        chosen = None if ids is None else list(ids)
-        check_ring(self.settings, nodes, virtual_nodes, maintenance, chosen)
+        check_ring(self.settings, nodes, virtual_nodes, maintenance)
+        chosen = chosen_ids(ids, nodes * virtual_nodes, bits)
+        wanted = chosen_machines(machines, [machine.name for machine in cluster.machines])
         #: Seconds for which an operation is repeated before it fails.
         self.give_up_after = 60.0
         #: Identifier of every member that was started and has not left, dead ones included.
@@ -104,7 +107,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         self._started = 0
         self._random = stream(cluster.seed, "chord", name)
         self._directory: str | None = None
-        self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
+        self._machines = None if wanted is None else [cluster.machine(machine).name for machine in wanted]
         self._start(nodes, chosen)
         #: Members at the start.
         self.founders = len(self.ids)
@@ -380,11 +383,8 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     def check(self) -> Report:
         """The invariants judged at every instant of the trace so far, and every lookup's answer."""
-        own = (
-            event
-            for event in self.cluster.trace
-            if event.node is None or event.node.startswith(f"{self.name}-")
-        )
+        member = re.compile(rf"{re.escape(self.name)}-\d+(\.\d+)?")  # and not of a ring "chord-b" beside it
+        own = (event for event in self.cluster.trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 
     def panel(self, **options: Any) -> Any:
