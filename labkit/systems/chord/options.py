@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from labkit.runtime.errors import MachineDead, NameTaken
+
 from .ids import MAX_BITS
 from .pointers import Settings
 
@@ -13,6 +15,7 @@ __all__ = [
     "ROUTING",
     "check_name",
     "check_options",
+    "check_place",
     "check_ring",
     "chosen_ids",
     "chosen_machines",
@@ -48,6 +51,17 @@ def check_name(name: Any) -> None:
     """Members are called after their ring, and a lookup's path is a list of names in one string."""
     if not (isinstance(name, str) and name and name.isprintable()):
         raise ValueError(f'name={name!r}: members are called after their ring; write name="chord"')
+
+
+def check_place(name: str, nodes: list[str], alive: list[bool]) -> None:
+    """There is room on the cluster for a ring of this name."""
+    if not any(alive):
+        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+    if f"directory-{name}" in nodes:
+        raise NameTaken(
+            f"there is a ring {name!r} on this cluster already: go on with it, or write "
+            f"Chord(cluster, name={name + '-2'!r})"
+        )
 
 
 def chosen_ids(ids: Any, members: int, bits: int) -> list[int] | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from labkit import Cluster, MachineDead, Timeout, UnknownMachine, UnknownNode
+from labkit import Cluster, MachineDead, NameTaken, Timeout, UnknownMachine, UnknownNode
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -213,3 +214,46 @@ def test_a_ring_that_does_not_settle_says_what_is_wrong(sim_ring: MakeRing) -> N
         ring.fail(node)
     with pytest.raises(Timeout, match=r"the ring is not ideal after 10 s:\n10 members, broken"):
         ring.settle(timeout=10.0)
+
+
+def test_a_ring_that_could_not_start_leaves_nothing_behind(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(machines=3)
+    cluster.kill("m1")
+    with pytest.raises(MachineDead, match="m1 is dead"):
+        Chord(cluster, 8, machines=["m1", "m2"])
+    assert not cluster.nodes
+    ring = Chord(cluster, 8)
+    ring["lecture"] = b"P2"
+    assert ring["lecture"] == b"P2"
+
+
+def test_the_same_cell_twice(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    with pytest.raises(NameTaken, match="there is a ring 'chord' on this cluster already: go on with it"):
+        Chord(ring.cluster, nodes=8)
+    assert len(ring.nodes) == 8
+
+
+def test_no_machine_to_start_on() -> None:
+    with Cluster(machines=1, engine="sim") as cluster:
+        cluster.kill("m1")
+        with pytest.raises(MachineDead, match="every machine is dead; restart one"):
+            Chord(cluster, nodes=3)
+
+
+def test_a_lookup_does_not_begin_at_a_dead_member(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    origin = ring.nodes[0]
+    ring.cluster.kill(origin.machine)
+    with pytest.raises(
+        MachineDead, match=f"{origin} is on {origin.machine}, which is dead; begin at another"
+    ):
+        ring.lookup("lecture", origin=origin)
+
+
+def test_pairs_are_put_as_update_takes_them(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    assert len(ring.put_many([("a", 1), ("b", 2)])) == 2
+    assert ring.get_many(["a", "b"]) == {"a": 1, "b": 2}
+    with pytest.raises(UnknownNode, match=r"\['chord-0'\] is not a member of this ring"):
+        ring.fail(["chord-0"])  # type: ignore[arg-type]
