@@ -21,7 +21,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -369,6 +369,21 @@ class Cluster(Repeatable):
             raise
         return names
 
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """If the block fails, the nodes that it has started are removed again, so that it can be tried anew.
+
+        For the start of a system that consists of several kinds of nodes.
+        """
+        before = set(self._names)
+        try:
+            yield
+        except BaseException:
+            for name in [name for name in self._names if name not in before]:
+                with suppress(LabError):  # the cluster was closed, or a machine has died meanwhile
+                    self.remove(name)
+            raise
+
     def _names_to_machines(self) -> Iterator[str]:
         directory = self._engine.directory
         for name in self._names:
@@ -406,6 +421,7 @@ class Cluster(Repeatable):
 
     def peek(self, node: str) -> Any:
         """The live node object. Simulator only; look, do not touch."""
+        self._check_open()
         if self.engine != "sim":
             raise LabError(
                 f"the node {node} lives in another process; read its attributes: cluster.state({node!r}, ...)"

@@ -7,17 +7,18 @@ watch.
 Only one thread at a time runs the loop. It does so in slices, and between two slices it lets in whoever else
 waits: a click on *kill* takes effect in the middle of ``cluster.run(3600)``.
 
-Replay ------ The recorded schedule of faults, given to the same program, makes the same run, down to the
+**Replay.** The recorded schedule of faults, given to the same program, makes the same run, down to the
 trace's digest. So a click must not strike *between* events of the same time, where no time could say when it
 was. It is planned for a moment of its own, and the loop is run up to that moment (``strike``): just as in the
 replay, where the moment is known from the beginning.
 
 * The moment is a ``TICK`` after the present, later by one more for everything the user did at the present; or
-  the present itself, if it was reached by ``run(seconds)`` and nothing has happened at it.
+  the present itself, if it was reached by ``run(seconds)`` and nothing has happened at it. What else then
+  happens at it, because of the fault, happens before the user's next act: in the replay it is a part of the
+  run.
 * A fault is the first of all events of its time, whenever it was planned (``Loop.call_first``).
 * Before the user's next act whatever is planned up to that act's own tick strikes (``turn``). When it was
-recorded it did,
-  too: the ticks tell a fault before an act from one after it, though no time has passed.
+  recorded it did, too: the ticks tell a fault before an act from one after it, though no time has passed.
 """
 
 from __future__ import annotations
@@ -417,7 +418,7 @@ class SimEngine(Engine):
             check()  # before any time passes, since what is refused is not recorded
             moment = self._next_moment()
             struck = self._plan(moment, act)
-        self._drive(until=moment, stop=struck)
+        self._drive_to(moment, struck)
         if failed:
             raise failed[0]
 
@@ -457,10 +458,17 @@ class SimEngine(Engine):
         while True:
             if self._acted_at != self.loop.now:
                 self._acted_at, self._acts = self.loop.now, 0
-            if not self._planned or not self.now < self._planned[0][0] <= self._ticks(self._acts + 1):
+            if not self._planned or self._planned[0][0] > self._ticks(self._acts + 1):
                 return
             moment, _, struck = self._planned[0]
-            self._drive(until=moment, stop=struck)
+            if moment == 0.0 and not self.loop.steps:  # what is planned for the beginning waits for it
+                return
+            self._drive_to(moment, struck)
+
+    def _drive_to(self, moment: float, struck: Future) -> None:
+        """Up to a fault, and no further. If ``run`` has reached its moment, all that the fault sets free at
+        it belongs to that run, as in the replay."""
+        self._drive(until=moment, stop=struck if moment > self.loop.now else None)
 
     def do(self, action: Callable[[], Any]) -> Any:
         """With the loop at rest."""

@@ -34,6 +34,31 @@ Sim = Callable[..., Cluster]
 
 
 class TestMaking:
+    def test_all_nodes_of_a_block_or_none(self, sim: Sim) -> None:
+        cluster = sim()
+        cluster.spawn(Echo)
+
+        def start() -> None:
+            with cluster.all_or_none():
+                cluster.spawn_many([(Echo, (), {}, None, None)] * 3)
+                cluster.spawn_here(Node, name="here")
+                cluster.kill("m1")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            start()
+        assert list(cluster.nodes) == ["echo-0"]
+        with cluster.all_or_none():
+            cluster.spawn_here(Node, name="here")
+        assert "here" in cluster.nodes
+
+    def test_a_closed_cluster_shows_no_node(self, sim: Sim) -> None:
+        cluster = sim()
+        name = cluster.spawn(Echo)
+        cluster.close()
+        with pytest.raises(ClusterClosed, match="make a new one"):
+            cluster.peek(name)
+
     def test_machines_by_number_or_by_name(self, sim: Sim) -> None:
         assert [machine.name for machine in sim(2).machines] == ["m1", "m2"]
         cluster = sim(["red", "blue"])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labkit import (
@@ -24,6 +24,7 @@ from labkit import (
     Kill,
     LabError,
     Loss,
+    MachineDead,
     NodeCrashed,
     Partition,
     Pause,
@@ -217,6 +218,7 @@ class TestReplay:
     )
 
     @given(Acts, st.integers(0, 3))
+    @example([("fault", Pause("m2")), ("run", 0.1), ("fault", Resume("m2")), ("call", 0)], 0)
     def test_of_anything(self, acts: list[Any], seed: int) -> None:
         def program(schedule: Any, by_hand: bool) -> tuple[Any, ...]:
             with Cluster(2, engine="sim", seed=seed, trace="messages", schedule=schedule) as cluster:
@@ -243,6 +245,21 @@ class TestReplay:
 
         recorded = program(None, by_hand=True)
         assert program(recorded[1], by_hand=False) == recorded
+
+    @pytest.mark.parametrize("late", [0.5, 1.0], ids=["overdue", "due now"])
+    def test_of_a_schedule_that_is_played_when_its_time_is_over(self, late: float) -> None:
+        def program(schedule: Any = None, by_hand: bool = False) -> tuple[Any, ...]:
+            with Cluster(2, engine="sim", trace="messages", schedule=schedule) as cluster:
+                cluster.spawn(Echo, machine="m2")
+                cluster.run(1)
+                if by_hand:
+                    cluster.play([(late, Kill("m2"))])
+                with pytest.raises(MachineDead):
+                    cluster.call("echo-0", "plain", 1)
+                return cluster.trace.digest(), cluster.schedule
+
+        digest, recorded = program(by_hand=True)
+        assert program(recorded) == (digest, recorded)
 
 
 class TestClicks:

@@ -13,13 +13,14 @@ that owned the key at some instant while it was under way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
-from labkit.runtime.errors import LabError, Timeout, UnknownNode
+from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
@@ -27,7 +28,15 @@ from .client import ClientPrograms, Lookup, Stored
 from .directory import CONTACTS
 from .health import Health, examine, latest_copies
 from .ids import identifier
-from .options import check_options, check_ring, defaults_for
+from .options import (
+    check_name,
+    check_options,
+    check_place,
+    check_ring,
+    chosen_ids,
+    chosen_machines,
+    defaults_for,
+)
 from .patience import LIMIT, ask_patiently
 from .pointers import Settings
 from .starting import PROTOCOLS, NodeHandle, Starting
@@ -79,6 +88,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
         options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
         check_options(options)
+        check_name(name)
         successors, replicas = defaults_for(nodes, virtual_nodes, successors, replicas)
         self.cluster = cluster
         self.maintenance = maintenance
@@ -93,8 +103,10 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
             timeout=timeout,
             **options,
         )
-        chosen = None if ids is None else list(ids)
-        check_ring(self.settings, nodes, virtual_nodes, maintenance, chosen)
+        check_place(name, list(cluster.nodes), [machine.alive for machine in cluster.machines])
+        check_ring(self.settings, nodes, virtual_nodes, maintenance)
+        chosen = chosen_ids(ids, nodes * virtual_nodes, bits)
+        wanted = chosen_machines(machines, [machine.name for machine in cluster.machines])
         #: Seconds for which an operation is repeated before it fails.
         self.give_up_after = 60.0
         #: Identifier of every member that was started and has not left, dead ones included.
@@ -104,8 +116,9 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         self._started = 0
         self._random = stream(cluster.seed, "chord", name)
         self._directory: str | None = None
-        self._machines = None if machines is None else [cluster.machine(machine).name for machine in machines]
-        self._start(nodes, chosen)
+        self._machines = None if wanted is None else [cluster.machine(machine).name for machine in wanted]
+        with cluster.all_or_none():
+            self._start(nodes, chosen)
         #: Members at the start.
         self.founders = len(self.ids)
         cluster.trace.meta.update(
@@ -166,9 +179,9 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         """Write many values, several at the same time."""
         self.put_many(dict(other, **more))
 
-    def put_many(self, values: Mapping[Any, Any]) -> list[Stored]:
+    def put_many(self, values: Mapping[Any, Any] | Iterable[tuple[Any, Any]]) -> list[Stored]:
         """Write many values, several at the same time; a report for each."""
-        items = list(values.items())
+        items = list(dict(values).items())
         return self._many("put_many", items, lambda client, item: self.client_put(client, *item))
 
     def get_many(self, keys: Iterable[Any]) -> dict[Any, Any]:
@@ -181,6 +194,11 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     def lookup(self, key: Any, origin: str | NodeHandle | None = None) -> Lookup:
         """Find a key's owner, starting at ``origin`` (default: any member), and say how."""
         start = None if origin is None else self._member(origin)
+        if start is not None and not (first := self.node(start)).alive:
+            raise MachineDead(
+                f"{first} is on {first.machine}, which is dead; begin at another member, or restart it: "
+                f"cluster.restart({first.machine!r})"
+            )
         found: Lookup = self._run("lookup", key, self.client_lookup, start)
         return found
 
@@ -233,7 +251,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     def _member(self, node: str | NodeHandle) -> str:
         name = node.name if isinstance(node, NodeHandle) else node
-        if name not in self.ids:
+        if not isinstance(name, str) or name not in self.ids:
             known = ", ".join(list(self.ids)[:6])
             raise UnknownNode(
                 f"{name!r} is not a member of this ring; its members are {known}, …: see ring.nodes"
@@ -380,11 +398,8 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     def check(self) -> Report:
         """The invariants judged at every instant of the trace so far, and every lookup's answer."""
-        own = (
-            event
-            for event in self.cluster.trace
-            if event.node is None or event.node.startswith(f"{self.name}-")
-        )
+        member = re.compile(rf"{re.escape(self.name)}-\d+(\.\d+)?")  # and not of a ring "chord-b" beside it
+        own = (event for event in self.cluster.trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 
     def panel(self, **options: Any) -> Any:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from labkit.runtime.errors import MachineDead, NameTaken
 
 from .ids import MAX_BITS
 from .pointers import Settings
 
-__all__ = ["MAINTENANCE", "ROUTING", "check_options", "check_ring", "defaults_for"]
+__all__ = [
+    "MAINTENANCE",
+    "ROUTING",
+    "check_name",
+    "check_options",
+    "check_place",
+    "check_ring",
+    "chosen_ids",
+    "chosen_machines",
+    "defaults_for",
+]
 
 MAINTENANCE = ("correct", "sigcomm2001")
 ROUTING = ("recursive", "iterative")
@@ -34,18 +47,67 @@ def check_options(options: dict[str, Any]) -> None:
         )
 
 
-def check_ring(
-    settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: Any, ids: list[int] | None
-) -> None:
+def check_name(name: Any) -> None:
+    """Members are called after their ring, and a lookup's path is a list of names in one string."""
+    if not (isinstance(name, str) and name and name.isprintable()):
+        raise ValueError(f'name={name!r}: members are called after their ring; write name="chord"')
+
+
+def check_place(name: str, nodes: list[str], alive: list[bool]) -> None:
+    """There is room on the cluster for a ring of this name."""
+    if not any(alive):
+        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+    if f"directory-{name}" in nodes:
+        raise NameTaken(
+            f"there is a ring {name!r} on this cluster already: go on with it, or write "
+            f"Chord(cluster, name={name + '-2'!r})"
+        )
+
+
+def chosen_ids(ids: Any, members: int, bits: int) -> list[int] | None:
+    """The identifiers that the user wants, as a list; None: SHA-1 of the names."""
+    if ids is None:
+        return None
+    several = list(ids) if isinstance(ids, Iterable) else []
+    fits = len(several) == members and all(_whole(id) and 0 <= id < 2**bits for id in several)
+    if not fits or len(set(several)) != members:
+        raise ValueError(
+            f"ids={ids!r}: give {members} different ids from 0 to 2**{bits} - 1, one for each member"
+        )
+    return [int(id) for id in several]
+
+
+def chosen_machines(machines: Any, there: list[str]) -> list[Any] | None:
+    """The machines that the user wants, as a list; None: all."""
+    if machines is None:
+        return None
+    several = list(machines) if isinstance(machines, Iterable) and not isinstance(machines, str) else []
+    if not several:
+        raise ValueError(
+            f"machines={machines!r}: a list of at least one machine; write machines={there[:2]!r}, "
+            "or leave it out for all"
+        )
+    return several
+
+
+def _whole(value: Any) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: Any) -> None:
     """Refuse what cannot work, and say what would."""
     members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 0
     if not isinstance(nodes, int) or isinstance(nodes, bool) or nodes < 1:
         raise ValueError(f"nodes={nodes!r}: a ring needs at least one node; write nodes=24")
-    if not isinstance(virtual_nodes, int) or virtual_nodes < 1:
+    if not isinstance(virtual_nodes, int) or isinstance(virtual_nodes, bool) or virtual_nodes < 1:
         raise ValueError(
             f"virtual_nodes={virtual_nodes!r}: each node stands for at least one; write virtual_nodes=1"
         )
-    if not isinstance(settings.bits, int) or not 1 <= settings.bits <= MAX_BITS:
+    if (
+        not isinstance(settings.bits, int)
+        or isinstance(settings.bits, bool)
+        or not 1 <= settings.bits <= MAX_BITS
+    ):
         raise ValueError(
             f"bits={settings.bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32"
         )
@@ -57,7 +119,11 @@ def check_ring(
         )
     if settings.routing not in ROUTING:
         raise ValueError(f'routing={settings.routing!r}: write routing="recursive" or routing="iterative"')
-    if not isinstance(settings.successors, int) or settings.successors < 1:
+    if (
+        not isinstance(settings.successors, int)
+        or isinstance(settings.successors, bool)
+        or settings.successors < 1
+    ):
         raise ValueError(
             f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8"
         )
@@ -79,9 +145,13 @@ def check_ring(
             continue
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
             raise ValueError(f"{field}={value!r}: seconds must be positive; write {field}=1.0")
-    if ids is not None and (
-        len(ids) != members or len(set(ids)) != len(ids) or not all(0 <= id < 2**settings.bits for id in ids)
-    ):
-        raise ValueError(
-            f"ids={ids!r}: give {members} different ids from 0 to 2**{settings.bits} - 1, one for each member"
-        )
+    for field, least in (("attempts", 1), ("fingers_per_round", 0)):
+        value = getattr(settings, field)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{field}={value!r}: a whole number >= {least}; write {field}={max(least, 1)}")
+    wait = settings.avoid_for
+    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait < float("inf"):
+        raise ValueError(f"avoid_for={wait!r}: seconds, 0 or more; write avoid_for=5.0")
+    for field in ("detours", "sampling", "announce"):
+        if not isinstance(value := getattr(settings, field), bool):
+            raise ValueError(f"{field}={value!r}: write {field}=True or {field}=False")

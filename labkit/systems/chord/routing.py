@@ -52,7 +52,15 @@ class Found(NamedTuple):
     def of(cls, answer: Answer) -> Found:
         """Read a `find_successor` or `lookup` answer."""
         id, owner, timeouts, path = answer
-        return cls(Peer(id, owner), tuple(path.split(" ")), timeouts)
+        return cls(Peer(id, owner), tuple(path.split(AND)), timeouts)
+
+
+#: Between the names of a list that travels as one string: no name contains it (see ``check_name``).
+AND = "\n"
+
+
+def _and(names: str, name: str) -> str:
+    return f"{names}{AND}{name}" if names else name
 
 
 #: A lookup's answer as it travels: the owner's id and name, timeouts, and the path as in `find_predecessor`.
@@ -78,7 +86,7 @@ class Search(Future):
 
 
 #: What a recursive lookup carries along: key_id, origin, the origin's number for it, whether it
-#: is traced; and the names of those that were silent so far, separated by spaces.
+#: is traced; and the names of those that were silent so far, with ``AND`` between.
 Request = tuple[int, str, int, bool, str]
 
 
@@ -135,7 +143,7 @@ class Routing(RoutingTable):
             return
         self._watch(search)
         self.find_predecessor(
-            search.key_id, self.name, search.number, search.traced, " ".join(search.silent), 0, "", False
+            search.key_id, self.name, search.number, search.traced, AND.join(search.silent), 0, "", False
         )
 
     def _watch(self, search: Search) -> None:
@@ -164,7 +172,7 @@ class Routing(RoutingTable):
         """The end of a lookup, back at its origin."""
         if search.traced:
             _, owner, timeouts, path = answer
-            names = tuple(path.split(" "))
+            names = tuple(path.split(AND))
             self.emit(
                 "lookup_finished",
                 key_id=search.key_id,
@@ -212,14 +220,14 @@ class Routing(RoutingTable):
         """One hop of a recursive lookup; returning is the acknowledgement. ``final``: the sender takes us for
         the owner.
 
-        ``path`` holds the names so far, separated by spaces: a string travels without being copied.
+        ``path`` holds the names so far, with ``AND`` between: a string travels without being copied.
         """
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         if final:
             self._arrive((key_id, origin, number, traced, silent), timeouts, path)
             return
-        path = f"{path} {self.name}" if path else self.name
+        path = f"{path}{AND}{self.name}" if path else self.name  # as _and, for every hop
         distances = self._distances
         if distances is None or self.avoided or silent:
             peer, final = self._way_round(silent, key_id)
@@ -274,7 +282,7 @@ class Routing(RoutingTable):
             timeouts += 1
             tried = (*tried, peer.name)
             self.send(origin, "heard_of", number, peer.name)
-            silent = f"{silent} {peer.name}".lstrip()
+            silent = _and(silent, peer.name)
             request = (key_id, origin, number, traced, silent)
             peer, final = self._way_round(silent, key_id, tried)
             dead_end = peer.name in tried or (peer.name == self.name and self.successors)
@@ -294,7 +302,7 @@ class Routing(RoutingTable):
     def _way_round(self, silent: str, key_id: int, tried: tuple[str, ...] = ()) -> tuple[Peer, bool]:
         """The next hop, round those that were silent, unless there is no other way."""
         if silent:
-            peer, final = self.next_hop(key_id, (*tried, *silent.split(" ")))
+            peer, final = self.next_hop(key_id, (*tried, *silent.split(AND)))
             if peer.name != self.name:
                 return peer, final
         return self.next_hop(key_id, tried)
@@ -322,7 +330,7 @@ class Routing(RoutingTable):
             except (Timeout, NotAMember) as error:
                 self._no_answer(error, before, key_id, traced)
                 self.send(origin, "heard_of", number, before.name)
-                request = (key_id, origin, number, traced, f"{silent} {before.name}".lstrip())
+                request = (key_id, origin, number, traced, _and(silent, before.name))
                 timeouts += 1
         if self._is_mine(key_id):
             self.send(origin, "answer", number, self.id, self.name, timeouts, path)
@@ -331,7 +339,7 @@ class Routing(RoutingTable):
 
     def _emit_hop(self, to: str, key_id: int, path: str, final: bool) -> None:
         via = "successor" if final or to in self._near_names else "finger"
-        self.emit("hop", to=to, key_id=key_id, n=path.count(" ") + 1, final=final, via=via)
+        self.emit("hop", to=to, key_id=key_id, n=path.count(AND) + 1, final=final, via=via)
 
     def _no_answer(self, error: BaseException, peer: Peer, key_id: int, traced: bool) -> None:
         """Take note that a hop failed for want of an answer; any other error is a fault of the program."""
@@ -348,7 +356,7 @@ class Routing(RoutingTable):
         if search is None:
             return
         if owner is None or owner_id is None:
-            self._not_found(search, f"{path.rpartition(' ')[2]} knew no live node to ask next")
+            self._not_found(search, f"{path.rpartition(AND)[2]} knew no live node to ask next")
         else:
             self._found(search, (owner_id, owner, timeouts, path))
 
@@ -401,9 +409,9 @@ class Routing(RoutingTable):
                 id, name, final = await self._ask_again(here, search)
                 continue
             if final and name == here:
-                return id, name, timeouts, " ".join(path)
+                return id, name, timeouts, AND.join(path)
             if search.traced:
-                self._emit_hop(name, key_id, " ".join(path), final)
+                self._emit_hop(name, key_id, AND.join(path), final)
             try:
                 reply = await self.call(name, "best_hop", key_id, search.silent, final, timeout=self._timeout)
             except (Timeout, NotAMember) as error:

@@ -38,7 +38,7 @@ from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
 from .filters import Filter
 from .manager import Manager
-from .options import check_consistency, check_options, check_run
+from .options import check_consistency, check_options, check_place, check_run
 from .ring import View
 from .scheduler import Scheduler
 from .server import Server
@@ -213,6 +213,7 @@ class ParameterServer(Repeatable):
     ) -> None:
         machines = [machine.name for machine in cluster.machines if machine.alive]
         check_options(servers, workers, replicas, virtual_servers, timeout, on_worker_death, len(machines))
+        check_place(name, read_at, cluster.nodes)
         consistency = BSP() if consistency is None else consistency
         check_consistency(consistency)
         self.cluster = cluster
@@ -230,31 +231,32 @@ class ParameterServer(Repeatable):
         )
         self._vectors: dict[str, Vector] = {}
         self._started = {"server": 0, "worker": 0}
-        first = [f"{self.prefix}server-{number}" for number in range(servers)]
-        self.manager: Manager = cluster.spawn_here(
-            Manager, self.settings, tuple(first), name=self.settings.manager
-        )
-        self.scheduler: Scheduler = cluster.spawn_here(
-            Scheduler, self.settings, consistency, on_worker_death, name=self.settings.scheduler
-        )
-        homes = [machines[number % len(machines)] for number in range(servers + workers)]
-        names = [self._next("server") for _ in range(servers)] + [
-            self._next("worker") for _ in range(workers)
-        ]
-        kinds: list[type[Node]] = [Server] * servers + [Worker] * workers
-        cluster.spawn_many(
-            (kind, (self.settings,), {}, node, home)
-            for kind, node, home in zip(kinds, names, homes, strict=True)
-        )
+        with cluster.all_or_none():
+            first = [f"{self.prefix}server-{number}" for number in range(servers)]
+            self.manager: Manager = cluster.spawn_here(
+                Manager, self.settings, tuple(first), name=self.settings.manager
+            )
+            self.scheduler: Scheduler = cluster.spawn_here(
+                Scheduler, self.settings, consistency, on_worker_death, name=self.settings.scheduler
+            )
+            homes = [machines[number % len(machines)] for number in range(servers + workers)]
+            names = [self._next("server") for _ in range(servers)] + [
+                self._next("worker") for _ in range(workers)
+            ]
+            kinds: list[type[Node]] = [Server] * servers + [Worker] * workers
+            cluster.spawn_many(
+                (kind, (self.settings,), {}, node, home)
+                for kind, node, home in zip(kinds, names, homes, strict=True)
+            )
+            cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
+            cluster.run_until(
+                lambda: len(self.scheduler.workers) >= workers, READY_WITHIN,
+                what=f"the scheduler has heard of all {workers} workers",
+            )  # fmt: skip
         self.shards = workers  #: of a run that is given no data
         cluster.trace.meta.update(
             system="ParameterServer", servers=servers, workers=workers, replicas=replicas
         )
-        cluster.call(self.settings.manager, "ready", timeout=READY_WITHIN)
-        cluster.run_until(
-            lambda: len(self.scheduler.workers) >= workers, READY_WITHIN,
-            what=f"the scheduler has heard of all {workers} workers",
-        )  # fmt: skip
 
     def _next(self, kind: str) -> str:
         number = self._started[kind]

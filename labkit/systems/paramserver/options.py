@@ -5,17 +5,29 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from labkit.runtime.errors import MachineDead, NameTaken
+
 from .consistency import Consistency
 
-__all__ = ["ON_WORKER_DEATH", "check_consistency", "check_options", "check_run", "no_program"]
+__all__ = [
+    "ON_WORKER_DEATH",
+    "check_consistency",
+    "check_options",
+    "check_place",
+    "check_run",
+    "no_program",
+]
 
 ON_WORKER_DEATH = ("reassign", "ignore")
+READ_AT = ("tail", "head")
 
 
 def check_options(
     servers: Any, workers: Any, replicas: Any, virtual_servers: Any, timeout: Any, death: Any, machines: int
 ) -> None:
     """Refuse what cannot work, and say what would."""
+    if not machines:
+        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
     for name, value, least in (
         ("servers", servers, 1),
         ("workers", workers, 1),
@@ -34,10 +46,28 @@ def check_options(
             f"servers={servers} with replicas={replicas} on {machines} machines: two copies would share a "
             f"machine and die with it; write servers={machines}, or give the cluster {servers} machines"
         )
-    if not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf"):
-        raise ValueError(f"timeout={timeout!r}: seconds of silence, positive; write timeout=2.0")
+    if (
+        not isinstance(timeout, (int, float))
+        or isinstance(timeout, bool)
+        or not 0.01 <= timeout < float("inf")
+    ):
+        raise ValueError(f"timeout={timeout!r}: seconds of silence, 0.01 or more; write timeout=2.0")
     if death not in ON_WORKER_DEATH:
         raise ValueError(f'on_worker_death={death!r}: write "reassign" or "ignore"')
+
+
+def check_place(name: Any, read_at: Any, nodes: Any) -> None:
+    """The name can stand before the nodes' names, and does not yet; reads go somewhere."""
+    if not (isinstance(name, str) and name.isprintable()):
+        raise ValueError(f'name={name!r}: put before the nodes\' names; write name="second", or leave it out')
+    if (f"{name}-manager" if name else "manager") in nodes:
+        called, another = (f" {name!r}", f"{name}2") if name else ("", "second")
+        raise NameTaken(
+            f"there is a parameter server{called} on this cluster already: go on with it, end it with "
+            f"close(), or write ParameterServer(cluster, name={another!r})"
+        )
+    if read_at not in READ_AT:
+        raise ValueError(f'read_at={read_at!r}: write read_at="tail"')
 
 
 def check_consistency(consistency: Any) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from labkit import Cluster, MachineDead, Timeout, UnknownMachine, UnknownNode
+from labkit import Cluster, MachineDead, NameTaken, Timeout, UnknownMachine, UnknownNode
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -115,11 +116,45 @@ def test_repr(sim_ring: MakeRing) -> None:
         ({"stabilize_every": 0}, "stabilize_every=0: seconds must be positive"),
         ({"timeout": None}, "timeout=None: seconds must be positive"),
         ({"ids": [1, 2]}, "give 24 different ids"),
+        ({"ids": 5}, "ids=5: give 24 different ids"),
+        ({"nodes": 3, "ids": [1, 2, "3"]}, "give 3 different ids"),
+        ({"nodes": 3, "ids": [1.0, 2, 3]}, "give 3 different ids"),
+        ({"name": ""}, "name='': members are called after their ring"),
+        ({"name": None}, 'name=None: .*; write name="chord"'),
+        ({"name": "two\nlines"}, "members are called after their ring"),
+        ({"machines": []}, r"machines=\[\]: a list of at least one machine; write machines=\['m1', 'm2'\]"),
+        ({"machines": "m1"}, "machines='m1': a list of at least one machine"),
+        ({"virtual_nodes": True}, "virtual_nodes=True: each node stands for at least one"),
+        ({"successors": True}, "a successor list has at least one entry"),
+        ({"attempts": 0}, "attempts=0: a whole number >= 1; write attempts=1"),
+        ({"fingers_per_round": -1}, "fingers_per_round=-1: a whole number >= 0; write fingers_per_round=1"),
+        ({"avoid_for": -1}, "avoid_for=-1: seconds, 0 or more"),
+        ({"detours": None}, "detours=None: write detours=True or detours=False"),
+        ({"sampling": "no"}, "sampling='no': write sampling=True or sampling=False"),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, Any], message: str) -> None:
     with Cluster(machines=2, engine="sim") as cluster, pytest.raises(ValueError, match=message):
         Chord(cluster, **options)
+
+
+@pytest.mark.parametrize("routing", ["recursive", "iterative"])
+def test_a_ring_whose_name_has_spaces(make_ring: MakeRing, routing: str) -> None:
+    ring = make_ring(nodes=12, routing=routing, name="ring ☃ of mine")
+    names = {node.name for node in ring.nodes}
+    for number in range(10):
+        assert names.issuperset(ring.lookup(f"key {number}").path)
+    assert ring.join().name == "ring ☃ of mine-12"
+    ring.fail(ring.nodes[3])
+    assert ring.settle().ideal
+
+
+def test_two_rings_whose_names_begin_alike(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8, name="a")
+    other = Chord(ring.cluster, nodes=8, name="a-b")
+    other.lookup("lecture")
+    assert ring.check().lookups == 0
+    assert other.check().lookups == 1
 
 
 def test_an_option_that_does_not_exist() -> None:
@@ -179,3 +214,46 @@ def test_a_ring_that_does_not_settle_says_what_is_wrong(sim_ring: MakeRing) -> N
         ring.fail(node)
     with pytest.raises(Timeout, match=r"the ring is not ideal after 10 s:\n10 members, broken"):
         ring.settle(timeout=10.0)
+
+
+def test_a_ring_that_could_not_start_leaves_nothing_behind(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(machines=3)
+    cluster.kill("m1")
+    with pytest.raises(MachineDead, match="m1 is dead"):
+        Chord(cluster, 8, machines=["m1", "m2"])
+    assert not cluster.nodes
+    ring = Chord(cluster, 8)
+    ring["lecture"] = b"P2"
+    assert ring["lecture"] == b"P2"
+
+
+def test_the_same_cell_twice(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    with pytest.raises(NameTaken, match="there is a ring 'chord' on this cluster already: go on with it"):
+        Chord(ring.cluster, nodes=8)
+    assert len(ring.nodes) == 8
+
+
+def test_no_machine_to_start_on() -> None:
+    with Cluster(machines=1, engine="sim") as cluster:
+        cluster.kill("m1")
+        with pytest.raises(MachineDead, match="every machine is dead; restart one"):
+            Chord(cluster, nodes=3)
+
+
+def test_a_lookup_does_not_begin_at_a_dead_member(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    origin = ring.nodes[0]
+    ring.cluster.kill(origin.machine)
+    with pytest.raises(
+        MachineDead, match=f"{origin} is on {origin.machine}, which is dead; begin at another"
+    ):
+        ring.lookup("lecture", origin=origin)
+
+
+def test_pairs_are_put_as_update_takes_them(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    assert len(ring.put_many([("a", 1), ("b", 2)])) == 2
+    assert ring.get_many(["a", "b"]) == {"a": 1, "b": 2}
+    with pytest.raises(UnknownNode, match=r"\['chord-0'\] is not a member of this ring"):
+        ring.fail(["chord-0"])  # type: ignore[arg-type]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from labkit import Cluster
+from labkit import Cluster, MachineDead, NameTaken, Node
 from labkit.runtime.errors import LabError
 from labkit.systems.paramserver import (
     BSP,
@@ -44,6 +45,48 @@ def test_bad_options(options: dict[str, Any], error: type[Exception], match: str
         with pytest.raises(error, match=match):
             ParameterServer(cluster, **options)
         assert not cluster.nodes
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"name": 5}, "name=5: put before the nodes' names"),
+        ({"name": "two\nlines"}, "put before the nodes' names"),
+        ({"read_at": "middle"}, "read_at='middle': write read_at=\"tail\""),
+        ({"timeout": True}, "timeout=True: seconds of silence, 0.01 or more"),
+        ({"timeout": 1e-9}, "timeout=1e-09: seconds of silence, 0.01 or more"),
+    ],
+)
+def test_more_bad_options(options: dict[str, Any], match: str) -> None:
+    with Cluster(machines=2, engine="sim") as cluster, pytest.raises(ValueError, match=match):
+        ParameterServer(cluster, **options)
+
+
+def test_what_could_not_start_leaves_nothing_behind(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(machines=3)
+
+    for machine in cluster.machines:
+        cluster.kill(machine)
+    with pytest.raises(MachineDead, match="every machine is dead; restart one"):
+        ParameterServer(cluster)
+    for machine in cluster.machines:
+        cluster.restart(machine)
+    cluster.spawn(Node, name="worker-3")
+    with pytest.raises(NameTaken, match="a node 'worker-3' exists already"):
+        ParameterServer(cluster)
+    assert list(cluster.nodes) == ["worker-3"]
+    cluster.remove("worker-3")
+    w = ParameterServer(cluster).vector("w", 4)
+    w.push(None, 1.0).result()
+    assert w[:].sum() == 4
+
+
+def test_the_same_cell_twice(sim_ps: MakePs) -> None:
+    ps = sim_ps()
+    with pytest.raises(NameTaken, match="there is a parameter server on this cluster already: go on with it"):
+        ParameterServer(ps.cluster)
+    ps.close()
+    ParameterServer(ps.cluster)
 
 
 @pytest.mark.parametrize("model", [SSP, Bounded])

@@ -1,0 +1,58 @@
+"""A Ray of our own starts as long as its servers live, and ends when it is told to."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labkit.lab import head
+
+
+def test_who_waits_for_ray_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(head, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(head, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(head, "_living_names", lambda _: {"raylet"})
+    answers = iter([RuntimeError("not yet"), RuntimeError("not yet"), "here"])
+
+    def ask(number: int) -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return f"{answer} {number}"
+
+    assert head._patient(ask, {"raylet"}, set(), lambda: False)(7) == "here 7"
+    assert head.STILL_STARTING in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_wait_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "_living_names", lambda _: {"raylet"})
+
+    def ask() -> None:
+        raise RuntimeError("not yet")
+
+    with pytest.raises(KeyboardInterrupt):
+        head._patient(ask, {"raylet"}, set(), lambda: True)()
+
+
+def test_a_start_of_ray_that_is_interrupted_leaves_no_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def init(**_: Any) -> None:
+        started.append(subprocess.Popen(["sleep", "600"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(KeyboardInterrupt):
+        head.start_ray(tmp_path)
+    assert [each.wait() for each in started] == [-signal.SIGKILL]
