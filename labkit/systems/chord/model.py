@@ -299,9 +299,13 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         self._need_maintenance("leave")
         self._check_leave(name)
         moved: int = self.cluster.call(name, "leave", timeout=self.give_up_after)
-        self.cluster.remove(name)
-        del self.ids[name]
+        self._gone(name)
         return moved
+
+    def _gone(self, name: str) -> None:
+        """It has left, and is no node any more either."""
+        if self.ids.pop(name, None) is not None:
+            self.cluster.remove(name)
 
     def fail(self, node: str | NodeHandle) -> None:
         """Stop one member for good, without a word to anyone; its machine and neighbours on it live on."""
@@ -428,6 +432,9 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     def _reports(self, keys: bool = False) -> dict[str, dict[str, Any]]:
         reports: dict[str, dict[str, Any]] = self.cluster.submit(self.client_reports, keys).result()
+        for name in [name for name, report in reports.items() if report["left"]]:
+            self._gone(name)  # it was asked to leave, and its answer came too late
+            del reports[name]
         return reports
 
     def _joined(self, name: str) -> bool:

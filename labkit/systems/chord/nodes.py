@@ -91,6 +91,7 @@ class ChordNode(Storage):
         "_settled",
         "contacts",
         "directory",
+        "left",
         "maintain_every",
         "switching",
     )
@@ -118,6 +119,8 @@ class ChordNode(Storage):
         #: Rounds of the maintenance protocol that are under way, and whether the node waits for their end.
         self._rounds = 0
         self.switching = False
+        #: It has left in order, and waits to be removed.
+        self.left = False
 
     # --- starting, joining, leaving ---------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class ChordNode(Storage):
             heirs += await self.move_keys(heir, "leave")
             if heirs == self.settings.replicas:
                 break
-        self.joined = False
+        self.joined, self.left = False, True
         for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
             self.send(neighbour, "neighbour_left", self.name)
         self.emit("left")
@@ -271,6 +274,7 @@ class ChordNode(Storage):
         return {
             "id": self.id,
             "joined": self.joined,
+            "left": self.left,
             "predecessor": self.predecessor.id if self.predecessor else None,
             "successors": tuple(peer.id for peer in self.successors),
             "fingers": tuple(peer.id if peer else None for peer in self.fingers),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labkit import Cluster, MachineDead, NameTaken, Timeout, UnknownMachine, UnknownNode
+from labkit import Cluster, MachineDead, MachinePaused, NameTaken, Timeout, UnknownMachine, UnknownNode
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -257,3 +257,18 @@ def test_pairs_are_put_as_update_takes_them(sim_ring: MakeRing) -> None:
     assert ring.get_many(["a", "b"]) == {"a": 1, "b": 2}
     with pytest.raises(UnknownNode, match=r"\['chord-0'\] is not a member of this ring"):
         ring.fail(["chord-0"])  # type: ignore[arg-type]
+
+
+def test_who_leaves_after_the_client_has_given_up_has_left(make_ring: MakeRing) -> None:
+    ring = make_ring(nodes=12)
+    ring.update({f"key {number}": number for number in range(20)})
+    ring.give_up_after = 1.0
+    leaving = ring.nodes[0]
+    ring.cluster.pause(leaving.machine)
+    with pytest.raises(MachinePaused, match="is paused and will carry it out after"):
+        ring.leave(leaving)
+    ring.give_up_after = 60.0
+    ring.cluster.resume(leaving.machine)
+    assert ring.settle().ideal
+    assert leaving.name not in [node.name for node in ring.nodes]
+    assert len(ring) == 20
