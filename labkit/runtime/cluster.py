@@ -146,6 +146,11 @@ class Operation:
         self._future = future
 
     @property
+    def future(self) -> Future:
+        """For a program that waits for it: ``await operation.future``."""
+        return self._future
+
+    @property
     def done(self) -> bool:
         """Whether it has ended."""
         return self._future.done
@@ -502,6 +507,11 @@ class Cluster(Repeatable):
             return future
 
         return Operation(self, engine.do(begin))
+
+    def do(self, action: Callable[[], Any]) -> Any:
+        """Run ``action`` where the nodes of your own process run (``spawn_here``), between two of their
+        steps, and return what it returns. From any thread."""
+        return self._engine.do(action)
 
     def _finish(self, future: Future) -> Any:
         """Wait for a future of the client and return its result."""

@@ -151,6 +151,11 @@ class Node(Owner):
         return self._machine.random_of(self)
 
     @property
+    def seed(self) -> int:
+        """The cluster's seed, for streams of random numbers that are not this node's own."""
+        return self._machine.seed
+
+    @property
     def disk(self) -> Disk:
         """A mapping on the machine's disk: what was synced survives a crash."""
         return self._machine.disk_of(self)

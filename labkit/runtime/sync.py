@@ -14,7 +14,7 @@ from typing import Any
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import NOBODY, Cancelled, Future, Loop, Owner, Task, running_loop
 
-__all__ = ["Barrier", "Event", "Lock", "Queue", "gather", "sleep", "timeout", "wait_for"]
+__all__ = ["Barrier", "Event", "Lock", "Queue", "Signal", "gather", "sleep", "timeout", "wait_for"]
 
 
 def _owner() -> Owner:
@@ -194,6 +194,16 @@ class Event:
                 self._waiting.pop()
             self._waiting.append(future)
         return future
+
+
+class Signal(Event):
+    """Something has changed, once more: those who wait now are woken, those who come later wait for the
+    next time."""
+
+    def fire(self) -> None:
+        """Wake everybody who waits now."""
+        self.set()
+        self.clear()
 
 
 class Queue:

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future, Loop
-from labkit.runtime.sync import Barrier, Event, Lock, Queue, ensure_future, gather, sleep, timeout, wait_for
+from labkit.runtime.sync import (
+    Barrier,
+    Event,
+    Lock,
+    Queue,
+    Signal,
+    ensure_future,
+    gather,
+    sleep,
+    timeout,
+    wait_for,
+)
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -34,6 +45,19 @@ async def after(seconds: float, value: Any = None) -> Any:
     if isinstance(value, Exception):
         raise value
     return value
+
+
+def test_a_signal_wakes_those_who_wait_now_and_nobody_later(loop: Loop, run: Run) -> None:
+    async def main() -> None:
+        signal = Signal()
+        signal.fire()
+        waiting = signal.wait()
+        assert not waiting.done
+        signal.fire()
+        assert waiting.done
+        assert not signal.wait().done
+
+    run(main())
 
 
 class TestGather:

@@ -22,7 +22,7 @@ from typing import Any
 from labkit.parts.members import Standstill
 from labkit.runtime.errors import Definite, Timeout
 from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.sync import Event, gather
+from labkit.runtime.sync import Event, Signal, gather
 
 from .events import EVENTS
 from .ring import WHOLE, KeyRange, View, cut, place
@@ -72,7 +72,7 @@ class Manager(Node):
     def start(self) -> None:
         """Begin to keep the ranges as they should be."""
         self.wake = Event()
-        self.changed = Event()  #: something a user may wait for
+        self.changed = Signal()  #: something a user may wait for
         self._over = Event()
         self.standstill = Standstill(self.settings.timeout, self.now)
         self.spawn(self._govern())
@@ -149,8 +149,7 @@ class Manager(Node):
         await self._all("adopt", view)
         for node in self.listeners:
             self.send(node, "view_changed", view)
-        self.changed.set()
-        self.changed.clear()
+        self.changed.fire()
 
     async def _all(self, method: str, view: View) -> None:
         """Every living server has done it. One that is paused keeps all waiting, until it counts as dead."""
@@ -243,8 +242,7 @@ class Manager(Node):
             elif not member.joined:
                 member.joined = True
                 self.emit("server_joined", server=server, machine=member.machine)
-        self.changed.set()
-        self.changed.clear()
+        self.changed.fire()
 
     # moving a range ------------------------------------------------------------
 

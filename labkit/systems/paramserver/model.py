@@ -166,7 +166,7 @@ def _the_same(spec: VectorSpec) -> VectorSpec:
 
 def _futures(after: Any) -> list[Any]:
     several = [after] if isinstance(after, Pending) else list(after)
-    return [each._operation._future for each in several]
+    return [each._operation.future for each in several]
 
 
 class Namespace:

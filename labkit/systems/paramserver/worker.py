@@ -68,7 +68,7 @@ class WorkerTask:
         #: The iteration under way: 0, 1, … . A shard taken over from a dead worker begins where that one was.
         self.iteration = order.start
         #: Different for every shard and life, the same in every run of the simulator.
-        self.random: Random = stream(node._machine.seed, "shard", order.source)
+        self.random: Random = stream(node.seed, "shard", order.source)
 
     @property
     def rank(self) -> int:

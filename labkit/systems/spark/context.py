@@ -195,25 +195,21 @@ class SparkContext(Repeatable, BaseContext):
                     self._add_updates(each)
         return [loads(result) for result in results]
 
-    def _do(self, action: Callable[[], Any]) -> Any:
-        """Between two steps of the driver."""
-        return self.cluster._engine.do(action)
-
     def _forget(self, rdd: RDD) -> None:
-        self._do(lambda: self._driver.forget_rdd(rdd.id()))
+        self.cluster.do(lambda: self._driver.forget_rdd(rdd.id()))
 
     def _set_broadcast(self, number: int, data: bytes) -> None:
         self._driver.broadcasts[number] = data
 
     def _drop_broadcast(self, number: int, forever: bool) -> None:
-        self._do(lambda: self._driver.drop_broadcast(number, forever))
+        self.cluster.do(lambda: self._driver.drop_broadcast(number, forever))
 
     def _storage_changed(self, rdd: RDD) -> None:
         storage = rdd.description()["storage"]
-        self._do(lambda: self._driver.storage_changed(rdd.id(), storage))
+        self.cluster.do(lambda: self._driver.storage_changed(rdd.id(), storage))
 
     def _checkpointed(self, rdd: RDD, path: str, size: int) -> None:
-        self._do(lambda: self._driver.emit("checkpointed", rdd=rdd.id(), path=path, bytes=size))
+        self.cluster.do(lambda: self._driver.emit("checkpointed", rdd=rdd.id(), path=path, bytes=size))
 
     # --- groups of jobs -----------------------------------------------------------------------------------
 
@@ -224,11 +220,11 @@ class SparkContext(Repeatable, BaseContext):
 
     def cancelJobGroup(self, groupId: str) -> None:
         """End the group's running jobs; their actions raise ``JobCancelled``."""
-        self._do(lambda: self._driver.cancel_jobs(groupId, f"its group {groupId!r} was cancelled"))
+        self.cluster.do(lambda: self._driver.cancel_jobs(groupId, f"its group {groupId!r} was cancelled"))
 
     def cancelAllJobs(self) -> None:
         """End all running jobs."""
-        self._do(lambda: self._driver.cancel_jobs(None, "all jobs were cancelled"))
+        self.cluster.do(lambda: self._driver.cancel_jobs(None, "all jobs were cancelled"))
 
     def statusTracker(self) -> StatusTracker:
         """What is running."""
@@ -271,7 +267,7 @@ class SparkContext(Repeatable, BaseContext):
         if self.cluster.closed:
             return
         if self.statusTracker().getActiveJobsIds():  # of other threads, which are not to wait for ever
-            self._do(lambda: self._driver.cancel_jobs(None, "the SparkContext was stopped"))
+            self.cluster.do(lambda: self._driver.cancel_jobs(None, "the SparkContext was stopped"))
             self.cluster.submit(self._no_jobs).result()
         if self._owner:
             self.cluster.close()

@@ -17,7 +17,7 @@ from labkit.parts.members import Standstill
 from labkit.progress import Progress
 from labkit.runtime.loop import Loop, Task
 from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.sync import Event
+from labkit.runtime.sync import Signal
 
 from .blocks import Key
 from .cleaner import Cleaner
@@ -75,7 +75,7 @@ class Driver(Node):
         self.speculation_every = options.speculation_every if options.speculation else None
         #: Living executors by name.
         self.executors: dict[str, ExecutorRecord] = {}
-        self.changed = Event()  #: set when an executor registers
+        self.changed = Signal()  #: when an executor registers
         self.no_executor_since: float | None = None
         #: Cached partitions, and the executors that have each, with the place on it.
         self.blocks: dict[Key, dict[str, str]] = {}
@@ -181,8 +181,7 @@ class Driver(Node):
             cores=self.options.cores,
             incarnation=incarnation,
         )
-        self.changed.set()
-        self.changed = Event()
+        self.changed.fire()
         self.tasks.schedule()
         return incarnation
 

@@ -19,11 +19,12 @@ import pickle
 from collections.abc import Iterable
 from typing import Any
 
+from labkit.runtime import sync
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.raised import Signal, named
-from labkit.runtime.sync import Event, gather, wait_for
+from labkit.runtime.sync import gather, wait_for
 
 from .blocks import BlockStore, Key
 from .closures import dumps, loads
@@ -74,7 +75,7 @@ class Executor(Node):
         self.tasks: dict[int, Running] = {}
         #: The code of stages, and what wakes those who wait for one.
         self.stages: dict[int, bytes] = {}
-        self.stage_arrived = Event()
+        self.stage_arrived = sync.Signal()
         self.broadcasts: dict[int, Kept] = {}
         #: Executors that the driver has given up, and the requests that wait for each of the others.
         self.lost: dict[Source, None] = {}
@@ -191,8 +192,7 @@ class Executor(Node):
         self.stages[stage] = code
         if len(self.stages) > STAGES_KEPT:
             del self.stages[next(iter(self.stages))]
-        self.stage_arrived.set()
-        self.stage_arrived = Event()
+        self.stage_arrived.fire()
 
     async def stage_comes(self, stage: int) -> bool:
         """The message with the stage's code may have been overtaken; whether it is here now."""
