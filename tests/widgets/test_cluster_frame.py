@@ -110,7 +110,7 @@ def test_a_partition_of_both_ways_is_a_broken_link(make_trace: Any) -> None:
 def test_what_is_not_traced_is_no_number(make_trace: Any) -> None:
     trace = make_trace([*START, (1.0, "m1", "a", "timed_out", {"to": "b"})])
     trace.level = "domain"
-    shown = {number.label: (number.value, number.theory) for number in frame(trace).numbers}
+    shown = {number.label: (number.value, number.theory or number.note) for number in frame(trace).numbers}
     how = ("not traced", 'Cluster(trace="messages")')
     assert [shown[name] for name in ("Messages", "Messages lost", "Mean delay")] == [how] * 3
     assert shown["Timeouts"][0] == "1"

@@ -27,7 +27,7 @@ def cells(picture: LineageFrame, row: str) -> list[tuple[str, str]]:
 
 
 def numbers(picture: LineageFrame) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory) for number in picture.numbers}
+    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
 
 
 # -- a shuffle, and a machine that dies in it ------------------------------------------------------------

@@ -21,9 +21,9 @@ from .actions import Actions
 from .clock import SPEEDS, Position
 from .frames.common import Number
 from .log import Log, listed
+from .looks import SHAPES, indexes
 from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
-from .palette import SHAPES, indexes
 from .poller import POLLER
 from .saved import Outputs
 from .scene import Pulse, Scene

@@ -9,18 +9,18 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .palette import COLOURS
+from .looks import CHARTS, COLOURS
 from .stage import update
 
 _MARGIN = {"top": 8, "bottom": 24, "left": 46, "right": 8}
 
 
 #: Bars have no machine's colour: they stand for nodes of all of them. Reads on light and dark.
-GREY = "#6f7d8c"
+GREY = CHARTS["grey"]
 #: What is done again; reads on light and dark.
-VIOLET = "#8f6ae0"
+VIOLET = CHARTS["violet"]
 #: What is lost; reads on light and dark.
-RED = "#e05a50"
+RED = CHARTS["red"]
 
 
 def heading(words: str) -> ipywidgets.Label:

@@ -1,8 +1,7 @@
 """A scene: what a stage draws, as plain data. One scene feeds the browser's stage and the static SVG alike.
 
 Coordinates are those of a fixed view box, so a scene is the same on every screen. Everything has a class that
-says what it *is* (a dead node, a stale pointer); how that looks is decided in `stage.css` and, for snapshots,
-in `svg.py`.
+says what it *is* (a dead node, a stale pointer); how that looks is decided in `looks.toml`.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from labkit.systems.paramserver.view import KINDS, Point, Read
 
 from .charts import GREY, _ceiling, _moments, _set, _ticks, figure, heading
 from .frames.staleness import WorkerView
-from .palette import COLOURS
+from .looks import CHARTS, COLOURS
 from .stage import update
 
 #: A colour for BSP, SSP and Async that reads on light and on dark.
-HUES = dict(zip(KINDS, ("#2f8fcb", "#d98200", "#1f9e78"), strict=True))
+HUES = dict(zip(KINDS, (CHARTS[name] for name in ("blue", "orange", "green")), strict=True))
 #: Points of an earlier run that are drawn; it stands still.
 EARLIER = 100
 #: Changes of consistency that one chart can show.

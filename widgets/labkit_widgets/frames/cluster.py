@@ -249,7 +249,7 @@ def _numbers(state: ClusterState, now: float, traced: bool) -> tuple[Number, ...
     living = Number(
         "Machines alive", f"{alive} of {len(machines)}", "", "good" if alive == len(machines) else "bad"
     )
-    silent = Number("Timeouts", f"{state.timeouts:,}", "0 without faults", timeouts)
+    silent = Number("Timeouts", f"{state.timeouts:,}", tone=timeouts, theory="0 without faults")
     if not traced:
         names = ("Messages", "Messages lost", "Mean delay")
         return (living, *(Number(name, "not traced", HOW_TO_TRACE) for name in names), silent)

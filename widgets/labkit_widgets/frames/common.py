@@ -9,9 +9,10 @@ __all__ = ["Number"]
 
 @dataclass(frozen=True)
 class Number:
-    """One of the few numbers that matter, with what theory predicts beside it."""
+    """One of the few numbers that matter, with what is to be known beside it."""
 
     label: str
     value: str
-    theory: str = ""
+    note: str = ""
     tone: str = "plain"  # plain, good or bad
+    theory: str = ""  # what theory expects, under which assumption; shown as such instead of the note

@@ -12,7 +12,7 @@ from typing import Any
 from labkit.trace.machines import CLIENT, MachineView, natural, short
 
 from ..frames.cluster import ClusterFrame, MessageView
-from ..palette import SHAPES, SIGNS, indexes
+from ..looks import SHAPES, SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line, many
 
 WIDTH, HEIGHT = 570.0, 430.0

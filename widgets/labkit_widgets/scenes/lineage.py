@@ -14,7 +14,7 @@ from labkit.trace.machines import MachineView
 
 from ..frames.lineage import LineageFrame, amount
 from ..frames.lineagerows import Band, Cell, Row
-from ..palette import SIGNS, indexes
+from ..looks import SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Scene
 from .gantt import gantt
 

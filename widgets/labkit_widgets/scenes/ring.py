@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 from ..frames.ring import RingFrame, RingNode
-from ..palette import SHAPES, indexes
+from ..looks import SHAPES, indexes
 from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, many, on_circle, spread
 
 WIDTH, HEIGHT = 570.0, 530.0

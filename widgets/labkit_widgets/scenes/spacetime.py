@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from ..frames.spacetime import Band, Point, SpaceTimeFrame
-from ..palette import indexes
+from ..looks import indexes
 from ..scene import Box, Label, Link, Mark, Scene, line
 
 WIDTH = 900.0

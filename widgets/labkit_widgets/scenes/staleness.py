@@ -7,7 +7,7 @@ import math
 from labkit.systems.paramserver.view import Range
 
 from ..frames.staleness import ServerView, StalenessFrame, WorkerView
-from ..palette import SHAPES, indexes
+from ..looks import SHAPES, indexes
 from ..scene import Box, Label, Link, Mark, Scene, arc, line
 
 WIDTH = 640.0
