@@ -166,7 +166,7 @@ def test_lost_kept_partitions_are_computed_again_by_the_next_job(make_trace: Any
     assert [state for _, state in kept].count("memory") == 6
     before = frame(trace, picture.failure.time - 0.001)
     assert {state for _, state in cells(before, "r:1")} == {"memory"}
-    assert numbers(before)["Kept in memory"][0] == "16 KB"
+    assert numbers(before)["Kept in memory"][0] == "16 kB"
 
 
 def test_without_persist_there_is_nothing_to_lose(make_trace: Any) -> None:
@@ -292,7 +292,7 @@ def test_stories(make_trace: Any) -> None:
 
     assert story("output:0:1") == [
         "Output 1 of shuffle 0",
-        "on disk on m3, 1.0 KB",
+        "on disk on m3, 1.0 kB",
         "made by task 9 on m3 in 1,000 ms, computed again",
         "made from 3 partitions (outlined)",
     ]

@@ -21,7 +21,7 @@ from .actions import Actions
 from .clock import SPEEDS, Position
 from .frames.common import Number
 from .log import Log, listed
-from .looks import SHAPES, indexes
+from .looks import indexes, outline
 from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
 from .poller import POLLER
@@ -253,7 +253,7 @@ class Panel(Actions):
                 "names": list(m.nodes) if len(m.nodes) <= NAMED else [],
                 "pid": m.pid,
                 "colour": colours[m.name],
-                "shape": SHAPES[colours[m.name] % len(SHAPES)],
+                "shape": outline(colours[m.name]),
             }
             for m in machines
         ]

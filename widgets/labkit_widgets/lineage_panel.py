@@ -10,6 +10,7 @@ from labkit.runtime.again import changed
 from labkit.systems.spark.state import LineageState, Piece
 from labkit.systems.spark.view import LineageReducer
 from labkit.trace.machines import MachineView
+from labkit.trace.words import many
 
 from .base import Panel
 from .charts import Jobs
@@ -106,7 +107,7 @@ class LineagePanel(Panel):
     def facts(self, frame: frames.LineageFrame) -> str:
         """Cluster, engine, seed, executors."""
         executors = len({slot.executor for slot in frame.slots})
-        words = f"{executors} executor{'s' * (executors != 1)}, {len(frame.slots)} at a time"
+        words = f"{many(executors, 'executor')}, {len(frame.slots)} at a time"
         return f"{super().facts(frame)} · {words}" if executors else super().facts(frame)
 
     def caption(self, frame: frames.LineageFrame, left_out: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from labkit.systems.spark.state import LineageState, Piece, TaskView
+from labkit.trace.words import many, size
 
-from .frames.lineage import LineageFrame, amount, count, sources
+from .frames.lineage import LineageFrame, sources
 from .frames.lineagerows import Cell, Row
 from .scenes.lineage import piece_id, said
 
@@ -41,13 +42,11 @@ def _of_row(row: Row) -> tuple[str, list[tuple[str, str]]]:
     if row.shuffle is not None:
         title = f"Shuffle {row.shuffle}"
         return title, [
-            ("·", f"{count(row.rdd.partitions, 'map task')} wrote a file each, on their machines' disks"),
+            ("·", f"{many(row.rdd.partitions, 'map task')} wrote a file each, on their machines' disks"),
             ("·", "a machine that dies takes its files along: then these map tasks run again"),
         ]
     rdd = row.rdd
-    lines = [
-        ("·", f"{rdd.kind} of {count(rdd.partitions, 'partition')}, made by {rdd.op or 'the context'}()")
-    ]
+    lines = [("·", f"{rdd.kind} of {many(rdd.partitions, 'partition')}, made by {rdd.op or 'the context'}()")]
     if rdd.site:
         lines.append(("·", f"in {rdd.site}"))
     for parent in rdd.parents:
@@ -61,8 +60,8 @@ def _of_cell(state: LineageState, row: Row, cell: Cell) -> tuple[str, list[tuple
     what = f"Output {cell.partition} of shuffle {row.shuffle}"
     if row.shuffle is None:
         what = f"Partition {cell.partition} of {row.rdd.title} (RDD {row.rdd.id})"
-    size = f", {amount(cell.bytes)}" if cell.bytes else ""
-    lines = [("✕" if cell.state in ("lost", "ghost") else "·", said(cell) + size)]
+    held = f", {size(cell.bytes)}" if cell.bytes else ""
+    lines = [("✕" if cell.state in ("lost", "ghost") else "·", said(cell) + held)]
     task = state.done.get(state.makers.get(cell.piece, -1))
     if task is not None and task.end is not None:
         took = 1000 * (task.end - task.start)
@@ -80,8 +79,8 @@ def _made_from(state: LineageState, row: Row, pieces: set[Piece]) -> str:
     blocks = len(pieces) - outputs
     if not pieces:
         return "made from input that survives: a file, or the driver's data"
-    words = [count(blocks, "partition")] if blocks else []
-    words += [count(outputs, "shuffle output")] if outputs else []
+    words = [many(blocks, "partition")] if blocks else []
+    words += [many(outputs, "shuffle output")] if outputs else []
     return "made from " + " and ".join(words) + " (outlined)"
 
 
@@ -101,7 +100,7 @@ def cost(frame: LineageFrame) -> dict[str, Any]:
         ["tasks", f"{failure.tasks:,}", f"{failure.predicted:,}"],
         ["lost partitions computed", f"{failure.partitions:,}", f"of {failure.blocks:,} lost"],
         ["records processed", f"{failure.records:,}", records],
-        ["shuffle bytes fetched", amount(failure.bytes), f"≈ {amount(failure.predicted_bytes)}"],
+        ["shuffle bytes fetched", size(failure.bytes), f"≈ {size(failure.predicted_bytes)}"],
         ["seconds of tasks", f"{failure.seconds:.2f}", ""],
     ]
     last = failure.last if failure.last is not None else failure.time

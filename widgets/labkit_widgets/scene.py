@@ -121,11 +121,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def many(count: int, one: str, more: str = "") -> str:
-    """1 node, 2 nodes; 1 copy, 2 copies."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
-
-
 # -- geometry ------------------------------------------------------------
 
 

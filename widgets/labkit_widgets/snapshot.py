@@ -16,9 +16,10 @@ import math
 from typing import Any
 
 from labkit.trace.machines import MachineView
+from labkit.trace.words import many
 
-from .looks import LIGHT, SHAPES, SIGNS, indexes
-from .scene import Mark, Scene, many
+from .looks import LIGHT, SIGNS, indexes, outline
+from .scene import Mark, Scene
 from .svg import drawing, mark, tag, text
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -98,7 +99,7 @@ def _chips(machines: tuple[MachineView, ...], width: float) -> tuple[str, float]
 def _chip(machine: MachineView, index: int, x: float, y: float, width: float) -> str:
     tones = {"alive": ("line", "good"), "dead": ("bad", "bad")}
     edge, ink = tones.get(machine.state, ("warn", "warn"))
-    glyph = Mark("", x + 13, y + 11, 5.5, SHAPES[index % len(SHAPES)], index, machine.state)
+    glyph = Mark("", x + 13, y + 11, 5.5, outline(index), index, machine.state)
     state = f"{SIGNS[machine.state]} {machine.state}"
     return (
         tag("rect", x=x, y=y, width=width, height=22, rx=6, fill="none", stroke=LIGHT[edge])

@@ -6,9 +6,9 @@ import re
 from typing import Any
 
 from labkit.systems.chord.view import Hop, LookupView
+from labkit.trace.words import many
 
 from .frames.ring import RingFrame, RingNode
-from .scene import many
 
 
 def told(
@@ -53,7 +53,7 @@ def of_node(node: RingNode | None) -> dict[str, Any]:
     fingers = [f"{ks} → {name}" for ks, name in _runs(node.fingers)]
     rows = [
         ("·", f"on {node.machine or '?'}, {node.state}"),
-        ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy', 'copies')}"),
+        ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy')}"),
         ("←", f"predecessor: {node.predecessor or 'nobody'}"),
         ("→", f"successor list: {', '.join(node.successors) or 'nobody'}"),
         ("↷", f"fingers: {', '.join(fingers)}" if fingers else "no finger has changed yet"),

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from labkit.trace.machines import CLIENT, MachineView, natural, short
+from labkit.trace.words import many
 
 from ..frames.cluster import ClusterFrame, MessageView
-from ..looks import SHAPES, SIGNS, indexes
-from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line, many
+from ..looks import SIGNS, indexes, outline
+from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line
 
 WIDTH, HEIGHT = 570.0, 430.0
 CX, CY = WIDTH / 2, HEIGHT / 2
@@ -150,7 +151,7 @@ def _nodes(
         words = f"{node} on {machine.name}" + ("" if state == "alive" else f", {state}")
         cls = "selected" if node == selected else ""
         label = (short(node) if count > 4 else node) if named else ""
-        shape = SHAPES[colour % len(SHAPES)]
+        shape = outline(colour)
         tip = f"{words}; a {frame.classes.get(node) or 'node'}"
         marks.append(Mark(node, mx, my, r, shape, colour, state, label, mx, my + r + 12, "middle", tip, cls))
     return marks

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from labkit.systems.spark.state import Piece
 from labkit.trace.machines import MachineView
+from labkit.trace.words import size
 
-from ..frames.lineage import LineageFrame, amount
+from ..frames.lineage import LineageFrame
 from ..frames.lineagerows import Band, Cell, Row
 from ..looks import SIGNS, indexes
 from ..scene import MARKS, Box, Label, Link, Mark, Scene
@@ -256,9 +257,9 @@ def _tip(row: Row, cell: Cell) -> str:
     if row.shuffle is None:
         what = f"partition {cell.partition} of {row.rdd.title} (RDD {row.rdd.id})"
     where = said(cell)
-    size = f", {amount(cell.bytes)}" if cell.bytes else ""
+    held = f", {size(cell.bytes)}" if cell.bytes else ""
     again = ", computed again" if cell.again else ", must be computed again" if cell.owed else ""
-    return f"{what}: {where}{size}{again}"
+    return f"{what}: {where}{held}{again}"
 
 
 def said(cell: Cell) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from labkit.trace.words import many
+
 from ..frames.ring import RingFrame, RingNode
-from ..looks import SHAPES, indexes
-from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, many, on_circle, spread
+from ..looks import indexes, outline
+from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, on_circle, spread
 
 WIDTH, HEIGHT = 570.0, 530.0
 CX, CY, R = WIDTH / 2, HEIGHT / 2 + 2, 188.0
@@ -86,7 +88,7 @@ def _mark(
         x=x,
         y=y,
         r=_radius(count),
-        shape=SHAPES[colour % len(SHAPES)] if colour >= 0 else "circle",
+        shape=outline(colour),
         colour=colour,
         state=node.state,
         label=node.name + sign if node.name in labels else "",
@@ -125,7 +127,7 @@ def tip(node: RingNode) -> str:
 
 def held(node: RingNode) -> str:
     """What a node keeps."""
-    return f"{many(node.own, 'key')}, {many(node.copies, 'copy', 'copies')}"
+    return f"{many(node.own, 'key')}, {many(node.copies, 'copy')}"
 
 
 def _label_places(
@@ -249,7 +251,7 @@ def _captions(frame: RingFrame, chosen: RingNode | None) -> tuple[Label, ...]:
     if not frame.living:
         whole = "✕ no member left"
     else:
-        whole = f"! {wrong} successor{'s' * (wrong > 1)} to repair" if wrong else "✓ ring whole"
+        whole = f"! {many(wrong, 'successor')} to repair" if wrong else "✓ ring whole"
     head = Label(12, 20, whole, "good" if frame.living and not wrong else "bad", "start")
     keys = (
         Label(12, HEIGHT - 10, "bars inwards: keys owned, paler: copies", "note", "start")

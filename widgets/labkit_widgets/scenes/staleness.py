@@ -7,7 +7,7 @@ import math
 from labkit.systems.paramserver.view import Range
 
 from ..frames.staleness import ServerView, StalenessFrame, WorkerView
-from ..looks import SHAPES, indexes
+from ..looks import indexes, outline
 from ..scene import Box, Label, Link, Mark, Scene, arc, line
 
 WIDTH = 640.0
@@ -112,7 +112,7 @@ def _worker_mark(worker: WorkerView, at: tuple[float, float], colours: dict[str,
         x=at[0],
         y=at[1],
         r=9.0 if lane == LANE else 5.5,
-        shape=SHAPES[colour % len(SHAPES)] if colour >= 0 else "circle",
+        shape=outline(colour),
         colour=colour,
         state=state,
         tip=_worker_tip(worker),
@@ -253,7 +253,7 @@ def _server_marks(frame: StalenessFrame, colours: dict[str, int]) -> list[Mark]:
                 x=x,
                 y=y,
                 r=8.0,
-                shape=SHAPES[colour % len(SHAPES)] if colour >= 0 else "circle",
+                shape=outline(colour),
                 colour=colour,
                 state=state,
                 label=f"{server.name}{_sign(state)}",
