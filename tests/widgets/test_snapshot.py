@@ -83,13 +83,13 @@ def test_nbconvert_shows_the_picture_and_no_widget(panel: Any) -> None:
 
 
 def test_names_are_escaped(make_trace: Any) -> None:
-    from labkit_widgets.frames.cluster import frame
-    from labkit_widgets.scenes import cluster_scene
+    from labkit_widgets.layouts.boxes import boxes
+    from labkit_widgets.messages import frame
     from labkit_widgets.snapshot import page
 
     rows = [(0.0, "<m&1>", "a'\"b", "node_started", {"cls": "<script>"})]
     view = frame(make_trace(rows))
-    html = page("Cluster", "<b>", view, cluster_scene(view))
+    html = page("Cluster", "<b>", view, boxes(view))
     assert "<script>" not in html
     assert "<b>" not in html
     assert "<m&1>" in words(picture(html))

@@ -10,7 +10,7 @@ from labkit.systems.paramserver.events import meaning
 from labkit.systems.paramserver.view import POINTS, StalenessReducer, kind_of
 from labkit.trace.fold import History
 from labkit_widgets.frames.staleness import frame
-from labkit_widgets.scenes import staleness_scene
+from labkit_widgets.panels.paramserver import staleness_scene
 
 Row = tuple[Any, ...]
 RANGES = [[0.0, 0.5, ["server-0", "server-1"]], [0.5, 1.0, ["server-1", "server-0"]]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,6 +94,26 @@ class Scene:
     def plain(self) -> dict[str, Any]:
         """JSON for the browser: numbers rounded, so that equal pictures are equal data."""
         return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a layout draws: a part of a scene, and where it ends."""
+
+    marks: Sequence[Mark] = ()
+    links: Sequence[Link] = ()
+    labels: Sequence[Label] = ()
+    boxes: Sequence[Box] = ()
+    bottom: float = 0.0
+
+
+def scene_of(width: float, *fields: Field, **more: Any) -> Scene:
+    """A scene of several fields, as high as the lowest of them."""
+    together = {
+        kind: tuple(item for field in fields for item in getattr(field, kind))
+        for kind in ("marks", "links", "labels", "boxes")
+    }
+    return Scene(width, max(field.bottom for field in fields), **together, **more)
 
 
 @dataclass(frozen=True)

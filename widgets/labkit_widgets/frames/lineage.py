@@ -19,7 +19,7 @@ from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView
 from labkit.trace.words import many, size
 
-from .common import Number
+from ..numbers import Number
 from .lineagerows import Band, Cell, Row, plan
 
 #: More partitions than this are counted, not drawn one by one.

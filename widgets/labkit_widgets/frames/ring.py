@@ -17,7 +17,7 @@ from labkit.systems.chord.view import Hop, LookupView, RingReducer, RingState
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
-from .common import Number
+from ..numbers import Number
 
 #: Above this many members the invariants are not judged ten times a second.
 JUDGED_UP_TO = 300

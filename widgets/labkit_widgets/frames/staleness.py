@@ -21,7 +21,7 @@ from labkit.systems.paramserver.view import (
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
-from .common import Number
+from ..numbers import Number
 
 #: States of a worker in which it no longer counts.
 OVER = ("done", "stopped", "failed")

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from labkit.systems.spark.state import TaskView
 
 from ..frames.lineage import LineageFrame, Slot
+from ..layouts.lamport import round_moments
 from ..scene import Box, Label, Link, line
-from .spacetime import round_moments
 
 LEFT, RIGHT = 50.0, 14.0
 #: A line's height, and the height of all of them at most.

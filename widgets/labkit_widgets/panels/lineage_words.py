@@ -7,9 +7,9 @@ from typing import Any
 from labkit.systems.spark.state import LineageState, Piece, TaskView
 from labkit.trace.words import many, size
 
-from .frames.lineage import LineageFrame, sources
-from .frames.lineagerows import Cell, Row
-from .scenes.lineage import piece_id, said
+from ..frames.lineage import LineageFrame, sources
+from ..frames.lineagerows import Cell, Row
+from ..scenes.lineage import piece_id, said
 
 HINT = "Select a partition, or the dot of an RDD, to see what it was made from"
 

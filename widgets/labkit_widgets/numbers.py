@@ -1,4 +1,4 @@
-"""What every frame shares beside what the trace adds up to: the numbers that matter."""
+"""The numbers that matter: what every frame has beside what the trace adds up to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frame of `ClusterPanel`: machines, nodes, the messages between them, and what the network does to
+"""What a trace tells of a lab: machines, nodes, the messages between them, and what the network does to
 messages.
 
 With `trace="messages"` every message is in the trace. At the default level only the nodes' own events are;
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import CLIENT, EventLine, Machines, MachineView
 
-from .common import Number
+from .numbers import Number
 
 #: How a cluster is made to record each message.
 HOW_TO_TRACE = 'Cluster(trace="messages")'
