@@ -12,9 +12,8 @@ from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History
 from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
 from labkit_widgets.frames.lineagerows import ROWS
-from labkit_widgets.panels.lineage_words import cost, told
+from labkit_widgets.panels.lineage import cost, lineage_scene, told
 from labkit_widgets.scene import MARKS
-from labkit_widgets.scenes.lineage import lineage_scene
 
 from .lineage_events import MACHINES, Story, iterations, word_count
 

@@ -17,6 +17,8 @@ from .stage import update
 
 #: Widgets from top to bottom, and what shows a frame in them.
 Made = tuple[list[ipywidgets.Widget], Callable[[Any], None] | None]
+#: Nothing is asked for: None is a value like others.
+_NOTHING = object()
 #: What a piece asks of a panel and its frame.
 Of = Callable[[Any, Any], Any]
 
@@ -173,10 +175,11 @@ class Slide:
 
         def show(frame: Any) -> None:
             value, called = self.now(panel, frame)
-            if wanted.get(self.action, "") == value:
-                wanted.pop(self.action)
-            if self.action in wanted and panel.position.live:
-                update(part, head=self._head(wanted[self.action], pending=True))
+            if wanted.get(self.action, _NOTHING) == value:
+                wanted.pop(self.action, None)
+            asked = wanted.get(self.action, _NOTHING)
+            if asked is not _NOTHING and panel.position.live:
+                update(part, head=self._head(asked, pending=True))
             else:
                 update(part, head=self._head(value, called, off=panel.off))
 
@@ -203,9 +206,9 @@ class Slide:
         wanted[self.action] = value
 
         def grant() -> None:
-            while self.action in wanted and wanted[self.action] != self.get(panel):
+            while (asked := wanted.get(self.action, _NOTHING)) not in (_NOTHING, self.get(panel)):
                 try:
-                    self.set(panel, wanted[self.action])
+                    self.set(panel, asked)
                 except Exception:
                     wanted.pop(self.action, None)
                     raise

@@ -159,6 +159,7 @@ class RingPanel(Panel):
     named = "ring"
     runs_are: ClassVar[str] = "Lookups"
     fold = RingReducer
+    drawn = 400
     side = (
         Told("ask", "ask", _question, "head", ("lookup",)),
         Told("steps", "steps", lambda panel, frame: panel.told(frame)),

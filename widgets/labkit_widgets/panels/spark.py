@@ -15,9 +15,8 @@ from ..frames.lineage import LineageFrame
 from ..panel import Panel
 from ..pieces import Button, Chart, Choice, Form, Told
 from ..scene import Scene
-from ..scenes.lineage import lineage_scene
 from ..script import Made, options_of
-from .lineage_words import cost, told
+from .lineage import cost, lineage_scene, told
 
 #: Storage levels that can be chosen, with the words for each.
 LEVELS = (

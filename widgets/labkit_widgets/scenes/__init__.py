@@ -1,1 +1,0 @@
-"""The stage of a Spark job."""
