@@ -66,6 +66,15 @@ def test_the_picture_is_the_panel_s_own_scene(panel: Any) -> None:
     )
 
 
+def test_what_stands_beside_a_number_keeps_to_its_column(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    svg = picture(panel._repr_mimebundle_()["text/html"])
+    small = [each for each in svg.iter(f"{SVG}text") if each.get("font-size") == "10.5"]
+    column = (float(svg.get("width", 0)) - 24) / len(panel.numbers.numbers)
+    assert max(len(each.text or "") for each in small) * 5.6 <= column
+    assert max(float(each.get("y", 0)) for each in small) > 60, "long words go on below"
+
+
 def test_the_strictest_cleaning_leaves_machines_and_numbers(panel: Any) -> None:
     cleaned = clean_html(panel._repr_mimebundle_()["text/html"])
     assert "m2: ✕ dead" in cleaned

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import textwrap
 from typing import Any
 
 from labkit.trace.machines import MachineView
@@ -26,6 +27,8 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FONT = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"
 #: Chips in the picture; a lab with more machines shows the first ones.
 CHIPS = 24
+#: Width of a small letter in the picture, as far as one can know without drawing it.
+LETTER = 5.6
 #: The last events, which are the answer to what happened.
 EVENTS = 6
 
@@ -114,10 +117,12 @@ def _numbers(numbers: Any, width: float) -> tuple[str, float]:
     if not numbers:
         return "", 12.0
     step = (width - 24) / len(numbers)
+    beside = [textwrap.wrap(number.theory or number.note, int(step / LETTER)) for number in numbers]
     parts = [tag("line", x1=16, x2=width - 16, y1=4, y2=4, stroke=LIGHT["line"])]
     for index, number in enumerate(numbers):
         x, ink = 16 + index * step, number.tone if number.tone in LIGHT else "ink"
         parts.append(text(x, 22, number.label, "faint", font_size=9.8))
         parts.append(text(x, 41, number.value, ink, font_size=14, font_weight=600))
-        parts.append(text(x, 57, number.theory or number.note, "faint", font_size=10.5))
-    return "".join(parts), 70.0
+        lines = enumerate(beside[index])
+        parts += [text(x, 57 + 12 * k, line, "faint", font_size=10.5) for k, line in lines]
+    return "".join(parts), 58.0 + 12.0 * max(1, *map(len, beside), 1)
