@@ -97,7 +97,9 @@ def test_a_wheel_holds_both_packages_and_jupyterlabs_settings(wheel: Path) -> No
     assert folders == {"labkit", "labkit_widgets", f"labkit-{version}.data", f"labkit-{version}.dist-info"}
     assert f"labkit-{version}.data/data/share/jupyter/lab/settings/overrides.json" in names
     assets = {
-        path.name for path in (ROOT / "widgets/labkit_widgets").rglob("*") if path.suffix in {".js", ".css"}
+        path.name
+        for path in (ROOT / "widgets/labkit_widgets").rglob("*")
+        if path.suffix in {".js", ".css", ".toml"}
     }
     assert assets
     assert assets <= {Path(name).name for name in names}

@@ -7,8 +7,8 @@ from typing import Any
 from labkit import Cluster
 from labkit.runtime.network import Uniform
 from labkit.trace.fold import History
-from labkit_widgets.frames.cluster import ClusterReducer, frame
-from labkit_widgets.scenes import cluster_scene, message_pulses
+from labkit_widgets.layouts.boxes import boxes, flights
+from labkit_widgets.messages import ClusterReducer, frame
 
 START = [
     (0.0, "m1", None, "machine_started", {"pid": None, "incarnation": 1}),
@@ -53,7 +53,7 @@ def test_a_dead_machine_keeps_its_nodes_and_they_are_dead(make_trace: Any) -> No
     picture = frame(make_trace([*START, (1.0, "m2", None, "killed", {})]))
     assert {m.name: m.nodes for m in picture.machines} == {"m1": ("a",), "m2": ("b",)}
     assert (picture.state_of("a"), picture.state_of("b")) == ("alive", "dead")
-    assert "b on m2, dead" in cluster_scene(picture).mark("b").tip
+    assert "b on m2, dead" in boxes(picture).mark("b").tip
 
 
 def test_messages_in_flight_then_delivered_lost_and_counted(make_trace: Any) -> None:
@@ -75,11 +75,11 @@ def test_pulses_move_when_live_and_stand_when_looking_back(make_trace: Any) -> N
     trace = make_trace([*START, sent(1.0, 1), ended(2.0, 1), sent(3.0, 2), ended(4.0, 2)])
     history = History(trace, ClusterReducer())
     live = frame(trace, None, history=history)
-    moving = message_pulses(live, 2.5, ["a", "b"], standing=False)
+    moving = flights(live, 2.5, ["a", "b"], standing=False)
     assert [(p.id, p.source, p.target, p.at) for p in moving] == [(2, "a", "b", None)]
     past = frame(trace, 1.25, history=history)
-    assert [(p.id, p.at) for p in message_pulses(past, 0.0, ["a", "b"], standing=True)] == [(1, 0.5)]
-    assert message_pulses(live, 0.0, ["a"], standing=False) == [], "nobody to draw it to"
+    assert [(p.id, p.at) for p in flights(past, 0.0, ["a", "b"], standing=True)] == [(1, 0.5)]
+    assert flights(live, 0.0, ["a"], standing=False) == [], "nobody to draw it to"
 
 
 def test_a_partition_cuts_links_until_it_is_healed(make_trace: Any) -> None:
@@ -87,7 +87,7 @@ def test_a_partition_cuts_links_until_it_is_healed(make_trace: Any) -> None:
     trace = make_trace([*START, cut, (2.0, "client", None, "healed", {})])
     oneway = frame(trace, 1.0)
     assert oneway.cuts == {("m1", "m2")}
-    scene = cluster_scene(oneway)
+    scene = boxes(oneway)
     link = next(link for link in scene.links if link.id == "l:m1:m2")
     assert "cut" not in link.cls, "the other way is open"
     assert "m1 cannot send to m2" in link.tip
@@ -100,7 +100,7 @@ def test_a_partition_cuts_links_until_it_is_healed(make_trace: Any) -> None:
 
 
 def test_a_partition_of_both_ways_is_a_broken_link(make_trace: Any) -> None:
-    scene = cluster_scene(
+    scene = boxes(
         frame(make_trace([*START, (1.0, "client", None, "partitioned", {"a": ["m1"], "b": ["m2"]})]))
     )
     assert next(link for link in scene.links if link.id == "l:m1:m2").cls == "link cut"
@@ -110,7 +110,7 @@ def test_a_partition_of_both_ways_is_a_broken_link(make_trace: Any) -> None:
 def test_what_is_not_traced_is_no_number(make_trace: Any) -> None:
     trace = make_trace([*START, (1.0, "m1", "a", "timed_out", {"to": "b"})])
     trace.level = "domain"
-    shown = {number.label: (number.value, number.theory) for number in frame(trace).numbers}
+    shown = {number.label: (number.value, number.theory or number.note) for number in frame(trace).numbers}
     how = ("not traced", 'Cluster(trace="messages")')
     assert [shown[name] for name in ("Messages", "Messages lost", "Mean delay")] == [how] * 3
     assert shown["Timeouts"][0] == "1"
@@ -131,7 +131,7 @@ def test_at_domain_level_events_that_name_a_receiver_are_drawn(make_trace: Any) 
     picture = frame(trace)
     assert [(m.source, m.target, m.real) for m in picture.messages] == [("a", "b", False)]
     assert not picture.complete
-    assert any("records every message" in label.text for label in cluster_scene(picture).labels)
+    assert any("records every message" in label.text for label in boxes(picture).labels)
 
 
 def test_traffic_per_second(make_trace: Any) -> None:
@@ -144,7 +144,7 @@ def test_traffic_per_second(make_trace: Any) -> None:
 
 def test_many_nodes_are_counted_not_drawn(make_trace: Any) -> None:
     rows = [(0.0, f"m{k % 3 + 1}", f"n-{k}", "node_started", {"cls": "Echo"}) for k in range(300)]
-    scene = cluster_scene(frame(make_trace(rows)))
+    scene = boxes(frame(make_trace(rows)))
     assert [mark.id for mark in scene.marks] == ["client"]
     assert sum(label.text == "100 nodes" for label in scene.labels) == 3
 

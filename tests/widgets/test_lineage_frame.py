@@ -12,9 +12,8 @@ from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History
 from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
 from labkit_widgets.frames.lineagerows import ROWS
-from labkit_widgets.lineage_story import cost, told
+from labkit_widgets.panels.lineage import cost, lineage_scene, told
 from labkit_widgets.scene import MARKS
-from labkit_widgets.scenes import lineage_scene
 
 from .lineage_events import MACHINES, Story, iterations, word_count
 
@@ -27,7 +26,7 @@ def cells(picture: LineageFrame, row: str) -> list[tuple[str, str]]:
 
 
 def numbers(picture: LineageFrame) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory) for number in picture.numbers}
+    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
 
 
 # -- a shuffle, and a machine that dies in it ------------------------------------------------------------
@@ -166,7 +165,7 @@ def test_lost_kept_partitions_are_computed_again_by_the_next_job(make_trace: Any
     assert [state for _, state in kept].count("memory") == 6
     before = frame(trace, picture.failure.time - 0.001)
     assert {state for _, state in cells(before, "r:1")} == {"memory"}
-    assert numbers(before)["Kept in memory"][0] == "16 KB"
+    assert numbers(before)["Kept in memory"][0] == "16 kB"
 
 
 def test_without_persist_there_is_nothing_to_lose(make_trace: Any) -> None:
@@ -292,7 +291,7 @@ def test_stories(make_trace: Any) -> None:
 
     assert story("output:0:1") == [
         "Output 1 of shuffle 0",
-        "on disk on m3, 1.0 KB",
+        "on disk on m3, 1.0 kB",
         "made by task 9 on m3 in 1,000 ms, computed again",
         "made from 3 partitions (outlined)",
     ]

@@ -439,7 +439,7 @@ def test_the_maintenance_is_switched_where_the_ring_can(ring: Chord) -> None:
     panel = RingPanel(ring, live=False)
     switched: list[str] = []
     panel.ring = _Instead(ring, switch=switched.append)  # type: ignore[arg-type]
-    panel.act("maintain", protocol="sigcomm2001")
+    panel.act("maintenance", protocol="sigcomm2001")
     acted(panel)
     assert switched == ["sigcomm2001"]
 

@@ -13,8 +13,9 @@ from labkit.systems.chord import Chord
 from labkit.systems.chord.view import RingReducer
 from labkit.trace.fold import History
 from labkit_widgets.frames.ring import frame
-from labkit_widgets.scenes import ring_scene
-from labkit_widgets.story import checks, steps, told
+from labkit_widgets.panels.chord import ring_scene
+from labkit_widgets.panels.lookups import checks, steps, words
+from labkit_widgets.replay import Replay
 
 #: A ring of four on an 8-bit circle, settled.
 IDS = {"chord-0": 0, "chord-1": 64, "chord-2": 128, "chord-3": 192}
@@ -166,7 +167,9 @@ def test_a_lookup_in_words(make_trace: Any) -> None:
         ("3", "chord-2 → chord-3 (m2), its successor; the last step"),
         ("✓", "belongs to chord-3 (m2): 1 hop and the last step, 1 timeout, 1000 ms"),
     ]
-    route = told(picture.lookups[0], 1, 800)
+    replay = Replay()
+    replay.shown = picture.lookups[0]
+    route = replay.route(words, False)
     assert [hop["lost"] for hop in route["hops"]] == [True, False, False]
     assert route["hops"][0]["text"] == "hop 1: chord-0 asks chord-3, which does not answer"
     assert steps(None, picture, 0) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import math
@@ -12,7 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import labkit_widgets
-from labkit_widgets.palette import COLOURS, SHAPES, indexes
+from labkit_widgets.looks import (
+    COLOURS,
+    LIGHT,
+    OUTLINES,
+    OVERLAYS,
+    SHAPES,
+    attributes,
+    indexes,
+    own,
+    placed,
+    style_sheet,
+)  # fmt: skip
 from labkit_widgets.scene import Mark, Scene, arc, around, on_circle, spread
 from labkit_widgets.svg import shape
 
@@ -60,7 +72,42 @@ def test_machines_have_colour_and_shape_and_the_client_has_none() -> None:
     assert len({shape(name, 0, 0, 5) for name in SHAPES}) == 8
 
 
-def test_the_browser_has_the_same_palette() -> None:
-    css = (Path(labkit_widgets.__file__).parent / "stage.css").read_text(encoding="utf8")
-    light = css.split("[data-jp-theme-light")[0]
-    assert re.findall(r"--lk-c\d: (#\w+);", light) == list(COLOURS)
+def test_every_look_reaches_the_browser_and_the_picture() -> None:
+    sheet = style_sheet()
+    assert re.findall(r"--lk-c\d: (#\w+);", sheet)[:8] == COLOURS
+    assert ".labkit-stage .lk-link.succ.wrong { stroke: var(--lk-bad); stroke-width: 1.8; " in sheet
+    assert ".labkit-stage .lk-mark.cell.disk .lk-shape { fill: var(--lk-paper) }" in sheet
+    assert "color-mix(in srgb, var(--lk-own) 9%, var(--lk-paper))" in sheet
+    assert attributes("link", "succ wrong") == {
+        "fill": "none", "stroke": LIGHT["bad"], "stroke-width": 1.8, "stroke-dasharray": "5 4"
+    }  # fmt: skip
+    assert attributes("box", "machine alive", 0)["fill"] == "#e8f2f8", "a tenth of its colour on paper"
+
+
+def test_more_words_count_more_than_a_later_rule() -> None:
+    assert attributes("label", "stage failed")["fill"] == LIGHT["bad"]
+    assert attributes("halo", "cell owed selected")["stroke"] == LIGHT["accent"]
+    assert attributes("shape", "cell passed again", 0, own("cell passed again"))["stroke"] == LIGHT["hop"]
+
+
+def test_outlines_and_signs_stand_once() -> None:
+    """Both sides place the same unit path, so pairs of absolute coordinates are all that it may have."""
+    for path in (*OUTLINES.values(), *OVERLAYS.values()):
+        assert not re.sub(r"[MLCZ ]|-?[\d.]+,-?[\d.]+", "", path)
+    assert placed("M-1,0L0,1", 10, 20, 2) == "M8.0,20.0L10.0,22.0"
+
+
+def test_the_kit_knows_no_system() -> None:
+    """Panels know their system; what they share knows the trace and the runtime."""
+    home = Path(labkit_widgets.__file__).parent
+    systems = ("panels", "frames")  # frames: what their views do not add up yet
+    kit = [path for path in home.rglob("*.py") if path.relative_to(home).parts[0] not in systems]
+    assert len(kit) > 20
+    for path in kit:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                known = not node.module.startswith("labkit.") or node.module.split(".")[1] in (
+                    "trace",
+                    "runtime",
+                )
+                assert known, f"{path.name} imports {node.module}"

@@ -66,6 +66,15 @@ def test_the_picture_is_the_panel_s_own_scene(panel: Any) -> None:
     )
 
 
+def test_what_stands_beside_a_number_keeps_to_its_column(ring: Chord) -> None:
+    panel = RingPanel(ring, live=False)
+    svg = picture(panel._repr_mimebundle_()["text/html"])
+    small = [each for each in svg.iter(f"{SVG}text") if each.get("font-size") == "10.5"]
+    column = (float(svg.get("width", 0)) - 24) / len(panel.numbers.numbers)
+    assert max(len(each.text or "") for each in small) * 5.6 <= column
+    assert max(float(each.get("y", 0)) for each in small) > 60, "long words go on below"
+
+
 def test_the_strictest_cleaning_leaves_machines_and_numbers(panel: Any) -> None:
     cleaned = clean_html(panel._repr_mimebundle_()["text/html"])
     assert "m2: ✕ dead" in cleaned
@@ -83,13 +92,13 @@ def test_nbconvert_shows_the_picture_and_no_widget(panel: Any) -> None:
 
 
 def test_names_are_escaped(make_trace: Any) -> None:
-    from labkit_widgets.frames.cluster import frame
-    from labkit_widgets.scenes import cluster_scene
+    from labkit_widgets.layouts.boxes import boxes
+    from labkit_widgets.messages import frame
     from labkit_widgets.snapshot import page
 
     rows = [(0.0, "<m&1>", "a'\"b", "node_started", {"cls": "<script>"})]
     view = frame(make_trace(rows))
-    html = page("Cluster", "<b>", view, cluster_scene(view))
+    html = page("Cluster", "<b>", view, boxes(view))
     assert "<script>" not in html
     assert "<b>" not in html
     assert "<m&1>" in words(picture(html))

@@ -10,7 +10,7 @@ from labkit.systems.paramserver.events import meaning
 from labkit.systems.paramserver.view import POINTS, StalenessReducer, kind_of
 from labkit.trace.fold import History
 from labkit_widgets.frames.staleness import frame
-from labkit_widgets.scenes import staleness_scene
+from labkit_widgets.panels.paramserver import staleness_scene
 
 Row = tuple[Any, ...]
 RANGES = [[0.0, 0.5, ["server-0", "server-1"]], [0.5, 1.0, ["server-1", "server-0"]]]
@@ -52,7 +52,7 @@ def waits(shard: int, time: float, clock: int, slowest: int, names: list[str], b
 
 
 def numbers(picture: Any) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory) for number in picture.numbers}
+    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
 
 
 # -- clocks and waiting ------------------------------------------------------------
@@ -205,6 +205,9 @@ def test_a_dead_server_and_its_successor(make_trace: Any) -> None:
     assert [s.state for s in dead.servers] == ["alive", "dead"]
     assert numbers(before)["Ranges copied"][0] == "2 of 2"
     assert numbers(dead)["Ranges copied"][0] == "0 of 2"
+    copied = next(number for number in dead.numbers if number.label == "Ranges copied")
+    assert "servers left" in copied.note
+    assert copied.theory == "", "what is left is no theory, though its words begin with a number"
     assert [(s.name, s.share) for s in replaced.servers] == [("server-0", 1.0), ("server-1", 0.0)]
     arcs = [link.tip for link in staleness_scene(dead).links if link.cls.startswith("load")]
     assert "server-1, master of 50.0% of the circle; chain: server-1 → server-0" in arcs

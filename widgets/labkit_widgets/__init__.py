@@ -1,16 +1,16 @@
 """Panels: what happens in a lab, to look at and to click. Every picture is drawn from the trace of a run.
 
-A panel shows *(trace, position)*. `frames/` holds pure functions from a trace and a position to frozen data;
-`scenes/` turns those into pictures as plain data; `stage.js` draws them in the browser and `snapshot.py` as a
-static image; `base.py` keeps time and carries out clicks.
+A panel shows *(trace, position)*. `panels/` says as data what of a system's view is drawn; `layouts/` make of
+that what stands on a stage, `pieces.py` what stands around it; `stage.js` draws it in the browser and
+`snapshot.py` as a static image; `panel.py` keeps time and carries out clicks.
 """
 
-from .base import Panel, close_all
-from .cluster_panel import ClusterPanel
-from .lineage_panel import LineagePanel
-from .ring_panel import RingPanel
-from .spacetime_panel import SpaceTimePanel
-from .staleness_panel import StalenessPanel
+from .panel import Panel, close_all
+from .panels.chord import RingPanel
+from .panels.cluster import ClusterPanel
+from .panels.paramserver import StalenessPanel
+from .panels.spacetime import SpaceTimePanel
+from .panels.spark import LineagePanel
 
 __all__ = [
     "ClusterPanel",

@@ -49,6 +49,8 @@ class Actions:
     _code: str
     _machines: tuple[MachineView, ...]
     _work: dict[str, threading.Thread]
+    #: What is done for actions that have no method: controls bring it along.
+    doing: dict[str, Callable[..., None]]
     _closed: bool
     _last_now: float
     #: Of the action in progress: whether a worker thread does it, and where its error is shown.
@@ -67,14 +69,14 @@ class Actions:
     def _paced(self) -> bool:
         return not self._gone() and getattr(self.cluster, "pace", None) is not None
 
-    def act(self, action: str, /, **data: Any) -> None:
+    def act(self, action: str, /, *given: Any, **data: Any) -> None:
         """Do what a control asks. Unknown actions and failures are told beside the control."""
         self._waits, self._place = False, self._beside.get(action)
         try:
-            handler = getattr(self, f"on_{action}", None)
+            handler = self.doing.get(action) or getattr(self, f"on_{action}", None)
             if handler is None:
                 raise ValueError(f"this panel has no action {action!r}")
-            handler(**data)
+            handler(*given, **data)
             if not self._waits and not self._showing:
                 self.on_dismiss()
         except Exception as error:
@@ -104,7 +106,7 @@ class Actions:
         self._work[key] = threading.Thread(target=work, name=f"labkit-panel-{key}", daemon=True)
         self._work[key].start()
 
-    def _busy(self, key: str) -> bool:
+    def busy(self, key: str) -> bool:
         return key in self._work and self._work[key].is_alive()
 
     def fail(self, error: BaseException, what: str, place: Part | None = None) -> None:

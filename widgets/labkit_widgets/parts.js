@@ -71,7 +71,7 @@ function numbers(model, el) {
       item.setAttribute("aria-label", n.label);
       say(item.children[0], n.label);
       say(item.children[1], n.value);
-      say(item.children[2], n.theory ? (/^(all|expected|½|0 )/.test(n.theory) ? `theory: ${n.theory}` : n.theory) : "\u00a0");
+      say(item.children[2], n.theory ? `theory: ${n.theory}` : n.note || "\u00a0");
     });
   }
   return { numbers: draw };

@@ -1,14 +1,14 @@
 """A scene: what a stage draws, as plain data. One scene feeds the browser's stage and the static SVG alike.
 
 Coordinates are those of a fixed view box, so a scene is the same on every screen. Everything has a class that
-says what it *is* (a dead node, a stale pointer); how that looks is decided in `stage.css` and, for snapshots,
-in `svg.py`.
+says what it *is* (a dead node, a stale pointer); how that looks is decided in `looks.toml`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,6 +97,26 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class Field:
+    """What a layout draws: a part of a scene, and where it ends."""
+
+    marks: Sequence[Mark] = ()
+    links: Sequence[Link] = ()
+    labels: Sequence[Label] = ()
+    boxes: Sequence[Box] = ()
+    bottom: float = 0.0
+
+
+def scene_of(width: float, *fields: Field, **more: Any) -> Scene:
+    """A scene of several fields, as high as the lowest of them."""
+    together = {
+        kind: tuple(item for field in fields for item in getattr(field, kind))
+        for kind in ("marks", "links", "labels", "boxes")
+    }
+    return Scene(width, max(field.bottom for field in fields), **together, **more)
+
+
+@dataclass(frozen=True)
 class Pulse:
     """Something that moves from one mark to another: a message, drawn because it was really sent."""
 
@@ -120,11 +140,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-
-
-def many(count: int, one: str, more: str = "") -> str:
-    """1 node, 2 nodes; 1 copy, 2 copies."""
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 # -- geometry ------------------------------------------------------------

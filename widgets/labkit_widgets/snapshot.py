@@ -13,18 +13,22 @@ from __future__ import annotations
 import base64
 import html
 import math
+import textwrap
 from typing import Any
 
 from labkit.trace.machines import MachineView
+from labkit.trace.words import many
 
-from .palette import SHAPES, SIGNS, SNAPSHOT, indexes
-from .scene import Mark, Scene, many
+from .looks import LIGHT, SIGNS, indexes, outline
+from .scene import Mark, Scene
 from .svg import drawing, mark, tag, text
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FONT = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"
 #: Chips in the picture; a lab with more machines shows the first ones.
 CHIPS = 24
+#: Width of a small letter in the picture, as far as one can know without drawing it.
+LETTER = 5.6
 #: The last events, which are the answer to what happened.
 EVENTS = 6
 
@@ -48,7 +52,7 @@ def page(title: str, facts: str, frame: Any, scene: Scene, note: str = "") -> st
     machines = _table(
         [[f"{m.name}: {SIGNS[m.state]} {m.state}, {many(len(m.nodes), 'node')}" for m in frame.machines]]
     )
-    numbers = _table([[n.label, n.value, n.theory] for n in frame.numbers])
+    numbers = _table([[n.label, n.value, n.theory or n.note] for n in frame.numbers])
     events = _table([[f"{line.time:.2f} s", line.text] for line in list(frame.lines)[: -EVENTS - 1 : -1]])
     head = f"<p><em>{html.escape(note)}</em></p>" if note else ""
     return f"{head}<div>{image}</div><div>{machines}{numbers}{events}</div>"
@@ -69,7 +73,7 @@ def card(title: str, facts: str, frame: Any, scene: Scene) -> str:
     numbers, below = _numbers(frame.numbers, width)
     bottom = top + scene.height
     height = bottom + below
-    paper = {"fill": SNAPSHOT["paper"], "stroke": SNAPSHOT["line"]}
+    paper = {"fill": LIGHT["paper"], "stroke": LIGHT["line"]}
     content = [
         tag("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=10, **paper),
         text(16, 26, title, font_size=16, font_weight=600),
@@ -98,10 +102,10 @@ def _chips(machines: tuple[MachineView, ...], width: float) -> tuple[str, float]
 def _chip(machine: MachineView, index: int, x: float, y: float, width: float) -> str:
     tones = {"alive": ("line", "good"), "dead": ("bad", "bad")}
     edge, ink = tones.get(machine.state, ("warn", "warn"))
-    glyph = Mark("", x + 13, y + 11, 5.5, SHAPES[index % len(SHAPES)], index, machine.state)
+    glyph = Mark("", x + 13, y + 11, 5.5, outline(index), index, machine.state)
     state = f"{SIGNS[machine.state]} {machine.state}"
     return (
-        tag("rect", x=x, y=y, width=width, height=22, rx=6, fill="none", stroke=SNAPSHOT[edge])
+        tag("rect", x=x, y=y, width=width, height=22, rx=6, fill="none", stroke=LIGHT[edge])
         + mark(glyph)
         + text(x + 25, y + 15, machine.name, font_size=12, font_weight=600)
         + text(x + width - 8, y + 15, state, ink, font_size=12, text_anchor="end")
@@ -113,10 +117,12 @@ def _numbers(numbers: Any, width: float) -> tuple[str, float]:
     if not numbers:
         return "", 12.0
     step = (width - 24) / len(numbers)
-    parts = [tag("line", x1=16, x2=width - 16, y1=4, y2=4, stroke=SNAPSHOT["line"])]
+    beside = [textwrap.wrap(number.theory or number.note, int(step / LETTER)) for number in numbers]
+    parts = [tag("line", x1=16, x2=width - 16, y1=4, y2=4, stroke=LIGHT["line"])]
     for index, number in enumerate(numbers):
-        x, ink = 16 + index * step, number.tone if number.tone in SNAPSHOT else "ink"
+        x, ink = 16 + index * step, number.tone if number.tone in LIGHT else "ink"
         parts.append(text(x, 22, number.label, "faint", font_size=9.8))
         parts.append(text(x, 41, number.value, ink, font_size=14, font_weight=600))
-        parts.append(text(x, 57, number.theory, "faint", font_size=10.5))
-    return "".join(parts), 70.0
+        lines = enumerate(beside[index])
+        parts += [text(x, 57 + 12 * k, line, "faint", font_size=10.5) for k, line in lines]
+    return "".join(parts), 58.0 + 12.0 * max(1, *map(len, beside), 1)

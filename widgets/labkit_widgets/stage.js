@@ -15,30 +15,6 @@ function make(tag, attributes = {}, parent = null) {
   return element;
 }
 
-const CORNERS = { square: [4, 45, 1.2], diamond: [4, 0, 1.25], triangle: [3, 0, 1.35], wedge: [3, 180, 1.35],
-  hexagon: [6, 30, 1.12], pentagon: [5, 0, 1.18] };
-
-export function shape(name, x, y, r) {
-  if (name === "cross") {
-    const d = r * 0.75;
-    return `M${x - d},${y - d}L${x + d},${y + d}M${x + d},${y - d}L${x - d},${y + d}`;
-  }
-  const points = [];
-  if (name === "star") {
-    for (let k = 0; k < 10; k++) points.push([k * 36, k % 2 ? r * 0.6 : r * 1.3]);
-  } else if (CORNERS[name]) {
-    const [count, turn, grow] = CORNERS[name];
-    for (let k = 0; k < count; k++) points.push([turn + (360 / count) * k, r * grow]);
-  } else {
-    return `M${x - r},${y}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0`;
-  }
-  const at = ([angle, far]) => {
-    const a = (angle * Math.PI) / 180;
-    return `${(x + far * Math.sin(a)).toFixed(2)},${(y - far * Math.cos(a)).toFixed(2)}`;
-  };
-  return "M" + points.map(at).join("L") + "Z";
-}
-
 // Keeps a layer of SVG elements equal to a list of items: touches only what changed.
 class Layer {
   constructor(parent, cls, draw) {
@@ -77,7 +53,7 @@ function colour(item) {
 }
 
 function drawBox(box, old, parent) {
-  const rect = old || make("rect", { rx: 10 }, parent);
+  const rect = old || make("rect", {}, parent);
   for (const [name, value] of [["x", box.x], ["y", box.y], ["width", box.w], ["height", box.h]]) rect.setAttribute(name, value);
   rect.setAttribute("class", `lk-box ${box.cls} ${colour(box)}`);
   title(rect, box.tip);
@@ -111,18 +87,6 @@ function title(element, words) {
   if (child.textContent !== words) child.textContent = words;
 }
 
-const OVERLAYS = {
-  dead: (m) => shape("cross", m.x, m.y, m.r * 0.62),
-  paused: (m) => `M${m.x - m.r * 0.3},${m.y - m.r * 0.45}v${m.r * 0.9}M${m.x + m.r * 0.3},${m.y - m.r * 0.45}v${m.r * 0.9}`,
-  slow: (m) => `M${m.x},${m.y - m.r * 0.55}V${m.y}H${m.x + m.r * 0.5}`,
-  // Partitions of an RDD: lost, half full (on disk), ticked (its result is delivered), a dot (being computed).
-  lost: (m) => shape("cross", m.x, m.y, m.r * 0.62),
-  ghost: (m) => shape("cross", m.x, m.y, m.r * 0.62),
-  disk: (m) => `M${m.x - m.r * 0.85},${m.y}h${m.r * 1.7}v${m.r * 0.85}h${-m.r * 1.7}Z`,
-  delivered: (m) => `M${m.x - m.r * 0.45},${m.y}l${m.r * 0.32},${m.r * 0.4}l${m.r * 0.6},${-m.r * 0.8}`,
-  running: (m) => shape("circle", m.x, m.y, m.r * 0.3),
-};
-
 function drawMark(mark, old, parent) {
   const group = old || make("g", { tabindex: -1, role: "button" }, parent);
   group.replaceChildren();
@@ -133,14 +97,13 @@ function drawMark(mark, old, parent) {
   group.setAttribute("aria-pressed", group.dataset.selected);
   group.setAttribute("aria-label", mark.tip || mark.id);
   // Squares in a grid touch each other: their halo is a square as well.
-  if (group.classList.contains("cell")) make("path", { class: "lk-halo", d: shape("square", mark.x, mark.y, mark.r + 2.2) }, group);
+  if (group.classList.contains("cell")) make("path", { class: "lk-halo", d: placed(OUTLINES.square, mark.x, mark.y, mark.r + 2.2) }, group);
   else make("circle", { class: "lk-halo", cx: mark.x, cy: mark.y, r: mark.r + (mark.r < 6 ? 3 : 5) }, group);
-  make("path", { class: "lk-shape", d: shape(mark.shape, mark.x, mark.y, mark.r) }, group);
+  make("path", { class: "lk-shape", d: placed(OUTLINES[mark.shape], mark.x, mark.y, mark.r) }, group);
   if (mark.cls.split(" ").includes("again") && mark.r > 5) {
-    const d = mark.r * 0.85;
-    make("path", { class: "lk-corner", d: `M${mark.x + d},${mark.y - d}v${d}L${mark.x},${mark.y - d}Z` }, group);
+    make("path", { class: "lk-corner", d: placed(OVERLAYS.again, mark.x, mark.y, mark.r) }, group);
   }
-  if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: OVERLAYS[mark.state](mark) }, group);
+  if (OVERLAYS[mark.state] && mark.r >= 3) make("path", { class: "lk-overlay", d: placed(OVERLAYS[mark.state], mark.x, mark.y, mark.r) }, group);
   return group;
 }
 

@@ -13,8 +13,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
-#: Kinds of parts; `parts.js`, `top.js` and `controls.js` have a function for each.
-KINDS = ("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice", "note")
+from .looks import script, style_sheet
 
 _HERE = Path(__file__).parent
 
@@ -30,8 +29,8 @@ def _source(*names: str) -> str:
 class Stage(anywidget.AnyWidget):
     """A scene, with messages that move along it."""
 
-    _esm = _source("movers.js", "stage.js")
-    _css = _source("stage.css")
+    _esm = "\n".join([script(), _source("looks.js", "movers.js", "stage.js")])
+    _css = "\n".join([_source("stage.css"), style_sheet()])
 
     scene = t.Dict().tag(sync=True)
     #: `{"epoch": n, "items": [...]}`: a new epoch (another position) makes what still moves vanish.
@@ -49,9 +48,10 @@ class Part(anywidget.AnyWidget):
     Each shows the error of its own controls.
     """
 
-    _esm = _source("top.js", "controls.js", "parts.js")
+    _esm = "\n".join([script(), _source("looks.js", "top.js", "controls.js", "parts.js")])
     _css = _source("parts.css")
 
+    #: `parts.js`, `top.js` and `controls.js` have a function for each.
     kind = t.Enum(
         ("top", "numbers", "events", "network", "steps", "checks", "ask", "cost", "choice", "note")
     ).tag(sync=True)

@@ -1,10 +1,5 @@
 // Part of the module of `parts.js` (stage.py puts the files together): title, machines, and the time line.
 
-const GLYPHS = {
-  circle: "M2,8a6,6 0 1 0 12,0a6,6 0 1 0 -12,0", square: "M2.5,2.5H13.5V13.5H2.5Z", diamond: "M8,1L15,8L8,15L1,8Z",
-  triangle: "M8,1.5L15,13.5H1Z", wedge: "M8,14.5L1,2.5H15Z", hexagon: "M4.5,1.8H11.5L15,8L11.5,14.2H4.5L1,8Z",
-  pentagon: "M8,1L15,6.4L12.3,14.5H3.7L1,6.4Z", star: "M8,.5L10,5.6L15.5,5.9L11.2,9.3L12.7,14.6L8,11.6L3.3,14.6L4.8,9.3L.5,5.9L6,5.6Z",
-};
 const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ dead", closed: "■ closed" };
 
 // -- top: title, machines, clock ----------------------------------------------------------------------------------------
@@ -178,7 +173,7 @@ function top(model, el, send) {
     const glyph = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     glyph.setAttribute("viewBox", "0 0 16 16");
     glyph.setAttribute("aria-hidden", "true");
-    glyph.innerHTML = `<path d="${GLYPHS[machine.shape]}"/>`;
+    glyph.innerHTML = `<path d="${placed(OUTLINES[machine.shape], 8, 8, 5.6)}"/>`;
     element.append(glyph);
     make("b", "", machine.name, element);
     make("span", "lk-state", "", element);

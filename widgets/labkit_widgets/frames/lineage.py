@@ -17,8 +17,9 @@ from labkit.systems.spark.state import Copy, Failure, JobView, LineageState, Pie
 from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView
+from labkit.trace.words import many, size
 
-from .common import Number
+from ..numbers import Number
 from .lineagerows import Band, Cell, Row, plan
 
 #: More partitions than this are counted, not drawn one by one.
@@ -174,10 +175,10 @@ def _cells(
         task = running.get(piece)
         if piece in state.ghosts and not any(place[0] == state.ghosts[piece] for place in places):
             yield Cell(piece, state.ghosts[piece], "ghost")
-        for machine, kind, size in places:
+        for machine, kind, held in places:
             if kind == "lost" or task is None:
                 owed = kind == "lost" and (piece in state.lost or unit in state.owed)
-                yield Cell(piece, machine, kind, again and kind != "lost", owed, size)
+                yield Cell(piece, machine, kind, again and kind != "lost", owed, held)
         if task is not None:
             dying = task.machine in dead
             yield Cell(piece, task.machine, "lost" if dying else "running", bool(task.again), dying)
@@ -275,9 +276,9 @@ def _numbers(
         words = {None: "running", True: "done", False: "failed"}[job.ok]
         tone = {None: "plain", True: "good", False: "bad"}[job.ok]
         now = Number(f"{job.action}: tasks", f"{done:,} of {total:,}", f"job {job.id} {words}", tone)
-    memory = sum(size for (where, _), size in state.sizes.items() if where == "memory")
-    disk = sum(size for (where, _), size in state.sizes.items() if where == "disk")
-    kept = Number("Kept in memory", amount(memory), f"and {amount(disk)} on disk" if disk else "by persist()")
+    memory = sum(held for (where, _), held in state.sizes.items() if where == "memory")
+    disk = sum(held for (where, _), held in state.sizes.items() if where == "disk")
+    kept = Number("Kept in memory", size(memory), f"and {size(disk)} on disk" if disk else "by persist()")
     return (now, kept, *_losses(state, failure, job))
 
 
@@ -289,9 +290,9 @@ def _losses(state: LineageState, failure: Failure | None, job: JobView | None) -
             Number("Work done again", "0 %", "of the job"),
         )
     gone = [
-        count(failure.blocks, "partition"),
-        count(failure.outputs, "output"),
-        count(failure.interrupted, "task"),
+        many(failure.blocks, "partition"),
+        many(failure.outputs, "output"),
+        many(failure.interrupted, "task"),
     ]
     told = [words for words in gone if not words.startswith("0 ")]
     told = ["memory, disk, tasks"] if len(told) > 2 else told
@@ -311,20 +312,6 @@ def _losses(state: LineageState, failure: Failure | None, job: JobView | None) -
         Number("Tasks run again", f"{failure.tasks}", f"lineage predicts {failure.predicted}", tone),
         Number("Work done again", f"{part:.0%}", "of this job's time"),
     )
-
-
-def count(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def amount(size: float) -> str:
-    """Bytes for people."""
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 # -- one partition, or one RDD, in words ------------------------------------------------------------

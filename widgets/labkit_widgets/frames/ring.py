@@ -17,7 +17,7 @@ from labkit.systems.chord.view import Hop, LookupView, RingReducer, RingState
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
-from .common import Number
+from ..numbers import Number
 
 #: Above this many members the invariants are not judged ten times a second.
 JUDGED_UP_TO = 300
@@ -197,7 +197,6 @@ def _numbers(
     count = len(living)
     right = sum(node.right for node in living)
     mean_hops = f"{state.hop_sum / state.finished:.2f}" if state.finished else "none yet"
-    theory = _hops_expected(living)
     loads = [node.own for node in living]
     mean = sum(loads) / count if count else 0.0
     peak = f"{max(loads) / mean:.1f}× mean" if mean else "no keys yet"
@@ -205,9 +204,9 @@ def _numbers(
     return (
         _successors_right(right, count, len(nodes)),
         _keys_copied(keys, scarce, lost),
-        Number("Hops per lookup", mean_hops, theory),
-        Number("Timeouts per lookup", _ratio(state.timeout_sum, state.finished), "0 without failures"),
-        Number("Fullest node", peak, f"expected {harmonic:.1f}×" if mean else ""),
+        Number("Hops per lookup", mean_hops, theory=_hops_expected(living)),
+        Number("Timeouts per lookup", _ratio(state.timeout_sum, state.finished), theory="0 without failures"),
+        Number("Fullest node", peak, theory=f"{harmonic:.1f}×" if mean else ""),
     )
 
 
@@ -218,14 +217,16 @@ def _successors_right(right: int, living: int, known: int) -> Number:
     if not living:
         return Number("Successors right", "no member left", "", "bad")
     tone = "good" if right == living else "bad"
-    return Number("Successors right", f"{right} of {living}", "all, once stabilised", tone)
+    return Number("Successors right", f"{right} of {living}", tone=tone, theory="all, once stabilised")
 
 
 def _keys_copied(keys: int, scarce: int, lost: int) -> Number:
     if not keys:
         return Number("Keys fully copied", "no keys yet")
     safe = f"{lost:,} lost" if lost else f"{keys - scarce:,} of {keys:,}"
-    return Number("Keys fully copied", safe, "all, once repaired", "bad" if scarce or lost else "good")
+    return Number(
+        "Keys fully copied", safe, tone="bad" if scarce or lost else "good", theory="all, once repaired"
+    )
 
 
 def _hops_expected(living: list[RingNode]) -> str:

@@ -21,7 +21,7 @@ from labkit.systems.paramserver.view import (
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView, natural
 
-from .common import Number
+from ..numbers import Number
 
 #: States of a worker in which it no longer counts.
 OVER = ("done", "stopped", "failed")
@@ -182,8 +182,8 @@ def _spread(state: StalenessState, workers: tuple[WorkerView, ...]) -> Number:
 def _waiting(state: StalenessState, workers: tuple[WorkerView, ...]) -> Number:
     waited, worked = sum(w.waited for w in workers), sum(w.worked for w in workers)
     if waited + worked <= 0:
-        return Number("Time waiting", "none yet", "0 % if Async")
-    return Number("Time waiting", f"{waited / (waited + worked):.0%}", "0 % if Async")
+        return Number("Time waiting", "none yet", theory="0 % if Async")
+    return Number("Time waiting", f"{waited / (waited + worked):.0%}", theory="0 % if Async")
 
 
 def _staleness(state: StalenessState) -> Number:
@@ -213,11 +213,11 @@ def _copies(state: StalenessState, servers: tuple[ServerView, ...]) -> Number:
         gone = sum(not living.issuperset(each.chain) for each in state.ranges)
         words, tone = (f"{gone} lost", "bad") if gone else ("no copies", "plain")
         return Number("Ranges copied", words, "replicas=0", tone)
-    expected = "once repaired: all"
+    tone, value = "good" if whole == len(state.ranges) else "bad", f"{whole} of {len(state.ranges)}"
     if len(living) < state.copies:
-        expected = f"{len(living)} of {state.copies} servers left that it takes"
-    tone = "good" if whole == len(state.ranges) else "bad"
-    return Number("Ranges copied", f"{whole} of {len(state.ranges)}", expected, tone)
+        note = f"{len(living)} of {state.copies} servers left that it takes"
+        return Number("Ranges copied", value, note, tone)
+    return Number("Ranges copied", value, tone=tone, theory="all, once repaired")
 
 
 def _traffic(state: StalenessState) -> Number:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..frames.spacetime import Band, Point, SpaceTimeFrame
-from ..palette import indexes
+from ..happened import Band, Point, SpaceTimeFrame
+from ..looks import indexes
 from ..scene import Box, Label, Link, Mark, Scene, line
 
 WIDTH = 900.0
@@ -18,7 +18,7 @@ _SHAPES = {"fault": "cross", "trouble": "cross", "repair": "square", "message": 
 _SIZES = {"fault": 8.0, "trouble": 6.0, "repair": 6.0, "message": 3.2, "plain": 4.5}
 
 
-def spacetime_scene(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
+def lamport(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
     """The diagram of a frame; the events that explain the chosen one stand out."""
     height = TOP + LANE * max(1, len(frame.lanes)) + 34
     rows = {lane: TOP + LANE * (index + 0.5) for index, lane in enumerate(frame.lanes)}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import ipywidgets
-
-from labkit.trace.machines import MachineView
-
-from .base import Panel
-from .charts import Traffic
-from .frames import cluster
-from .frames.cluster import RECENT
-from .scene import Pulse, Scene
-from .scenes import cluster_scene, message_pulses
-from .stage import update
+from .. import messages
+from ..charts import Traffic
+from ..layouts.boxes import boxes, flights
+from ..panel import Panel
+from ..pieces import Chart, Told
+from ..scene import Pulse, Scene
 
 #: Latencies to choose from: (value, words). None of them is what the network began with.
 LATENCIES = (
@@ -26,10 +21,26 @@ LATENCIES = (
 )
 
 
+def _network(panel: Any, frame: Any) -> dict[str, Any]:
+    """What the network's controls show."""
+    return {
+        "machines": [machine.name for machine in frame.machines],
+        "loss": frame.loss,
+        "cut": bool(frame.cuts),
+        "latencies": [list(pair) for pair in LATENCIES],
+        "off": panel.off,
+    }
+
+
 class ClusterPanel(Panel):
     """What happens in a cluster, and what may go wrong in it."""
 
     title: ClassVar[str] = "Cluster"
+    fold = messages.ClusterReducer
+    side = (
+        Told("network", "network", _network, actions=("loss", "latency", "partition", "heal")),
+        Chart(Traffic, lambda _panel, frame: (frame.traffic, frame.complete)),
+    )
 
     _sent = 0  # messages up to the last refresh
 
@@ -37,58 +48,31 @@ class ClusterPanel(Panel):
         """No message was sent yet."""
         self._sent = 0
 
-    def side(self) -> list[ipywidgets.Widget]:
-        """The network's controls, traffic over time."""
-        self.network = self.part("network", "loss", "latency", "partition", "heal")
-        self.traffic = Traffic()
-        return [self.network, *self.traffic.widgets]
-
-    def reducer(self, known: tuple[MachineView, ...]) -> cluster.ClusterReducer:
-        """Messages, faults, lifecycle."""
-        return cluster.ClusterReducer(known)
-
-    def frame(self, position: float | None) -> cluster.ClusterFrame:
+    def frame(self, position: float | None) -> messages.ClusterFrame:
         """The cluster at a position."""
-        return cluster.frame(self.cluster.trace, position, history=self.history)
+        return messages.frame(self.cluster.trace, position, history=self.history)
 
-    def scene(self, frame: cluster.ClusterFrame) -> Scene:
+    def scene(self, frame: messages.ClusterFrame) -> Scene:
         """Boxes, nodes, links."""
-        return cluster_scene(frame, self.stage.selected or None)
+        return boxes(frame, self.stage.selected or None)
 
-    def pulses(self, frame: cluster.ClusterFrame, since: float, scene: Scene) -> tuple[list[Pulse], int]:
+    def pulses(self, frame: messages.ClusterFrame, since: float, scene: Scene) -> tuple[list[Pulse], int]:
         """Messages since the last refresh, or in flight at a moment of the past."""
         standing = not self.position.live and not self.position.replaying
         sent, self._sent = frame.sent - self._sent, frame.sent
-        return message_pulses(frame, since, (mark.id for mark in scene.marks), standing), max(
-            0, sent - RECENT
-        )
+        found = flights(frame, since, (mark.id for mark in scene.marks), standing)
+        return found, max(0, sent - messages.RECENT)
 
-    def caption(self, frame: cluster.ClusterFrame, left_out: int) -> str:
+    def caption(self, frame: messages.ClusterFrame, left_out: int) -> str:
         """How much slower than real the messages move."""
         words = [f"{left_out:,} more messages just now are not drawn"] if left_out else []
-        delays = [
+        real = sorted(
             m.end - m.start for m in frame.messages if m.end is not None and m.real and m.fate == "delivered"
-        ]
-        if frame.complete and delays:
-            real = sorted(delays)[len(delays) // 2]
-            words.append(
-                f"● request  ■ reply: each drawn for 0.65 s; really on its way for {1000 * real:.1f} ms"
-            )
-        return "; ".join(words)
-
-    def show(self, frame: cluster.ClusterFrame) -> None:
-        """The network's controls and the chart."""
-        update(
-            self.network,
-            network={
-                "machines": [machine.name for machine in frame.machines],
-                "loss": frame.loss,
-                "cut": bool(frame.cuts),
-                "latencies": [list(pair) for pair in LATENCIES],
-                "off": not self.position.live or self._gone(),
-            },
         )
-        self.traffic.show(frame.traffic, frame.complete)
+        if frame.complete and real:
+            took = 1000 * real[len(real) // 2]
+            words.append(f"● request  ■ reply: each drawn for 0.65 s; really on its way for {took:.1f} ms")
+        return "; ".join(words)
 
     def on_loss(self, probability: float) -> None:
         """Lose messages with this probability."""

@@ -1,4 +1,4 @@
-"""A lookup told step by step: for the stage as a route, for the list beside it in words. Pure functions."""
+"""A lookup in words, step by step; a node and what it knows; the invariants. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,26 +6,9 @@ import re
 from typing import Any
 
 from labkit.systems.chord.view import Hop, LookupView
+from labkit.trace.words import many
 
-from .frames.ring import RingFrame, RingNode
-from .scene import many
-
-
-def told(
-    view: LookupView, replay: int, ms: int, standing: bool = False, over: bool = False
-) -> dict[str, Any]:
-    """The route that the stage replays: one entry a hop."""
-    return {
-        "id": f"{view.number}.{replay}",
-        "ms": ms,
-        "standing": standing,
-        "over": over,
-        "owner": view.owner,
-        "hops": [
-            {"source": hop.source, "target": hop.target, "lost": hop.timed_out, "text": _words(number, hop)}
-            for number, hop in enumerate(view.hops, 1)
-        ],
-    }
+from ..frames.ring import RingFrame, RingNode
 
 
 def line(view: LookupView) -> str:
@@ -53,7 +36,7 @@ def of_node(node: RingNode | None) -> dict[str, Any]:
     fingers = [f"{ks} → {name}" for ks, name in _runs(node.fingers)]
     rows = [
         ("·", f"on {node.machine or '?'}, {node.state}"),
-        ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy', 'copies')}"),
+        ("·", f"{many(node.own, 'key')} of its own, {many(node.copies, 'copy')}"),
         ("←", f"predecessor: {node.predecessor or 'nobody'}"),
         ("→", f"successor list: {', '.join(node.successors) or 'nobody'}"),
         ("↷", f"fingers: {', '.join(fingers)}" if fingers else "no finger has changed yet"),
@@ -65,7 +48,8 @@ def of_node(node: RingNode | None) -> dict[str, Any]:
     return {"id": node.name, "title": f"{node.name}, id {node.id}", "items": items, "again": False}
 
 
-def _words(number: int, hop: Hop) -> str:
+def words(number: int, hop: Hop) -> str:
+    """One hop, to be read aloud."""
     return f"hop {number}: {hop.source} asks {hop.target}" + (
         ", which does not answer" if hop.timed_out else ""
     )

@@ -1,5 +1,8 @@
 """`Panel`, what every panel is: a position in a trace, a pure frame of it, and widgets that show the frame.
 
+A panel of a system is a class that says as data what stands where: its fold, its controls, words and charts
+(see `pieces`); and in a few methods what is drawn on the stage, what moves, and what a click does.
+
 Who writes what: a callback changes plain attributes and wakes the poller; slow work goes to a worker thread;
 the poller alone computes frames and writes widgets. An error is shown beside the control that was used.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any, ClassVar
 
@@ -19,11 +22,12 @@ from labkit.trace.machines import MachineView
 
 from .actions import Actions
 from .clock import SPEEDS, Position
-from .frames.common import Number
 from .log import Log, listed
+from .looks import indexes, outline
+from .numbers import Number
 from .opened import forget, open_panels, place, register, tree
 from .outbox import Outbox
-from .palette import SHAPES, indexes
+from .pieces import made
 from .poller import POLLER
 from .saved import Outputs
 from .scene import Pulse, Scene
@@ -37,9 +41,22 @@ LINES, RUNS = 40, 30
 
 
 class Panel(Actions):
-    """Base of all panels. A subclass says how to make a frame, a scene and its own widgets."""
+    """Base of all panels."""
 
     title: ClassVar[str] = "Panel"
+    #: The system's name as an attribute of its panel.
+    named: ClassVar[str] = "cluster"
+    #: The fold behind the frames: given the machines that are known, a reducer.
+    fold: ClassVar[Callable[[Any], Any]]
+    #: What stands above, beside and below the stage; `wide`: the stage has the page's whole width.
+    above: ClassVar[tuple[Any, ...]] = ()
+    side: ClassVar[tuple[Any, ...]] = ()
+    below: ClassVar[tuple[Any, ...]] = ()
+    wide: ClassVar[bool] = False
+    #: A class of the panel's root, where its style sheet knows it.
+    look: ClassVar[str] = ""
+    #: How many moving things are drawn at once.
+    drawn: ClassVar[int] = 200
     #: Kinds of events that the panel wants to find again in its log.
     noted: ClassVar[tuple[str, ...]] = ()
     #: What one can go back to, as the select is called; "": nothing.
@@ -47,17 +64,18 @@ class Panel(Actions):
 
     @property
     def system(self) -> Any:
-        """What runs on the cluster; the cluster itself, unless a subclass knows more."""
-        return self.cluster
+        """What runs on the cluster; the cluster itself, unless the panel is of more."""
+        return getattr(self, self.named)
 
-    def __init__(self, cluster: Any, *, compact: bool = False, live: bool = True) -> None:
-        """A panel of `cluster`. `compact`: machines and stage only, to be beside a cell that runs.
+    def __init__(self, system: Any, *, compact: bool = False, live: bool = True) -> None:
+        """A panel of a system or a cluster. `compact`: machines and stage only, beside a cell that runs.
 
         `live=False` starts no refreshing: for tests and for snapshots only.
         """
         self.compact = compact
         self._told = self._written = ""
-        self.cluster = cluster
+        setattr(self, self.named, system)
+        self.cluster = getattr(system, "cluster", system)
         self.position = Position()
         self.error, self.error_at = "", None
         self._undrawn = False  # the error is of a picture that could not be drawn
@@ -71,13 +89,18 @@ class Panel(Actions):
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
         self._work: dict[str, threading.Thread] = {}
+        self.doing = {}
         self._writing = threading.RLock()
         self._closed = False
         self.stage = Stage()
         self.top, self.numbers = self.part("top"), self.part("numbers")
         self.events = self.part("events", "code", "save")
+        self.shows: list[Callable[[Any], None]] = []  # what shows a frame in a piece
+        self.wanted: dict[str, Any] = {}  # what was asked for and is not in force yet
         self.root = ipywidgets.VBox(self.layout())
         self.root.add_class("labkit-panel")
+        if self.look:
+            self.root.add_class(self.look)
         self.stage.observe(lambda change: POLLER.wake(), "selected")
         for older in register(self):
             older.close(moved=place())
@@ -89,7 +112,7 @@ class Panel(Actions):
         """From the begin of the cluster's trace."""
         # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
         known = self._now_there() if self.cluster.trace.dropped else ()
-        self.log = Log(self.reducer(known), self.noted)
+        self.log = Log(type(self).fold(known), self.noted)
         self.history = History(self.cluster.trace, self.log)
         self._outbox = Outbox()
         self._heard = 0  # the newest event that was read aloud
@@ -104,13 +127,10 @@ class Panel(Actions):
         self._begin()
         self.position = Position(speed=self.position.speed, epoch=self.position.epoch + 1)
         update(self.stage, selected="", route={})
+        self.wanted.clear()
         self.forget()
 
     # -- what a subclass gives --------------------------------------------------------
-
-    def reducer(self, known: tuple[MachineView, ...]) -> Any:
-        """The fold behind this panel's frames, beginning with these machines."""
-        raise NotImplementedError
 
     def frame(self, position: float | None) -> Any:
         """The frame at a position."""
@@ -120,9 +140,17 @@ class Panel(Actions):
         """The frame as a scene."""
         raise NotImplementedError
 
+    def flights(self, frame: Any) -> Iterable[tuple[float, Pulse]]:
+        """What moves, and since when."""
+        return ()
+
     def pulses(self, frame: Any, since: float, scene: Scene) -> tuple[list[Pulse], int]:
-        """What moves: since a moment, or standing at the frame's position; and how many were left out."""
-        return [], 0
+        """What moves since a moment, or stands at the frame's position; and how many were left out."""
+        if not self.position.live and not self.position.replaying:
+            return [], 0
+        marks = {mark.id for mark in scene.marks}
+        fresh = [p for time, p in self.flights(frame) if time > since and marks >= {p.source, p.target}]
+        return fresh[-self.drawn :], max(0, len(fresh) - self.drawn)
 
     def runs(self) -> list[tuple[float, str]]:
         """What one can go back to: the moment that tells of it, and words for it; oldest first."""
@@ -135,16 +163,8 @@ class Panel(Actions):
     def forget(self) -> None:
         """Forget what only this panel knows of a run: another begins."""
 
-    def side(self) -> list[ipywidgets.Widget]:
-        """The widgets beside the stage."""
-        return []
-
-    def below(self) -> list[ipywidgets.Widget]:
-        """The widgets under the stage."""
-        return []
-
-    def show(self, frame: Any) -> None:
-        """Set the widgets that only this panel has."""
+    def follow(self, frame: Any) -> None:
+        """Before a frame is shown: what of it the panel turns to."""
 
     def caption(self, frame: Any, left_out: int) -> str:
         """The line under the stage."""
@@ -158,20 +178,17 @@ class Panel(Actions):
         self._beside.update(dict.fromkeys(actions, part))
         return part
 
-    def form(self, *widgets: ipywidgets.Widget, actions: Sequence[str] = ()) -> ipywidgets.VBox:
-        """Controls side by side, and below them what went wrong with these actions."""
-        row = ipywidgets.Box(widgets)
-        row.add_class("labkit-form")
-        return ipywidgets.VBox([row, self.part("note", *actions)])
-
     def layout(self) -> list[ipywidgets.Widget]:
         """From top to bottom: title and time, numbers, stage and side, events."""
-        main, side = ipywidgets.VBox([self.stage, *self.below()]), ipywidgets.VBox(self.side())
+        above, below = made(self.above, self), made(self.below, self)
+        if self.wide:
+            return [self.top, *above, self.stage, *below, self.events]
+        main, side = ipywidgets.VBox([self.stage, *below]), ipywidgets.VBox(made(self.side, self))
         main.add_class("labkit-main")
         side.add_class("labkit-side")
         columns = ipywidgets.Box([main, side])
         columns.add_class("labkit-columns")
-        return [self.top, self.numbers, columns, self.events]
+        return [self.top, self.numbers, *above, columns, self.events]
 
     # -- refreshing: the poller's thread --------------------------------------------------------
 
@@ -225,7 +242,9 @@ class Panel(Actions):
         )
         if self.compact != ("labkit-compact" in self.root._dom_classes):
             (self.root.add_class if self.compact else self.root.remove_class)("labkit-compact")
-        self.show(frame)
+        self.follow(frame)
+        for show in self.shows:
+            show(frame)
         self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, scene))
 
     def _now_there(self) -> tuple[MachineView, ...]:
@@ -234,6 +253,11 @@ class Panel(Actions):
             MachineView(m.name, m.state, m.factor, m.incarnation, tuple(m.nodes), m.pid)
             for m in self.cluster.machines
         )
+
+    @property
+    def off(self) -> bool:
+        """Whether nothing can be asked of the system: this is the past, or it is closed."""
+        return not self.position.live or self._gone()
 
     def _clock(self) -> float:
         """Now, of the run; a closed cluster's clock stands."""
@@ -253,7 +277,7 @@ class Panel(Actions):
                 "names": list(m.nodes) if len(m.nodes) <= NAMED else [],
                 "pid": m.pid,
                 "colour": colours[m.name],
-                "shape": SHAPES[colours[m.name] % len(SHAPES)],
+                "shape": outline(colours[m.name]),
             }
             for m in machines
         ]
@@ -307,7 +331,12 @@ class Panel(Actions):
         engine = {"sim": "simulator", "ray": "Ray: real processes"}.get(
             self.cluster.engine, self.cluster.engine
         )
-        return f"{self.cluster.name} · {engine} · seed {self.cluster.seed}"
+        words = [self.cluster.name, engine, f"seed {self.cluster.seed}", self.about(frame)]
+        return " · ".join(filter(None, words))
+
+    def about(self, frame: Any) -> str:
+        """What else the title shows of the system."""
+        return ""
 
     # -- life and display --------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The frame of `SpaceTimePanel`: Lamport's diagram. Lanes are machines or nodes, time runs to the right.
+"""What a window of a trace holds, for Lamport's diagram. Lanes are machines or nodes, time runs to the right.
 
 An arrow is happens-before across lanes: an event's `parent` is the event that led to it, and the runtime
 carries it through every message. So the arrows are right at every trace level; with `trace="messages"` they

@@ -1,4 +1,4 @@
-"""The frame of `ClusterPanel`: machines, nodes, the messages between them, and what the network does to
+"""What a trace tells of a lab: machines, nodes, the messages between them, and what the network does to
 messages.
 
 With `trace="messages"` every message is in the trace. At the default level only the nodes' own events are;
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from labkit.trace.fold import History, fold
 from labkit.trace.machines import CLIENT, EventLine, Machines, MachineView
 
-from .common import Number
+from .numbers import Number
 
 #: How a cluster is made to record each message.
 HOW_TO_TRACE = 'Cluster(trace="messages")'
@@ -249,7 +249,7 @@ def _numbers(state: ClusterState, now: float, traced: bool) -> tuple[Number, ...
     living = Number(
         "Machines alive", f"{alive} of {len(machines)}", "", "good" if alive == len(machines) else "bad"
     )
-    silent = Number("Timeouts", f"{state.timeouts:,}", "0 without faults", timeouts)
+    silent = Number("Timeouts", f"{state.timeouts:,}", tone=timeouts, theory="0 without faults")
     if not traced:
         names = ("Messages", "Messages lost", "Mean delay")
         return (living, *(Number(name, "not traced", HOW_TO_TRACE) for name in names), silent)

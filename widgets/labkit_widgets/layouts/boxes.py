@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from labkit.trace.machines import CLIENT, MachineView, natural, short
+from labkit.trace.words import many
 
-from ..frames.cluster import ClusterFrame, MessageView
-from ..palette import SHAPES, SIGNS, indexes
-from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line, many
+from ..looks import SIGNS, indexes, outline
+from ..messages import ClusterFrame, MessageView
+from ..scene import MARKS, Box, Label, Link, Mark, Pulse, Scene, line
 
 WIDTH, HEIGHT = 570.0, 430.0
 CX, CY = WIDTH / 2, HEIGHT / 2
@@ -21,23 +22,23 @@ CX, CY = WIDTH / 2, HEIGHT / 2
 NAMED = 8
 
 
-def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
+def boxes(frame: ClusterFrame, selected: str | None = None) -> Scene:
     """Machines, nodes and links at one position."""
     names = [machine.name for machine in frame.machines]
     colours = indexes(names)
-    boxes = _places(len(names))
+    spots = _places(len(names))
     dots = sum(len(machine.nodes) for machine in frame.machines) <= MARKS
     marks: list[Mark] = [_client()]
     labels: list[Label] = [Label(CX, CY + 27, "you", "note")]
     shapes: list[Box] = []
-    for machine, (x, y, w, h) in zip(frame.machines, boxes, strict=True):
+    for machine, (x, y, w, h) in zip(frame.machines, spots, strict=True):
         shapes.append(_box(machine, x, y, w, h, colours[machine.name]))
         labels += _heading(machine, x, y, w, h)
         if dots:
             marks += _nodes(frame, machine, (x, y, w, h), colours[machine.name], selected)
         else:
             labels.append(Label(x, y + 10, many(len(machine.nodes), "node"), "big"))
-    areas = {**dict(zip(names, boxes, strict=True)), CLIENT: (CX, CY, 26.0, 26.0)}
+    areas = {**dict(zip(names, spots, strict=True)), CLIENT: (CX, CY, 26.0, 26.0)}
     links, crosses = _links(frame, areas)
     return Scene(
         WIDTH,
@@ -53,7 +54,7 @@ def cluster_scene(frame: ClusterFrame, selected: str | None = None) -> Scene:
     )
 
 
-def message_pulses(frame: ClusterFrame, since: float, marks: Iterable[str], standing: bool) -> list[Pulse]:
+def flights(frame: ClusterFrame, since: float, marks: Iterable[str], standing: bool) -> list[Pulse]:
     """The messages to draw.
 
     Moving: those sent after `since`. Standing (a look at the past): those in flight at the frame's position.
@@ -150,7 +151,7 @@ def _nodes(
         words = f"{node} on {machine.name}" + ("" if state == "alive" else f", {state}")
         cls = "selected" if node == selected else ""
         label = (short(node) if count > 4 else node) if named else ""
-        shape = SHAPES[colour % len(SHAPES)]
+        shape = outline(colour)
         tip = f"{words}; a {frame.classes.get(node) or 'node'}"
         marks.append(Mark(node, mx, my, r, shape, colour, state, label, mx, my + r + 12, "middle", tip, cls))
     return marks
