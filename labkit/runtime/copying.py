@@ -15,7 +15,7 @@ import cloudpickle
 
 from labkit.runtime import by_value
 from labkit.runtime.errors import Unpicklable
-from labkit.runtime.raised import Signal, named, short
+from labkit.runtime.raised import Ending, named, short
 from labkit.runtime.unawaited import forgotten
 
 __all__ = ["copy_value", "seed_of_life", "stable_hash", "stream"]
@@ -49,7 +49,7 @@ def copy_value(value: Any) -> Any:
         data = dumps(value, buffers, OUT_OF_BAND_BYTES)
         own = [buffer if is_frozen(buffer) else bytearray(buffer.raw()) for buffer in buffers]
         return loads_keeping_classes(data, own)
-    except Signal:
+    except Ending:
         raise
     except BaseException as error:
         if missing := forgotten(value):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from labkit.runtime.raised import Signal
+from labkit.runtime.raised import Ending
 
 __all__ = ["Endable"]
 
@@ -18,7 +18,7 @@ SETTLE = 100
 class Endable:
     """``end()`` raises the signal in the thread that is ``inside()``, at its next line of Python code."""
 
-    def __init__(self, signal: type[Signal]) -> None:
+    def __init__(self, signal: type[Ending]) -> None:
         self._signal = signal
         #: The thread that works, while it does; guarded by the lock, so that no other work is struck.
         self._thread: int | None = None

@@ -25,7 +25,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime.errors import LabError
-from labkit.runtime.raised import Signal, StopSignal, as_exception
+from labkit.runtime.raised import Ending, StopSignal, as_exception
 from labkit.runtime.unawaited import Unawaited, explain
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
@@ -38,7 +38,7 @@ Cost = float | Callable[[Any], float]
 _running = threading.local()  # which loop this *thread* is running, as asyncio keeps it; no run's state
 
 
-class Cancelled(Signal):
+class Cancelled(Ending):
     """Thrown into a task that is cancelled.
 
     Not an ``Exception``, so that ``except Exception`` lets it pass.
@@ -275,7 +275,7 @@ class Task(Future):
         except Cancelled as error:
             owner._forget(self)
             self.cancelled(error)
-        except Signal:  # Ctrl-C, in the middle of the step: there is no going on
+        except Ending:  # Ctrl-C, in the middle of the step: there is no going on
             owner._forget(self)
             self.set_error(Cancelled())
             raise

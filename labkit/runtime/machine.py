@@ -36,7 +36,7 @@ from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_t
 from labkit.runtime.message import ERROR, ONEWAY, REPLY, REQUEST, Failure, Message, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
-from labkit.runtime.raised import Signal, named
+from labkit.runtime.raised import Ending, named
 from labkit.runtime.unawaited import explain, forgotten
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
@@ -472,7 +472,7 @@ class Machine:
             if handler is None:
                 raise _no_handler(node, message.method)
             value = handler(node, *message.payload)
-        except Signal:
+        except Ending:
             raise
         except BaseException as error:
             explain(error)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from labkit.runtime.copying import copy_value, dumps, loads_keeping_classes
 from labkit.runtime.errors import RemoteError, RemoteTraceback
 from labkit.runtime.loop import traceback_text
-from labkit.runtime.raised import Signal, named
+from labkit.runtime.raised import Ending, named
 
 __all__ = ["ERROR", "ONEWAY", "REPLY", "REQUEST", "Failure", "Message", "NodeSpec"]
 
@@ -47,7 +47,7 @@ class Failure(NamedTuple):
         if self.pickled is not None:
             try:
                 error = loads_keeping_classes(self.pickled)
-            except Signal:
+            except Ending:
                 raise
             except BaseException:
                 error = None
@@ -66,7 +66,7 @@ class Failure(NamedTuple):
         try:
             pickled = dumps(error)
             loads_keeping_classes(pickled)
-        except Signal:
+        except Ending:
             raise
         except BaseException:
             pickled = None

@@ -3,7 +3,7 @@
 A handler, a task's function, a key's ``__hash__`` or a record's ``__reduce__`` may raise what is no
 ``Exception`` (``SystemExit``, ``asyncio.CancelledError``, a class of the user's own), and what cannot even be
 shown, since its ``__str__`` raises too. Wherever the runtime runs such code it catches ``BaseException``, but
-for the ``Signal``: what the runtime itself raises there, to end what runs. And it speaks of what it caught by
+for the ``Ending``: what the runtime itself raises there, to end what runs. And it speaks of what it caught by
 the functions below, which never fail.
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 
 from labkit.runtime.errors import RemoteError
 
-__all__ = ["Signal", "StopSignal", "as_exception", "named", "short", "text_of"]
+__all__ = ["Ending", "StopSignal", "as_exception", "named", "short", "text_of"]
 
 
-class Signal(BaseException):
+class Ending(BaseException):
     """Raised by the runtime in code of the user's, which is to end: not that code's own doing."""
 
 
-class StopSignal(Signal, KeyboardInterrupt):
+class StopSignal(Ending, KeyboardInterrupt):
     """The user's Ctrl-C, while that code ran. A plain ``KeyboardInterrupt`` was raised by the code itself."""
 
 
@@ -28,7 +28,7 @@ def text_of(error: BaseException) -> str:
     """``str(error)``, or why there is none."""
     try:
         return str(error)
-    except Signal:
+    except Ending:
         raise
     except BaseException as why:
         return f"its text cannot be made: str() of it raises {type(why).__name__}"
@@ -44,7 +44,7 @@ def short(value: Any, limit: int = 80) -> str:
     """``repr(value)``, at most ``limit`` characters of it."""
     try:
         text = repr(value)
-    except Signal:
+    except Ending:
         raise
     except BaseException:
         text = f"a {type(value).__name__} without a repr"

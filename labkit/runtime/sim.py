@@ -46,7 +46,7 @@ from labkit.runtime.machine import Call, Envelope, Machine
 from labkit.runtime.message import ERROR, REPLY, Failure, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
-from labkit.runtime.raised import Signal, StopSignal, as_exception
+from labkit.runtime.raised import Ending, StopSignal, as_exception
 from labkit.trace.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -309,7 +309,7 @@ class SimEngine(Engine):
                     for spec in specs:
                         self._stop(machine, spec.name, "not started: another node of the same call failed")
                         del self.directory[spec.name]
-                if isinstance(error, Signal):
+                if isinstance(error, Ending):
                     raise
                 raise as_exception(error) from error.__cause__
 
@@ -405,7 +405,7 @@ class SimEngine(Engine):
         def act() -> None:
             try:
                 action()
-            except Signal:
+            except Ending:
                 raise
             except BaseException as error:  # of a node that starts again
                 failed.append(as_exception(error))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import math
 import re
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-import labkit_widgets
 from labkit_widgets.looks import (
     COLOURS,
     LIGHT,
@@ -95,19 +92,3 @@ def test_outlines_and_signs_stand_once() -> None:
     for path in (*OUTLINES.values(), *OVERLAYS.values()):
         assert not re.sub(r"[MLCZ ]|-?[\d.]+,-?[\d.]+", "", path)
     assert placed("M-1,0L0,1", 10, 20, 2) == "M8.0,20.0L10.0,22.0"
-
-
-def test_the_kit_knows_no_system() -> None:
-    """Panels know their system; what they share knows the trace and the runtime."""
-    home = Path(labkit_widgets.__file__).parent
-    systems = ("panels", "frames")  # frames: what their views do not add up yet
-    kit = [path for path in home.rglob("*.py") if path.relative_to(home).parts[0] not in systems]
-    assert len(kit) > 20
-    for path in kit:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                known = not node.module.startswith("labkit.") or node.module.split(".")[1] in (
-                    "trace",
-                    "runtime",
-                )
-                assert known, f"{path.name} imports {node.module}"

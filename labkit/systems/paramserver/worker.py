@@ -22,7 +22,7 @@ from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, Task
 from labkit.runtime.message import Failure
 from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.raised import Signal
+from labkit.runtime.raised import Ending
 from labkit.runtime.sync import Event, gather
 
 from .chain import Round
@@ -306,7 +306,7 @@ class Worker(Node):
         except Superseded:
             self._end(source)
             return
-        except Signal:
+        except Ending:
             raise
         except BaseException as raised:
             failure = Failure.of(raised)

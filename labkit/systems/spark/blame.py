@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from labkit.runtime.raised import Signal, short, text_of
+from labkit.runtime.raised import Ending, short, text_of
 
 from . import operations as op
 from .sites import is_ours, source_line, where
@@ -119,7 +119,7 @@ def _guilty(frames: list[tuple[FrameType, int]], rdd: RDD, what: Any) -> tuple[R
 def _code(closure: Any) -> CodeType | None:
     try:
         return getattr(closure.function, "__code__", None)
-    except Signal:
+    except Ending:
         raise
     except BaseException:  # that it cannot be loaded here may be the very error
         return None

@@ -25,7 +25,7 @@ import cloudpickle
 from labkit.runtime import by_value
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
-from labkit.runtime.raised import Signal, named, short
+from labkit.runtime.raised import Ending, named, short
 
 if TYPE_CHECKING:
     from .rdd import RDD
@@ -135,7 +135,7 @@ def dumps(value: Any) -> bytes:
     """The pickle of records, results or anything else that travels."""
     try:
         return _dump(value)[0]
-    except (LabError, Signal):
+    except (LabError, Ending):
         raise
     except BaseException as error:
         if isinstance(error, RecursionError) or isinstance(error.__cause__, RecursionError):
@@ -216,7 +216,7 @@ def _dump_function(function: Callable[..., Any]) -> tuple[bytes, tuple[int, ...]
         variable = _variable(function)
         where = f"the variable {variable!r}, which is a" if variable else "a"
         raise CannotCapture(f"the function {name} uses {where} {error}") from None
-    except (LabError, Signal):
+    except (LabError, Ending):
         raise
     except BaseException as error:
         name = getattr(function, "__name__", type(function).__name__)

@@ -23,7 +23,7 @@ from labkit.runtime import sync
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.raised import Signal, named
+from labkit.runtime.raised import Ending, named
 from labkit.runtime.sync import gather, wait_for
 
 from .blocks import BlockStore, Key
@@ -219,7 +219,7 @@ class Executor(Node):
                 await self.copy_blocks(task.to_copy, told.copy_to)
         except FetchFailed as error:
             outcome = dumps(Outcome("fetch_failed", error=str(error), failed=error.failed))
-        except Signal:
+        except Ending:
             raise
         except BaseException as error:  # a stage that cannot be loaded, a broadcast variable that is gone
             what = "cancelled" if running.cancelled or self.given_up else "error"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from labkit.runtime.raised import Signal
+from labkit.runtime.raised import Ending
 
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
 from .blame import blame
@@ -85,7 +85,7 @@ class SingleContext(BaseContext):
                 result = (
                     write_shuffle(what, records) if isinstance(what, ShuffleDependency) else what(p, records)
                 )
-            except Signal:
+            except Ending:
                 raise
             except BaseException as error:
                 blamed = blame(error, last, p, what)

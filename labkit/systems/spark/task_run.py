@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from labkit.runtime.endable import Endable
-from labkit.runtime.raised import Signal, named
+from labkit.runtime.raised import Ending, named
 from labkit.runtime.sync import Event
 
 from .blame import blame
@@ -74,7 +74,7 @@ class StaleView(Exception):
     """A cached block is not where the driver thought; the task was not told what it needs instead."""
 
 
-class TaskCancelled(Signal):
+class TaskCancelled(Ending):
     """Raised in the thread of a task that nobody wants any more."""
 
 
@@ -176,7 +176,7 @@ class TaskRun:
         with environment as task:
             try:
                 value = self._value()
-            except Signal:
+            except Ending:
                 raise
             except StaleView as error:
                 return Outcome("stale", error=str(error), metrics=self.metrics())

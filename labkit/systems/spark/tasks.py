@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop, Task
-from labkit.runtime.raised import Signal, named
+from labkit.runtime.raised import Ending, named
 
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
@@ -267,7 +267,7 @@ class TaskScheduler:
             pickled, first, entries = await self.answer(attempt, told)
             self.driver.take_journal(attempt.executor, first, entries)
             outcome = loads(pickled)
-        except Signal:
+        except Ending:
             raise
         except BaseException as error:  # what was sent cannot be read over there, or its answer here
             outcome = Outcome("error", error=named(error))
@@ -390,7 +390,7 @@ def _span(stage: Stage) -> int | None:
 def _pickle(told: Any) -> bytes:
     try:
         return pickle.dumps(told, protocol=5)
-    except Signal:
+    except Ending:
         raise
     except BaseException:  # a leaf's partition that holds something of the user's
         return dumps(told)
