@@ -14,23 +14,19 @@ Ctrl-C, or the notebook's stop button, cancels the call that is under way and le
 
 from __future__ import annotations
 
-import atexit
 import itertools
-import os
 import threading
 import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from labkit.runtime.again import Repeatable, arguments
 from labkit.runtime.copying import event_value
-from labkit.runtime.engine import CLIENT, Engine, take_as_one_press
+from labkit.runtime.engine import CLIENT, take_as_one_press
 from labkit.runtime.errors import (
-    BadFault,
-    BadSchedule,
     ClusterClosed,
     Interrupted,
     LabError,
@@ -41,7 +37,6 @@ from labkit.runtime.errors import (
     NameTaken,
     NodeCrashed,
     Timeout,
-    UnknownMachine,
     UnknownNode,
 )
 from labkit.runtime.faults import (
@@ -58,124 +53,26 @@ from labkit.runtime.faults import (
     Resume,
     Schedule,
     Slow,
-    Trigger,
 )
+from labkit.runtime.handles import MachineHandle, Operation, find, machine_name, machine_names_of
+from labkit.runtime.injector import Injector
 from labkit.runtime.loop import Cancelled, Future, Task
 from labkit.runtime.message import NodeSpec
 from labkit.runtime.network import Distribution, Network
 from labkit.runtime.node import DEFAULT_TIMEOUT, Node
+from labkit.runtime.open_clusters import (
+    by_name,
+    clusters,
+    defaults,
+    machine_names,
+    make_engine,
+    numbers,
+    opened,
+)
 from labkit.runtime.raised import named
-from labkit.trace.event import MESSAGE_KEYS, Event
-from labkit.trace.trace import DEFAULT_LIMIT, LEVELS, Trace
+from labkit.trace.trace import DEFAULT_LIMIT, Trace
 
 __all__ = ["Cluster", "MachineHandle", "Operation", "clusters", "defaults"]
-
-#: What may be done to a machine in each state, and the state it is in afterwards. ``Slow`` with factor 1
-#: makes it alive.
-LIFECYCLE: dict[str, dict[type[Fault], str]] = {
-    "alive": {Kill: "dead", Pause: "paused", Slow: "slow"},
-    "slow": {Kill: "dead", Pause: "paused", Slow: "slow"},
-    "paused": {Kill: "dead", Resume: "alive"},
-    "dead": {Restart: "alive", DiskLoss: "dead"},
-}
-
-#: The clusters that have a name, so that one replaces the older of the same name.
-_named: weakref.WeakValueDictionary[str, Cluster] = weakref.WeakValueDictionary()
-_open: weakref.WeakSet[Cluster] = weakref.WeakSet()
-_numbers = itertools.count(1)
-
-
-@dataclass
-class Defaults:
-    """What ``Cluster()`` takes where it is not told."""
-
-    engine: str = field(default_factory=lambda: os.environ.get("LABKIT_ENGINE", "ray"))
-    seed: int = 0
-
-
-#: The notebook's ``%engine`` and ``%seed`` change them.
-defaults = Defaults()
-
-
-def clusters() -> list[Cluster]:
-    """The clusters of this process that are open, oldest first."""
-    return sorted((each for each in list(_open) if not each.closed), key=lambda each: each._number)
-
-
-class MachineHandle:
-    """One machine as the user sees it."""
-
-    def __init__(self, cluster: Cluster, name: str) -> None:
-        self._cluster = weakref.ref(cluster)
-        self.name = name
-        self.state = "alive"  #: "alive", "slow", "paused" or "dead"
-        self.factor = 1.0  #: how many times slower than normal
-        self.incarnation = 1  #: one more with each restart
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is not dead (it may be paused or slow)."""
-        return self.state != "dead"
-
-    @property
-    def nodes(self) -> list[str]:
-        """The names of its nodes, running or to be started again with it."""
-        cluster = self._cluster()
-        return (
-            []
-            if cluster is None
-            else [node for node, machine in cluster.nodes.items() if machine == self.name]
-        )
-
-    @property
-    def pid(self) -> int | None:
-        """Its process (Ray), or None (simulator, or dead)."""
-        cluster = self._cluster()
-        return None if cluster is None or not self.alive else cluster._engine.pid(self.name)
-
-    def __repr__(self) -> str:
-        pid = f", pid {self.pid}" if self.pid else ""
-        return f"<machine {self.name}: {self.state}, {len(self.nodes)} nodes{pid}>"
-
-
-class Operation:
-    """A client program under way."""
-
-    def __init__(self, cluster: Cluster, future: Future) -> None:
-        self._cluster = cluster
-        self._future = future
-
-    @property
-    def future(self) -> Future:
-        """For a program that waits for it: ``await operation.future``."""
-        return self._future
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._future.done
-
-    def result(self, timeout: float | None = None) -> Any:
-        """What the program returned; waits for it, at most ``timeout`` seconds of the cluster's time.
-
-        Raises what the program raised, or ``Timeout``; after a timeout the program goes on.
-        """
-        if timeout is not None and not self.done:
-            try:
-                self._cluster.run_until(lambda: self.done, timeout=timeout, every=min(0.05, timeout))
-            except Timeout:
-                if not self.done:
-                    raise Timeout(f"the operation is not done after {timeout} s; it goes on") from None
-        return self._cluster._finish(self._future)
-
-    def cancel(self) -> None:
-        """End it where it waits."""
-        if isinstance(self._future, Task):
-            task = self._future
-            self._cluster._engine.do(task.cancel)
-
-    def __repr__(self) -> str:
-        return f"<operation {'done' if self.done else 'under way'}>"
 
 
 class Cluster(Repeatable):
@@ -210,35 +107,38 @@ class Cluster(Repeatable):
         pace: float | None = None,
         **engine_options: Any,
     ) -> None:
-        names = _machine_names(machines)
+        names = machine_names(machines)
         engine = defaults.engine if engine is None else engine
         seed = defaults.seed if seed is None else seed
         if not isinstance(seed, int):
             raise ValueError(f"seed is a whole number, not {seed!r}")
         self.name = name or ("lab" if engine == "ray" else "sim")
         self.seed = seed
-        self.schedule = Schedule()  #: every fault injected so far, with its time
         self.closed = False
-        self._number = next(_numbers)
+        self._number = next(numbers)
         self._closing = threading.Lock()
         self._spans = itertools.count(1)  #: whose next() is one step for any thread
         self._thread = threading.local()
         self._names: dict[str, int] = {}
         self._numbers: dict[str, int] = {}  #: the next number to try for a class
         if engine == "ray" or name is not None:
-            older = _named.get(self.name)
+            older = by_name.get(self.name)
             if older is not None:
                 older._close("replaced by a newer cluster of the same name")
         own = replace(network, blocked=set(network.blocked)) if network is not None else Network()
-        self._engine = _make_engine(engine, seed, own, (trace, trace_limit), self, address, engine_options)
+        self._engine = make_engine(
+            engine, seed, own, (trace, trace_limit), self.name, weakref.WeakMethod(self._machine_lost),
+            address, engine_options,
+        )  # fmt: skip
         self._handles = {machine: MachineHandle(self, machine) for machine in names}
+        self._injector = Injector(self._engine, self._handles)
         self._engine.trace.meta.update(engine=self._engine.kind, seed=seed, machines=names, name=self.name)
         planned = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule or ()))
-        self._check_schedule(planned)
+        self._injector.check(planned)
         self._engine.start(names)
         if engine == "ray" or name is not None:
-            _named[self.name] = self
-        _open.add(self)
+            by_name[self.name] = self
+        opened.add(self)
         self._finalizer = weakref.finalize(
             self, self._engine.close
         )  # for a cluster that is forgotten, not closed
@@ -265,12 +165,7 @@ class Cluster(Repeatable):
 
     def machine(self, name: str | MachineHandle) -> MachineHandle:
         """The machine of this name; raises ``UnknownMachine``."""
-        name = name.name if isinstance(name, MachineHandle) else name
-        if name not in self._handles:
-            raise UnknownMachine(
-                f"there is no machine {name!r}; the machines are: {', '.join(self._handles)}"
-            )
-        return self._handles[name]
+        return find(self._handles, name)
 
     @property
     def nodes(self) -> dict[str, str]:
@@ -280,6 +175,11 @@ class Cluster(Repeatable):
             for name, m in list(self._engine.directory.items())
             if name != CLIENT and name in self._names
         }
+
+    @property
+    def schedule(self) -> Schedule:
+        """Every fault injected so far, with its time."""
+        return self._injector.schedule
 
     @property
     def trace(self) -> Trace:
@@ -651,23 +551,23 @@ class Cluster(Repeatable):
 
     def kill(self, machine: str | MachineHandle) -> None:
         """The machine dies: its process is gone when this returns."""
-        self.inject(Kill(_name(machine)))
+        self.inject(Kill(machine_name(machine)))
 
     def restart(self, machine: str | MachineHandle) -> None:
         """A dead machine starts again, with its nodes, on what its disk kept."""
-        self.inject(Restart(_name(machine)))
+        self.inject(Restart(machine_name(machine)))
 
     def pause(self, machine: str | MachineHandle) -> None:
         """The machine stands still (SIGSTOP)."""
-        self.inject(Pause(_name(machine)))
+        self.inject(Pause(machine_name(machine)))
 
     def resume(self, machine: str | MachineHandle) -> None:
         """A paused machine goes on."""
-        self.inject(Resume(_name(machine)))
+        self.inject(Resume(machine_name(machine)))
 
     def slow(self, machine: str | MachineHandle, factor: float = 10.0) -> None:
         """The machine becomes ``factor`` times slower; 1 makes it normal."""
-        self.inject(Slow(_name(machine), factor))
+        self.inject(Slow(machine_name(machine), factor))
 
     def partition(
         self,
@@ -676,7 +576,7 @@ class Cluster(Repeatable):
         oneway: bool = False,
     ) -> None:
         """No message passes from machines ``a`` to machines ``b``, nor back unless ``oneway``."""
-        self.inject(Partition(_group(a), _group(b), oneway))
+        self.inject(Partition(machine_names_of(a), machine_names_of(b), oneway))
 
     def heal(self) -> None:
         """All partitions end."""
@@ -696,14 +596,12 @@ class Cluster(Repeatable):
 
     def disk_loss(self, machine: str | MachineHandle) -> None:
         """A dead machine's disk is emptied."""
-        self.inject(DiskLoss(_name(machine)))
+        self.inject(DiskLoss(machine_name(machine)))
 
     def inject(self, fault: Fault) -> None:
         """Make a fault happen now; raises ``BadFault`` if it makes no sense in the present state."""
         self._check_open()
-        if not isinstance(fault, Fault):
-            raise BadFault(f'{fault!r} is not a fault; write for example cluster.inject(Kill("m2"))')
-        self._engine.strike(lambda: self._strike(fault), check=lambda: self._check_fault(fault))
+        self._injector.inject(fault)
 
     def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
         """Have these faults strike when they are due.
@@ -711,115 +609,7 @@ class Cluster(Repeatable):
         One that makes no sense by then is skipped, and the trace says so.
         """
         self._check_open()
-        schedule = schedule if isinstance(schedule, Schedule) else Schedule(list(schedule))
-        self._check_schedule(schedule)
-        for moment, fault in schedule:
-            if isinstance(moment, Trigger):
-                self._arm(moment, fault)
-            else:
-                self._engine.at(moment, self._strike_later(fault))
-
-    def _check_schedule(self, schedule: Schedule) -> None:
-        for moment, fault in schedule:
-            if isinstance(moment, Trigger):
-                level = "messages" if moment.kind in MESSAGE_KEYS else "domain"
-                if LEVELS.index(self.trace.level) < LEVELS.index(level):
-                    raise BadSchedule(
-                        f"{moment!r} waits for events that this trace does not hold: make the "
-                        f'cluster with trace="{level}", '
-                        f"not {self.trace.level!r}"
-                    )
-            for machine in fault.machines:
-                if machine != CLIENT:
-                    self.machine(machine)
-
-    def _strike_later(self, fault: Fault) -> Callable[[], None]:
-        """What the engine calls when the fault is due.
-
-        It does not keep a cluster alive that its user has forgotten.
-        """
-        reference = weakref.ref(self)
-
-        def strike() -> None:
-            cluster = reference()
-            if cluster is not None:
-                cluster._strike_or_skip(fault)
-
-        return strike
-
-    def _arm(self, trigger: Trigger, fault: Fault) -> None:
-        engine, strike = self._engine, self._strike_later(fault)
-        seen = 0
-
-        def look(event: Event) -> None:
-            nonlocal seen
-            if not trigger.matches(event.kind, event.machine, event.node, event.data):
-                return
-            seen += 1
-            if seen == trigger.count:
-                engine.trace.unwatch(look)
-                if trigger.after:
-                    engine.at(event.time + trigger.after, strike)
-                else:
-                    engine.soon(strike)
-
-        self.trace.watch(look)
-
-    def _strike_or_skip(self, fault: Fault) -> None:
-        try:
-            self._engine.exclusively(lambda: self._strike(fault))
-        except BadFault as error:
-            self._record("fault_skipped", None, {"fault": repr(fault), "reason": str(error)})
-
-    def _strike(self, fault: Fault) -> None:
-        """Check, make it real, record it; in this order, so that the trace never tells of what did not
-        happen."""
-        after = self._check_fault(fault)
-        where = fault.machines[0] if after is not None else CLIENT
-        data = _fault_data(fault)
-        handle = self._handles.get(where)
-        if handle is not None and after is not None:
-            before = handle.state
-            handle.state = after
-            if isinstance(fault, Restart):
-                handle.incarnation += 1
-            if isinstance(fault, Slow):
-                handle.factor = float(fault.factor)
-            elif isinstance(fault, (Kill, Restart)):
-                handle.factor = 1.0
-        moment = self._engine.now
-        if isinstance(fault, Restart):  # before the nodes' own events, which it causes
-            self._record(fault.event, None, data, where)
-        try:
-            self._engine.apply(fault)
-        except BaseException:
-            if handle is not None and after is not None:
-                handle.state = before
-            raise
-        if not isinstance(fault, Restart):
-            self._record(fault.event, None, data, where)
-        self._engine.struck(fault)
-        self.schedule.add(max(0.0, moment), fault)
-
-    def _check_fault(self, fault: Fault) -> str | None:
-        """The state that the machine will be in, or None if the fault is not about one machine's state."""
-        if isinstance(fault, Partition):
-            for name in fault.machines:
-                if name != CLIENT:
-                    self.machine(name)
-            return None
-        if not fault.machines:
-            return None
-        handle = self.machine(fault.machines[0])
-        allowed = LIFECYCLE[handle.state]
-        if type(fault) not in allowed:
-            names = ", ".join(kind.__name__ for kind in allowed)
-            raise BadFault(f"{fault!r}: {handle.name} is {handle.state}; what can be done to it now: {names}")
-        if isinstance(fault, Slow) and fault.factor == 1:
-            return "alive"
-        if isinstance(fault, Resume) and handle.factor > 1:
-            return "slow"
-        return allowed[type(fault)]
+        self._injector.play(schedule if isinstance(schedule, Schedule) else Schedule(list(schedule)))
 
     def _machine_lost(self, name: str) -> None:
         """The engine saw a machine die that nobody killed."""
@@ -867,9 +657,9 @@ class Cluster(Repeatable):
             self._closed_because = because
             self.closed = True
         self._engine.close()
-        _open.discard(self)
-        if _named.get(self.name) is self:
-            del _named[self.name]
+        opened.discard(self)
+        if by_name.get(self.name) is self:
+            del by_name[self.name]
         for node, error in self._engine.take_crashes():
             warnings.warn(f"{node} failed, and nobody awaited it: {named(error)}", stacklevel=3)
 
@@ -906,75 +696,3 @@ def _in_words(predicate: Callable[[], bool]) -> str:
 
 def _heard(_: Future) -> None:
     """The operation object holds the result, so its failure is not unheard."""
-
-
-def _name(machine: str | MachineHandle) -> str:
-    return machine.name if isinstance(machine, MachineHandle) else machine
-
-
-def _group(machines: Any) -> tuple[str, ...]:
-    if isinstance(machines, (str, MachineHandle)):
-        machines = [machines]
-    return tuple(_name(machine) for machine in machines)
-
-
-def _fault_data(fault: Fault) -> dict[str, Any]:
-    data: dict[str, Any] = {"fault": repr(fault)}
-    match fault:
-        case Slow(_, factor):
-            data["factor"] = factor
-        case Partition(a, b, oneway):
-            data.update(a=list(a), b=list(b), oneway=oneway)
-        case Loss(probability) | Duplicate(probability):
-            data["probability"] = probability
-        case Latency(distribution):
-            data["latency"] = str(distribution)
-    return data
-
-
-def _machine_names(machines: int | Iterable[str]) -> list[str]:
-    if isinstance(machines, (bool, str)):
-        raise ValueError(f"machines is a number >= 1 or a list of names, not {machines!r}")
-    if isinstance(machines, int):
-        if machines < 1:
-            raise ValueError(f"a cluster needs at least one machine, not {machines}")
-        return [f"m{number}" for number in range(1, machines + 1)]
-    names = list(machines)
-    if (
-        not names
-        or len(set(names)) != len(names)
-        or CLIENT in names
-        or not all(isinstance(n, str) and n for n in names)
-    ):
-        raise ValueError(f"machine names are different, not empty, and not {CLIENT!r}; got {names!r}")
-    return names
-
-
-def _make_engine(
-    kind: str,
-    seed: int,
-    network: Network,
-    trace: tuple[str, int],
-    cluster: Cluster,
-    address: str | None,
-    options: dict[str, Any],
-) -> Engine:
-    lost = weakref.WeakMethod(cluster._machine_lost)
-    if kind == "sim":
-        if options or address is not None:
-            raise TypeError(f"the simulator has no option {', '.join(options) or 'address'}")
-        from labkit.runtime.sim import SimEngine
-
-        return SimEngine(seed, network, Trace(*trace), lost)
-    if kind == "ray":
-        from labkit.runtime.ray_engine import RayEngine
-        from labkit.trace.merge import MergedTrace
-
-        return RayEngine(seed, network, MergedTrace(*trace), cluster.name, address, lost, **options)
-    raise ValueError(f'engine is "ray" (real processes) or "sim" (virtual time), not {kind!r}')
-
-
-@atexit.register
-def _close_all() -> None:
-    for cluster in list(_open):
-        cluster.close()

@@ -15,7 +15,7 @@ from tests.project.house import ROOT, Arrow, arrows, circles, modules
 LIMIT = 500
 #: Files with more lines than that, and how many they may have.
 TOO_LONG: dict[str, int] = {
-    "labkit/runtime/cluster.py": 980,
+    "labkit/runtime/cluster.py": 698,
     "labkit/runtime/sim.py": 715,
     "labkit/runtime/loop.py": 532,
     "labkit/runtime/machine.py": 642,
