@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,3 +57,25 @@ def test_a_start_of_ray_that_is_interrupted_leaves_no_server(
     with pytest.raises(KeyboardInterrupt):
         head.start_ray(tmp_path)
     assert [each.wait() for each in started] == [-signal.SIGKILL]
+
+
+def test_the_ports_of_rays_agents_are_written_before_ray_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    node = pytest.importorskip("ray._private.node")
+    from ray._private.parameter import RayParams
+    from ray._raylet import wait_for_persisted_port
+
+    seen: dict[str, int] = {}
+
+    def start(self: Any) -> None:
+        for name in head.AGENT_PORTS:
+            seen[name] = wait_for_persisted_port(self._session_dir, self._node_id, name, timeout_ms=1)
+
+    monkeypatch.setattr(node.Node, "start_ray_processes", start)
+    with head._waiting_for_servers(set(), lambda: False):
+        params = RayParams(metrics_export_port=None)  # as ray.init asks for it
+        node.Node.start_ray_processes(SimpleNamespace(_session_dir=str(tmp_path), _node_id="ab" * 28))
+    assert seen == {name: getattr(params, name) for name in head.AGENT_PORTS}
+    assert len(set(seen.values())) == len(head.AGENT_PORTS)
+    assert node.Node.start_ray_processes is start

@@ -30,7 +30,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,13 @@ MAX_CPUS = 4
 START_ATTEMPTS = 3
 #: A server or worker that takes longer to report is given up by Ray, and only one on a busy machine does.
 REPORT_WITHIN = {"RAY_agent_register_timeout_ms": "3600000", "RAY_worker_register_timeout_seconds": "3600"}
-#: Ports that Ray lets its agents choose unless they are given.
-AGENT_PORTS = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+#: Ports that Ray lets its agents choose unless they are given; the names are Ray's.
+AGENT_PORTS = (
+    "metrics_agent_port",
+    "metrics_export_port",
+    "runtime_env_agent_port",
+    "dashboard_agent_listen_port",
+)
 #: Seconds between two looks at a server that has not started yet, and between two words that we wait.
 LOOK_EVERY, SAY_EVERY = 0.2, 30.0
 #: How such a word begins.
@@ -136,10 +140,11 @@ def _waiting_for_servers(before: set[psutil.Process], interrupted: Callable[[], 
 
     By itself it gives the first one 30 s to write its port, and the second 30 s to register with the first,
     and no setting changes the latter. The second, too, ends if its two agents have not written their ports
-    after 30 s, unless it is told these ports. before: children of this process that are none of these
-    servers.
+    after 30 s; so these ports are chosen and written before. before: children of this process that are none
+    of these servers.
     """
     from ray._private import node, parameter, services
+    from ray._raylet import persist_port
 
     patient = [
         (node, "wait_for_persisted_port", {"gcs_server"}),
@@ -148,12 +153,22 @@ def _waiting_for_servers(before: set[psutil.Process], interrupted: Callable[[], 
     asked = [getattr(module, name) for module, name, _ in patient]
     for (module, name, servers), ask in zip(patient, asked, strict=True):
         setattr(module, name, _patient(ask, servers, before, interrupted))
-    chosen = parameter.RayParams.__init__
-    parameter.RayParams.__init__ = partialmethod(chosen, **dict(zip(AGENT_PORTS, _free_ports(), strict=True)))
+    ports = dict(zip(AGENT_PORTS, _free_ports(), strict=True))
+    take_options, start = parameter.RayParams.__init__, node.Node.start_ray_processes
+
+    def take_ports(self: Any, *args: Any, **options: Any) -> None:
+        take_options(self, *args, **{**options, **ports})
+
+    def start_with_ports(self: Any) -> None:
+        for name, port in ports.items():
+            persist_port(self._session_dir, self._node_id, name, port)
+        start(self)
+
+    parameter.RayParams.__init__, node.Node.start_ray_processes = take_ports, start_with_ports
     try:
         yield
     finally:
-        parameter.RayParams.__init__ = chosen
+        parameter.RayParams.__init__, node.Node.start_ray_processes = take_options, start
         for (module, name, _), ask in zip(patient, asked, strict=True):
             setattr(module, name, ask)
 
