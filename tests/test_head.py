@@ -73,7 +73,7 @@ def test_the_ports_of_rays_agents_are_written_before_ray_waits_for_them(
             seen[name] = wait_for_persisted_port(self._session_dir, self._node_id, name, timeout_ms=1)
 
     monkeypatch.setattr(node.Node, "start_ray_processes", start)
-    with head._waiting_for_servers(set(), lambda: False):
+    with head.waiting_for_servers(set()):
         params = RayParams(metrics_export_port=None)  # as ray.init asks for it
         node.Node.start_ray_processes(SimpleNamespace(_session_dir=str(tmp_path), _node_id="ab" * 28))
     assert seen == {name: getattr(params, name) for name in head.AGENT_PORTS}

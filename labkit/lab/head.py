@@ -44,6 +44,7 @@ __all__ = [
     "main",
     "read_environment",
     "start_ray",
+    "waiting_for_servers",
     "write_environment",
     "write_secret",
 ]
@@ -113,7 +114,7 @@ def start_ray(directory: Path, interrupted: Callable[[], bool] = lambda: False) 
     for attempt in range(START_ATTEMPTS):
         before = set(psutil.Process().children(recursive=True))
         try:
-            with _waiting_for_servers(before, interrupted):
+            with waiting_for_servers(before, interrupted):
                 ray.init(
                     address="local",  # without it, Ray would join any other that runs here
                     num_cpus=max(2, min(os.cpu_count() or 2, MAX_CPUS)),
@@ -135,7 +136,9 @@ def start_ray(directory: Path, interrupted: Callable[[], bool] = lambda: False) 
 
 
 @contextlib.contextmanager
-def _waiting_for_servers(before: set[psutil.Process], interrupted: Callable[[], bool]) -> Iterator[None]:
+def waiting_for_servers(
+    before: set[psutil.Process], interrupted: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
     """Inside, Ray waits for its servers as long as they live.
 
     By itself it gives the first one 30 s to write its port, and the second 30 s to register with the first,
