@@ -25,6 +25,7 @@ from .closures import dump_stage, narrow_lineage
 from .dependencies import ShuffleDependency
 from .errors import JobFailed
 from .evaluate import needs
+from .events import INPUT_LOST
 from .shuffle import MapOutputs, Output
 from .task_run import Outcome
 
@@ -265,7 +266,7 @@ class DAGScheduler:
         error: str | None = "cancelled"
         try:
             complete: bool = await driver.tasks.run(stage)
-            error = None if complete else "an input was lost"
+            error = None if complete else INPUT_LOST
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
             raise

@@ -250,6 +250,11 @@ class Driver(Node):
                 machine=executor.machine, bytes=sum(outcome.value), buckets=list(outcome.value),
             )  # fmt: skip
 
+    def output_refused(self, stage: Stage, executor: ExecutorRecord) -> None:
+        """A map task of a job that was stopped has succeeded after its shuffle was forgotten."""
+        if stage.shuffle_id is not None and not self.dag.outputs.knows(stage.shuffle_id):
+            self.send(executor.name, "drop_shuffle", stage.shuffle_id)
+
     def fetch_failed(
         self, stage: Stage, partition: int, shuffle: int, source: Source | None, maps: tuple[int, ...]
     ) -> None:

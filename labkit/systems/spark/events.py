@@ -6,7 +6,10 @@ from typing import Any
 
 from labkit.trace.words import Events, first_line, many, plain, quiet, repair, trouble
 
-__all__ = ["EVENTS"]
+__all__ = ["EVENTS", "INPUT_LOST"]
+
+#: Why a stage waits, as ``stage_finished`` says it. Its running tasks are wanted; after other errors not.
+INPUT_LOST = "an input was lost"
 
 
 def _stage(event: Any) -> str:

@@ -93,6 +93,10 @@ class MapOutputs:
         """A shuffle that was not known yet has no outputs."""
         self._outputs.setdefault(shuffle, [None] * map_tasks)
 
+    def knows(self, shuffle: int) -> bool:
+        """Whether somebody may still read it."""
+        return shuffle in self._outputs
+
     def missing(self, shuffle: int) -> list[int]:
         """The map tasks whose output nobody has."""
         return [index for index, output in enumerate(self._outputs[shuffle]) if output is None]
@@ -103,9 +107,9 @@ class MapOutputs:
         return outputs is not None and None not in outputs
 
     def store(self, shuffle: int, map_task: int, output: Output) -> bool:
-        """Note an output, unless there is one already; whether it was noted."""
-        outputs = self._outputs[shuffle]
-        if outputs[map_task] is not None:
+        """Note an output, unless there is one already or nobody can read it now; whether it was noted."""
+        outputs = self._outputs.get(shuffle)
+        if outputs is None or outputs[map_task] is not None:
             return False
         outputs[map_task] = output
         return True
@@ -128,8 +132,8 @@ class MapOutputs:
         Returns the map tasks by shuffle; those that meanwhile are elsewhere are not touched.
         """
         lost: dict[int, list[int]] = {}
-        for number in self._outputs if shuffle is None else [shuffle]:
-            outputs = self._outputs.get(number, [])
+        for number in self._outputs if shuffle is None else {shuffle} & self._outputs.keys():
+            outputs = self._outputs[number]
             for index in range(len(outputs)) if maps is None else maps:
                 output = outputs[index]
                 if output is not None and output.source == source:

@@ -7,7 +7,7 @@ free core takes it, then *running* as one or more attempts; the first that succe
 it ends in         what follows
 =================  ===========================================================================================
 ``ok``             its partition is done; other attempts at it are cancelled
-``too_late``       another attempt was first
+``too_late``       another attempt was first, or nobody can read its output any more
 ``error``          the user's code raised: tried again, at most ``max_failures`` times, then the job fails
 ``fetch_failed``   map outputs are gone: the stage waits for the DAG scheduler to compute them again
 ``stale``          a cached block it was to read is gone: tried again, told where else the data come from
@@ -322,8 +322,13 @@ class TaskScheduler:
             assert outcome.failed is not None
             self.driver.fetch_failed(stage, partition, *outcome.failed)
             tasks.suspend()
-        if self.stages.get(stage.id) is tasks:
-            self.follow(tasks, partition, outcome, result)
+        elif result == "too_late":
+            self.driver.output_refused(stage, executor)
+        now = self.stages.get(stage.id)
+        # What was cancelled, with its job or for another attempt, may succeed all the same: then those who
+        # run the stage now have that partition, and need not wait for their own attempt at it.
+        if now is tasks or (now is not None and result == "ok"):
+            self.follow(now, partition, outcome, result)
 
     def follow(self, tasks: StageTasks, partition: int, outcome: Outcome, result: str) -> None:
         """What the end of an attempt means for its stage."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from labkit.systems.report import Findings, Violation
 
+from .events import INPUT_LOST
 from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined, to_run_again
 
 __all__ = ["Report", "Violation", "check_trace", "predicted"]
@@ -124,6 +125,10 @@ class _Replay:
         else:
             self.wrong("NotMissing", only_missing(stage.wanted - stage.results, data["partitions"]))
 
+    def on_stage_finished(self, data: dict[str, Any]) -> None:
+        if data["error"] not in (None, INPUT_LOST):  # its attempts are nobody's, whenever they hear of it
+            self.stages[data["stage"]].running.clear()
+
     # --- tasks --------------------------------------------------------------------------------------------
 
     def on_task_started(self, data: dict[str, Any]) -> None:
@@ -173,6 +178,7 @@ class _Replay:
         if self.done(stage, partition):
             self.wrong("TwiceDone", f"partition {partition} of stage {data['stage']} was done already")
         stage.results.add(partition)
+        stage.running.pop(partition, None)  # other attempts are cancelled, whenever they hear of it
 
     # --- executors, outputs, blocks -----------------------------------------------------------------------
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+from operator import add
 from typing import Any
 
-from labkit.systems.spark import SparkContext
+import pytest
+
+from labkit.systems.spark import RDD, JobCancelled, SparkContext
 from tests.systems.spark.conftest import MakeContext
 
 
@@ -64,3 +68,40 @@ def test_results_and_old_jobs_are_not_kept(sim_context: MakeContext) -> None:
         rdd.collect()
     assert [job.run for job in sc._driver.jobs.values()] == [None] * 3
     assert [job.stages for job in sc._driver.jobs.values()] == [{}] * 3
+
+
+def stop_unheard(sc: SparkContext, sums: RDD, seconds: float = 0.0) -> None:
+    """Stop a job in its map stage, while no message arrives (for so long): its tasks do not hear of it."""
+
+    async def stop(client: Any) -> None:
+        await client.sleep(0.5)
+        sc.cluster.loss(1.0)
+        sc._driver.cancel_jobs(None, "enough")
+        await client.sleep(seconds)
+        sc.cluster.loss(0.0)
+
+    stopping = sc.cluster.submit(stop)
+    with pytest.raises(JobCancelled):
+        sums.collect()
+    stopping.result()
+
+
+def test_an_output_that_nobody_can_read_any_more_is_dropped(sim_context: MakeContext) -> None:
+    """A job is stopped and its RDDs are gone when its map tasks, which did not hear of it, succeed."""
+    sc = sim_context(machines=2, seconds_per_task=1.0, executor_timeout=60.0)
+    stop_unheard(sc, sc.parallelize([(1, 1)] * 4, 2).reduceByKey(add, 2), 2.0)
+    gc.collect()
+    sc.cluster.run(10)
+    assert len(sc.cluster.trace.filter(kind="shuffle_cleaned")) == 1
+    finished = sc.cluster.trace.filter(kind="task_finished")
+    assert [event.data["result"] for event in finished] == ["too_late"] * 2
+    assert files(sc) == []
+    assert sc.parallelize(range(4), 4).sum() == 6
+
+
+def test_a_stopped_stage_may_run_again_beside_what_is_left_of_it(sim_context: MakeContext) -> None:
+    """Its old tasks succeed first, and the new ones are too late for partitions that nobody waits for."""
+    sc = sim_context(machines=2, cores=2, seconds_per_task=2.0, executor_timeout=60.0)
+    sums = sc.parallelize([(1, 1)] * 4, 2).reduceByKey(add, 2)
+    stop_unheard(sc, sums)
+    assert sums.collect() == [(1, 4)]
