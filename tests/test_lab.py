@@ -255,7 +255,9 @@ def make_ray(folder: Path, source: str) -> dict[str, str]:
     private.mkdir(parents=True)
     (private.parent / "__init__.py").write_text(source + REST)
     (private / "__init__.py").touch()
-    (private / "node.py").write_text("def wait_for_persisted_port(): pass\n")
+    (private.parent / "_raylet.py").write_text("def persist_port(*_): pass\n")
+    node = "def wait_for_persisted_port(): pass\nclass Node:\n    def start_ray_processes(self): pass\n"
+    (private / "node.py").write_text(node)
     (private / "parameter.py").write_text("class RayParams:\n    def __init__(self, **_): pass\n")
     (private / "services.py").write_text(SERVICES)
     for name in ("gcs_server", "raylet"):  # a process has the name of its program's file
