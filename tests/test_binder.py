@@ -79,7 +79,7 @@ def test_start_becomes_the_command_even_without_ray(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) -> None:
     checkout, environment = tmp_path / "checkout", tmp_path / "venv"
     left_out = shutil.ignore_patterns(
@@ -108,7 +108,7 @@ def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) 
         env=env,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
     )
     assert session.returncode == 0, session.stdout + session.stderr
     answers = {name: rest for name, _, rest in (line.partition(" ") for line in session.stdout.splitlines())}
