@@ -30,6 +30,7 @@ from labkit.systems.spark import (
 from labkit.systems.spark.dependencies import OneToOneDependency, ShuffleDependency
 from labkit.systems.spark.files import FilePartition, read_split
 from labkit.systems.spark.partitioners import RangePartitioner
+from labkit.systems.spark.paths import file_system
 from tests.systems.spark.contexts import context
 from tests.systems.spark.test_keys import Key
 
@@ -430,6 +431,20 @@ def test_an_output_directory_is_not_overwritten(sc: BaseContext, tmp_path: Path)
         sc.parallelize([1]).saveAsTextFile(tmp_path / "out")
     with pytest.raises(ValueError, match="GzipCodec"):
         sc.parallelize([1]).saveAsTextFile(tmp_path / "other", "LzoCodec")
+
+
+def test_a_save_that_fails_leaves_nothing(sc: BaseContext, tmp_path: Path) -> None:
+    """So it can be tried again: not as after half a save, whose directory exists."""
+    names = sc.parallelize(["1", "2", "x"], 3)
+    for save in ("saveAsTextFile", "saveAsPickleFile"):
+        for place in (tmp_path / "out", "memory://out-of-a-save-that-fails"):
+            with pytest.raises(TaskFailed, match="invalid literal"):
+                getattr(names.map(int), save)(place)
+            getattr(names, save)(place)
+            read = sc.textFile if save == "saveAsTextFile" else sc.pickleFile
+            assert sorted(read(place).collect()) == ["1", "2", "x"]
+            fs, inside = file_system(str(place))
+            fs.rm(inside, recursive=True)
 
 
 def test_pipe(sc: BaseContext) -> None:
