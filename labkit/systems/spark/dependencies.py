@@ -7,10 +7,15 @@ partition, so the parent's records must be shuffled, and a stage ends there.
 
 from __future__ import annotations
 
+import datetime
+import decimal
+import fractions
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +175,35 @@ class Ordering:
         key = function_of(self.key)
         by = itemgetter(0) if key is None else (lambda pair: key(pair[0]))
         pairs.sort(key=by, reverse=not self.ascending)
+
+    def sort_to_places(self, pairs: list[tuple[Any, Any]]) -> bool:
+        """As ``sort``; whether each pair has its place: nan has none, and two sets may have no order."""
+        key = function_of(self.key)
+        keys = list(map(itemgetter(0), pairs)) if key is None else []
+        by = itemgetter(0) if key is None else (lambda pair: keys.append(k := key(pair[0])) or k)
+        pairs.sort(key=by, reverse=not self.ascending)
+        return _all_of_ordered_types(keys) or self._in_order(list(map(by, pairs)))
+
+    def _in_order(self, keys: list[Any]) -> bool:
+        try:
+            return all(map(operator.le if self.ascending else operator.ge, keys, islice(keys, 1, None)))
+        except TypeError:  # a class may have no more than what sorting needs, ``__lt__``
+            return False
+
+
+#: Types of which one of two values is less than the other, or they are equal; but for nan.
+ORDERED = frozenset(
+    {bool, int, float, str, bytes, type(None), datetime.date, datetime.datetime, datetime.time}
+    | {datetime.timedelta, decimal.Decimal, fractions.Fraction}
+)
+
+
+def _all_of_ordered_types(keys: list[Any]) -> bool:
+    while (kinds := set(map(type, keys))) == {tuple}:
+        keys = list(chain.from_iterable(keys))
+    if float in kinds or decimal.Decimal in kinds:
+        return kinds <= ORDERED and all(map(operator.eq, keys, keys))
+    return kinds <= ORDERED
 
 
 class ShuffleDependency(Dependency):

@@ -127,7 +127,8 @@ def write_shuffle(dependency: ShuffleDependency, records: Iterable[Pair]) -> lis
         return partitioner.split_distinct(aggregator.combine_values(records).items())
     if dependency.ordering is not None:
         pairs = list(records)
-        dependency.ordering.sort(pairs)
+        if not dependency.ordering.sort_to_places(pairs):
+            return partitioner.split(pairs)
         return partitioner.split_sorted(pairs, dependency.ordering.key, dependency.ordering.ascending)
     return partitioner.split(records)
 

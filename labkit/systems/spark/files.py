@@ -2,7 +2,8 @@
 
 Every machine must see the same files, on a shared file system or because all are on one host; how they are
 named is in ``paths.py``. A task writes to a file of its own and renames it, so a task that runs twice leaves
-one whole file; the driver then adds ``_SUCCESS``.
+one whole file. What a program saves is in its place once all of it is there, and then the driver adds
+``_SUCCESS``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import bz2
 import gzip
 import os
 import posixpath
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -285,21 +288,33 @@ def save_text(rdd: RDD, path: str, codec: str | None) -> None:
     """``saveAsTextFile``."""
     if codec is not None and codec not in CODECS:
         raise ValueError(f"compressionCodecClass={codec!r}: there are {', '.join(CODECS)}")
-    _save(
-        rdd,
-        _WriteText(_new_directory(rdd, path), "" if codec is None else CODECS[codec][0]),
-        "saveAsTextFile",
-    )
+    suffix = "" if codec is None else CODECS[codec][0]
+    _save(rdd, path, lambda directory: _WriteText(directory, suffix), "saveAsTextFile")
 
 
 def save_pickles(rdd: RDD, path: str, batch: int) -> None:
     """``saveAsPickleFile``."""
-    _save(rdd, _WritePickles(_new_directory(rdd, path), batch), "saveAsPickleFile")
+    _save(rdd, path, lambda directory: _WritePickles(directory, batch), "saveAsPickleFile")
 
 
-def _save(rdd: RDD, write: _Write, action: str) -> None:
-    rdd.ctx._execute(rdd, write, action)
-    _open(posixpath.join(write.directory, "_SUCCESS"), "wb").close()
+def _save(rdd: RDD, path: str, make: Callable[[str], _Write], action: str) -> None:
+    directory = _new_directory(rdd, path)
+    fs, inside = file_system(directory)
+    # As Hadoop's committer: tasks write where nobody reads, and the driver moves what is whole. A task of an
+    # earlier save that wakes up late writes nothing here. What is not finished does not stay.
+    write = make(posixpath.join(directory, f"_temporary-{uuid.uuid4().hex}"))
+    try:
+        fs.makedirs(file_system(write.directory)[1])
+        rdd.ctx._execute(rdd, write, action)
+        for index in range(rdd.getNumPartitions()):
+            part, place = (part_file(each, index, write.suffix) for each in (write.directory, directory))
+            fs.mv(file_system(part)[1], file_system(place)[1])
+        fs.rm(file_system(write.directory)[1], recursive=True)
+        _open(posixpath.join(directory, "_SUCCESS"), "wb").close()
+    except BaseException:
+        with suppress(OSError):
+            fs.rm(inside, recursive=True)
+        raise
 
 
 def _new_directory(rdd: RDD, path: str) -> str:

@@ -194,7 +194,7 @@ class PairTransformations:
         keyfunc: Callable[[Any], Any] | None = None,
     ) -> RDD:
         """Sorted by (keyfunc of) the keys, over all partitions. A first job samples keys for the bounds."""
-        numPartitions = self._default_partitions(numPartitions)
+        numPartitions = Partitioner(self._default_partitions(numPartitions)).numPartitions
         key = None if keyfunc is None else Closure(keyfunc)
         ordering = Ordering(key, bool(ascending))
         if numPartitions <= 1:
@@ -211,11 +211,17 @@ class PairTransformations:
             OVERSAMPLING * SAMPLE_PER_PARTITION * numPartitions / max(1, self.getNumPartitions())
         )
         sketches = self.ctx._execute(self, _Sketch(per_partition, key), "sortByKey")
-        # Each sampled key stands for as many as its partition has for each key that it gave.
-        weighted = [(k, count / len(sample)) for count, sample in sketches for k in sample]
+        # Each sampled key stands for as many as its partition has for each key that it gave. nan is no bound.
+        weighted = [(k, count / len(sample)) for count, sample in sketches for k in sample if k == k]
         if not weighted:
             return None
-        weighted.sort(key=lambda pair: pair[0])
+        try:
+            weighted.sort(key=lambda pair: pair[0])
+        except TypeError as error:
+            raise TypeError(
+                f"{error}: a sort needs keys of which each can be compared with each; "
+                "give them an order, as sortBy(lambda x: (x is None, x)) does for None"
+            ) from error
         total = sum(weight for _, weight in weighted)
         reached, sums = 0.0, []
         for _, weight in weighted:

@@ -68,7 +68,7 @@ class Partitioner:
     def split_sorted(
         self, pairs: list[tuple[Any, Any]], key: Callable[[Any], Any] | None, ascending: bool
     ) -> list[list[tuple[Any, Any]]]:
-        """As ``split``, of pairs sorted by ``key`` of their keys."""
+        """As ``split``, of pairs sorted by ``key`` of their keys, which are totally ordered."""
         return self.split(pairs)
 
     def __eq__(self, other: object) -> bool:
@@ -149,9 +149,9 @@ class RangePartitioner(Partitioner):
         cuts = [0]
         for bound in self.bounds if ascending else reversed(self.bounds):
             if ascending:
-                beyond = lambda pair, bound=bound: by(pair[0]) > bound  # noqa: E731
+                beyond = lambda pair, bound=bound: bound < by(pair[0])  # noqa: E731
             else:
-                beyond = lambda pair, bound=bound: by(pair[0]) <= bound  # noqa: E731
+                beyond = lambda pair, bound=bound: not bound < by(pair[0])  # noqa: E731
             cuts.append(bisect_left(pairs, True, key=beyond))
         cuts.append(len(pairs))
         return [pairs[begin:end] for begin, end in pairwise(cuts)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from operator import add
 from typing import Any
 
@@ -167,6 +168,22 @@ def test_a_machine_that_wakes_up_after_it_was_given_up_begins_anew(make_context:
     sc.cluster.run_until(lambda: len(events(sc, "executor_registered")) == 4, timeout=20)
     assert sorted(shuffles(sc).collect()) == EXPECTED
     assert "m2" in {each["machine"] for each in events(sc, "task_started")[-12:]}
+
+
+def test_a_task_that_wakes_up_late_writes_into_no_other_save(sim_context: MakeContext, tmp_path: Any) -> None:
+    """Its machine was paused and given up; meanwhile the directory was removed and written anew."""
+    sc = sim_context(machines=2, executor_timeout=1.0)
+    out = tmp_path / "out"
+    old, new = (sc.parallelize([f"{age}{n}" for n in range(4)], 2) for age in ("old", "new"))
+    sc.cluster.play([(when("task_started"), Pause("m1"))])
+    old.saveAsTextFile(out)
+    assert sc.textFile(out).collect() == ["old0", "old1", "old2", "old3"]
+    shutil.rmtree(out)
+    new.saveAsTextFile(out)
+    sc.cluster.resume("m1")
+    sc.cluster.run(5.0)
+    assert sc.textFile(out).collect() == ["new0", "new1", "new2", "new3"]
+    assert sorted(each.name for each in out.iterdir()) == ["_SUCCESS", "part-00000", "part-00001"]
 
 
 def test_backup_copies_beat_a_straggler(sim_context: MakeContext) -> None:
