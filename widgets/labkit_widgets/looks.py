@@ -151,6 +151,11 @@ def indexes(machines: Sequence[str]) -> dict[str, int]:
     return {**{name: index for index, name in enumerate(order)}, CLIENT: -1}
 
 
+def sign(state: str) -> str:
+    """What stands behind the name of a thing in this state: a blank and the state's sign, or nothing."""
+    return f" {SIGNS[state]}" if state != "alive" and state in SIGNS else ""
+
+
 def outline(index: int) -> str:
     """The shape of a machine's things."""
     return SHAPES[index % len(SHAPES)] if index >= 0 else "circle"

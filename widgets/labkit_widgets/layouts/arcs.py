@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..looks import SIGNS, outline
+from ..looks import outline, sign
 from ..scene import Field, Label, Link, Mark, arc
 
 #: The middle, the radius, and how thick the outer and an inner ring are.
@@ -59,8 +59,7 @@ def _mark(server: Server, number: int, count: int) -> Mark:
     row, column = divmod(number, per_row)
     in_row = min(per_row, count - row * per_row)
     x, y = CX + (column - (in_row - 1) / 2) * 66, CY + R + 36 + row * 38
-    sign = "" if server.state not in SIGNS or server.state == "alive" else f" {SIGNS[server.state]}"
     return Mark(
-        server.name, x, y, 8.0, outline(server.colour), server.colour, server.state, server.name + sign, x,
-        y + 22, tip=server.tip,
+        server.name, x, y, 8.0, outline(server.colour), server.colour, server.state,
+        server.name + sign(server.state), x, y + 22, tip=server.tip,
     )  # fmt: skip

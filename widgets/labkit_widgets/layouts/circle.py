@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..looks import SIGNS, outline
+from ..looks import outline, sign
 from ..scene import MARKS, Label, Link, Mark, Scene, arc, around, bow, line, on_circle, spread
 
 WIDTH, HEIGHT = 570.0, 530.0
@@ -116,8 +116,7 @@ def _radius(count: int) -> float:
 def _mark(spot: Spot, angle: float, labels: dict[str, tuple[float, float, str]], count: int) -> Mark:
     x, y = on_circle(CX, CY, R, angle)
     lx, ly, anchor = labels.get(spot.name, (0.0, 0.0, "middle"))
-    sign = "" if spot.state == "alive" else f" {SIGNS[spot.state]}"
-    label = spot.name + sign if spot.name in labels else ""
+    label = spot.name + sign(spot.state) if spot.name in labels else ""
     shape = outline(spot.colour)
     return Mark(
         spot.name, x, y, _radius(count), shape, spot.colour, spot.state, label, lx, ly, anchor, spot.tip,

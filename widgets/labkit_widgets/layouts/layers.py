@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from labkit.trace.machines import MachineView
 
-from ..looks import SIGNS
+from ..looks import sign
 from ..scene import MARKS, Box, Field, Label, Link, Mark
 
 WIDTH = 620.0
@@ -194,8 +194,8 @@ def _heads(machines: Sequence[MachineView], columns: Columns, hidden: str) -> li
     found += [Label(10, 36, hidden, "note", "start")] if hidden else []
     for machine in machines:
         x, width = columns[machine.name]
-        sign = "" if machine.state == "alive" else f" {SIGNS[machine.state]}"
-        words = f"{machine.name}{sign} {machine.state}" if sign and width > 62 else machine.name + sign
+        mark = sign(machine.state)
+        words = machine.name + mark + (f" {machine.state}" if mark and width > 62 else "")
         found.append(Label(x + width / 2, 16, words, f"name state {machine.state}"))
     return found
 
@@ -322,8 +322,8 @@ def _legend(legend: Sequence[tuple[str, str]], top: float) -> tuple[list[Box], l
         boxes.append(Box(f"legend:{k}", x, y, 10, 10, f"legend {state}"))
         if state == "disk":  # half full, as on the stage
             boxes.append(Box(f"legend:{k}:half", x, y + 5, 10, 5, "legend memory"))
-        sign = {"lost": "✕", "delivered": "✓", "memory again": "◥"}.get(state)
-        if sign:
-            labels.append(Label(x + 5, y + 9, sign, f"sign {state.split()[-1]}"))
+        over = {"lost": "✕", "delivered": "✓", "memory again": "◥"}.get(state)
+        if over:
+            labels.append(Label(x + 5, y + 9, over, f"sign {state.split()[-1]}"))
         labels.append(Label(x + 16, y + 9, words, "note", "start"))
     return boxes, labels, top + 42
