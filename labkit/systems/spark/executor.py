@@ -19,12 +19,11 @@ import pickle
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.runtime import sync
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.raised import Ending, named
-from labkit.runtime.sync import gather, wait_for
+from labkit.runtime.sync import Signal, gather, wait_for
 
 from .blocks import BlockStore, Key
 from .closures import dumps, loads
@@ -75,7 +74,7 @@ class Executor(Node):
         self.tasks: dict[int, Running] = {}
         #: The code of stages, and what wakes those who wait for one.
         self.stages: dict[int, bytes] = {}
-        self.stage_arrived = sync.Signal()
+        self.stage_arrived = Signal()
         self.broadcasts: dict[int, Kept] = {}
         #: Executors that the driver has given up, and the requests that wait for each of the others.
         self.lost: dict[Source, None] = {}

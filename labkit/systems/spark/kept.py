@@ -21,7 +21,7 @@ import fractions
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, compress
 from operator import itemgetter, methodcaller
 from typing import Any
 
@@ -137,9 +137,13 @@ def _reader(records: list[Any]) -> Callable[[], Iterable[Any]] | None:
     if len(set(map(len, records))) > 1:
         return None
     columns = [list(map(itemgetter(place), records)) for place in range(len(records[0]))]
-    if not _all_different([value for column in columns if not unchanging(column) for value in column]):
+    changing = [not unchanging(column) for column in columns]
+    if not _all_different(list(chain.from_iterable(compress(columns, changing)))):
         return None
-    readers = [partial(iter, column) if unchanging(column) else _reader_of_each(column) for column in columns]
+    readers = [
+        _reader_of_each(column) if changes else partial(iter, column)
+        for column, changes in zip(columns, changing, strict=True)
+    ]
     return None if None in readers else lambda: zip(*(read() for read in readers), strict=True)
 
 
