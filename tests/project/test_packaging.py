@@ -18,8 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from labkit.coursework.exercises import MODULES
+from tests.project.house import ROOT, imports
 
-ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"labkit", "labkit_widgets", "tests"}
 
@@ -36,10 +36,10 @@ def declared(*extras: str) -> set[str]:
 def imported(folder: Path) -> Iterator[tuple[str, Path]]:
     """Every top-level package that the files of a folder import, and where."""
     for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node, _ in imports(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 yield from ((alias.name.partition(".")[0], path) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            elif node.level == 0 and node.module:
                 yield node.module.partition(".")[0], path
 
 
