@@ -255,7 +255,7 @@ class Cluster(Repeatable):
                     )
                 if machine is None:
                     if not load:
-                        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+                        raise MachineDead.of_all()
                     home = min(load, key=load.__getitem__)
                 else:
                     home = self.machine(machine).name

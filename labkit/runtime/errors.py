@@ -91,6 +91,11 @@ class EngineUnavailable(Definite):
 class MachineDead(Definite):
     """The caller asked a machine that the cluster knows to be dead; nothing was sent."""
 
+    @classmethod
+    def of_all(cls) -> MachineDead:
+        """No machine is left that anything could run on."""
+        return cls('every machine is dead; restart one: cluster.restart("m1")')
+
 
 class Timeout(Indefinite):
     """No answer in time: the request may have been carried out."""

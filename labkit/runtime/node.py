@@ -110,10 +110,11 @@ class Node(Owner):
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
+        own = _own_names()
         for part in cls.__mro__:
             # What is a node itself was checked when it was made; others are mixed in.
             if part is cls or (not issubclass(part, Node) and part not in Node.__mro__):
-                taken = sorted(_own_names() & vars(part).keys())
+                taken = sorted(own & vars(part).keys())
                 if taken:
                     which = f"{part.__qualname__} defines {', '.join(taken)}"
                     raise TypeError(f"{which}, which Node uses itself: choose another name")

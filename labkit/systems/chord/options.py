@@ -56,7 +56,7 @@ def check_name(name: Any) -> None:
 def check_place(name: str, nodes: list[str], alive: list[bool]) -> None:
     """There is room on the cluster for a ring of this name."""
     if not any(alive):
-        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+        raise MachineDead.of_all()
     if f"directory-{name}" in nodes:
         raise NameTaken(
             f"there is a ring {name!r} on this cluster already: go on with it, or write "
@@ -94,20 +94,24 @@ def _whole(value: Any) -> bool:
     return hasattr(value, "__index__") and not isinstance(value, bool)
 
 
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
 def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: Any) -> None:
     """Refuse what cannot work, and say what would."""
     members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 0
-    if not isinstance(nodes, int) or isinstance(nodes, bool) or nodes < 1:
+    if not _is_count(nodes, 1):
         raise ValueError(f"nodes={nodes!r}: a ring needs at least one node; write nodes=24")
-    if not isinstance(virtual_nodes, int) or isinstance(virtual_nodes, bool) or virtual_nodes < 1:
+    if not _is_count(virtual_nodes, 1):
         raise ValueError(
             f"virtual_nodes={virtual_nodes!r}: each node stands for at least one; write virtual_nodes=1"
         )
-    if (
-        not isinstance(settings.bits, int)
-        or isinstance(settings.bits, bool)
-        or not 1 <= settings.bits <= MAX_BITS
-    ):
+    if not _is_count(settings.bits, 1) or settings.bits > MAX_BITS:
         raise ValueError(
             f"bits={settings.bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32"
         )
@@ -119,11 +123,7 @@ def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: 
         )
     if settings.routing not in ROUTING:
         raise ValueError(f'routing={settings.routing!r}: write routing="recursive" or routing="iterative"')
-    if (
-        not isinstance(settings.successors, int)
-        or isinstance(settings.successors, bool)
-        or settings.successors < 1
-    ):
+    if not _is_count(settings.successors, 1):
         raise ValueError(
             f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8"
         )
@@ -143,14 +143,14 @@ def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: 
         value = getattr(settings, field)
         if value is None and field == "stabilize_every":
             continue
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < float("inf"):
+        if not _is_seconds(value) or value == 0:
             raise ValueError(f"{field}={value!r}: seconds must be positive; write {field}=1.0")
     for field, least in (("attempts", 1), ("fingers_per_round", 0)):
         value = getattr(settings, field)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not _is_count(value, least):
             raise ValueError(f"{field}={value!r}: a whole number >= {least}; write {field}={max(least, 1)}")
     wait = settings.avoid_for
-    if not isinstance(wait, (int, float)) or isinstance(wait, bool) or not 0 <= wait < float("inf"):
+    if not _is_seconds(wait):
         raise ValueError(f"avoid_for={wait!r}: seconds, 0 or more; write avoid_for=5.0")
     for field in ("detours", "sampling", "announce"):
         if not isinstance(value := getattr(settings, field), bool):

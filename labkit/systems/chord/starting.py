@@ -131,7 +131,7 @@ class Starting:
         """For a new member: the machine with the fewest of its neighbours, then the fewest nodes."""
         load = {machine.name: [0, 0] for machine in self.cluster.machines if machine.alive}
         if not load:
-            raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+            raise MachineDead.of_all()
         nodes = [node for node in self.nodes if node.alive]
         if nodes:
             ring = IdealRing([(node.id, node.name) for node in nodes], self.settings.bits)

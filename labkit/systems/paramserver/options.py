@@ -27,7 +27,7 @@ def check_options(
 ) -> None:
     """Refuse what cannot work, and say what would."""
     if not machines:
-        raise MachineDead('every machine is dead; restart one: cluster.restart("m1")')
+        raise MachineDead.of_all()
     for name, value, least in (
         ("servers", servers, 1),
         ("workers", workers, 1),
