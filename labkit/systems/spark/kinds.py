@@ -197,7 +197,8 @@ class CartesianRDD(RDD):
         )
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
-        return itertools.product(parents[0][0], parents[1][0])
+        second = list(parents[1][0])
+        return chain.from_iterable(zip(itertools.repeat(x), second) for x in parents[0][0])
 
 
 class ZippedPartitionsRDD(RDD):

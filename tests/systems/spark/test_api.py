@@ -370,7 +370,7 @@ def test_samples_are_deterministic(sc: BaseContext) -> None:
         rdd.randomSplit([1, -1])
     with pytest.raises(ValueError, match="positive"):
         rdd.randomSplit([0, 0])
-    with pytest.raises(ValueError, match="Negative fraction"):
+    with pytest.raises(ValueError, match="fraction of the key 'a' must be nonnegative"):
         rdd.keyBy(str).sampleByKey(False, {"a": -1})
 
 
@@ -551,11 +551,20 @@ def test_mistakes_are_explained(single: SingleContext) -> None:
         rdd + [1]  # noqa: RUF005
     with pytest.raises(ValueError, match="at least one RDD"):
         single.union([])
+    with pytest.raises(TypeError, match=r"sc\.union\(\[first, second\]\)"):
+        single.union(rdd)
+    with pytest.raises(TypeError, match=r"union\(\) needs an RDD, not \[1\]"):
+        single.union([[1], [2]])
+    assert single.union(each for each in [rdd, rdd]).count() == 6
+    with pytest.raises(TypeError, match=r"list or another iterable of records, not 5"):
+        single.parallelize(5)
+    with pytest.raises(TypeError, match=r"list or another iterable of records, not ParallelCollectionRDD"):
+        single.parallelize(rdd)
     with pytest.raises(ValueError, match="same number of partitions: 2 and 3"):
         rdd.zip(single.parallelize([1, 2, 3], 3))
     with pytest.raises(TaskFailed, match="same number of elements in each partition: the second has fewer"):
         rdd.zip(single.parallelize([1, 2], 2)).collect()
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="numPartitions=0: a whole number, at least one"):
         rdd.coalesce(0)
     with pytest.raises(ValueError, match="numSlices=0"):
         single.parallelize([1], 0)
