@@ -364,7 +364,8 @@ class _ReduceByKey(op.Operation):
     def __call__(self, index: int, records: Records) -> dict[Any, Any]:
         f = self.f.function
         merged: dict[Any, Any] = {}
-        for k, v in records:
+        for pair in records:
+            k, v = pair
             merged[k] = f(merged[k], v) if k in merged else v
         return merged
 
@@ -454,7 +455,7 @@ class _Lookup:
 
     def __call__(self, index: int, records: Records) -> list[Any]:
         key = self.key.fresh()
-        return [v for k, v in records if k == key]
+        return [v for pair in records for k, v in [pair] if k == key]
 
 
 def _fraction(least: int, total: int, with_replacement: bool) -> float:

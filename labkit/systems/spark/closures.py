@@ -77,7 +77,8 @@ def _driver_only(kind: type) -> str | None:
     return None
 
 
-_INSTALLED = tuple(
+#: Where Python, installed packages and labkit are.
+INSTALLED = tuple(
     {
         str(Path(path).resolve())
         for name, path in sysconfig.get_paths().items()
@@ -91,7 +92,7 @@ _INSTALLED = tuple(
 def _installed(module: str) -> bool:
     """Whether every process of the cluster can import it: installed packages, Python's own, labkit."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is None or str(Path(file).resolve()).startswith(_INSTALLED)
+    return file is None or str(Path(file).resolve()).startswith(INSTALLED)
 
 
 class _Pickler(by_value.Pickler):

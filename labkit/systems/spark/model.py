@@ -21,6 +21,7 @@ from labkit.runtime.errors import LabError
 from labkit.runtime.raised import short
 
 from . import files, kinds
+from . import operations as op
 from .closures import CannotCapture, Closure, dumps, lineage
 from .inside import current_task
 from .options import partition_count, whole_number
@@ -294,7 +295,7 @@ class _ListOf:
         self.f = Closure(f)
 
     def __call__(self, index: int, records: Iterable[Any]) -> list[Any]:
-        return list(self.f.function(iter(records)))
+        return list(op.made_by(self.f.function(iter(records)), "runJob"))
 
 
 def _drain(index: int, records: Iterable[Any]) -> None:

@@ -32,6 +32,7 @@ from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop, Task
 from labkit.runtime.raised import Signal, named
 
+from .blame import to_action
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
 from .executor import NOT_ME, SEND_STAGE, STAGES_KEPT, UNKNOWN_TASK
@@ -405,6 +406,8 @@ def _pickle(told: Any) -> bytes:
 
 def _failure(stage: Stage, partition: int, failures: int, outcome: Outcome) -> Exception:
     if outcome.blame is not None:
-        return TaskFailed(str(outcome.blame), outcome.blame)
+        job = stage.jobs.get(min(stage.jobs, default=-1))
+        blamed = to_action(outcome.blame, *(("?", "?") if job is None else (job.action, job.site)))
+        return TaskFailed(str(blamed), blamed)
     times = f"{failures} times" if failures > 1 else "once"
     return JobFailed(f"partition {partition} of stage {stage.id} failed {times}: {outcome.error}")

@@ -623,6 +623,10 @@ def test_statistics_of_arrays_and_of_nothing(single: SingleContext) -> None:
     empty = single.parallelize([]).stats()
     assert (empty.count(), empty.mean()) == (0, 0.0)
     assert np.isnan([empty.variance(), empty.sampleVariance()]).all()
+    for order in ([1.0, np.nan, 3.0], [np.nan, 1.0, 3.0], [3.0, 1.0, np.nan]):
+        for slices in (1, 3):
+            with_nan = single.parallelize(order, slices).stats()
+            assert np.isnan([with_nan.min(), with_nan.max(), with_nan.mean()]).all()
     counter = StatCounter([1, 2, 3])
     assert repr(counter.copy().mergeStats(counter)).startswith("(count: 6, mean: 2.0, stdev: 0.81")
 

@@ -125,9 +125,7 @@ def test_a_destroyed_variable_is_named(sim_context: Any) -> None:
         price = sc.broadcast(3)
         rdd = placed(sc.parallelize([1, 2], 2).map(lambda x, price=price: x * price.value))
         price.destroy()
-        with pytest.raises(
-            LabError, match=rf"RDD\[.*broadcast variable {price.id}.*destroyed: make"
-        ):
+        with pytest.raises(LabError, match=rf"RDD\[.*broadcast variable {price.id}.*destroyed: make"):
             rdd.collect()
     assert not sc.cluster.trace.filter(kind="task_started")
 
