@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib.util
 import os
 import secrets
 import shutil
@@ -40,6 +41,7 @@ USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
 
 def attach(address: str | None) -> Any:
     """The connected ``ray`` module. Raises ``EngineUnavailable``, which says what to do."""
+    _check_not_hidden()
     with _attaching:
         imported = sys.modules.get("ray")
         connected = imported is not None and imported.is_initialized()
@@ -62,6 +64,15 @@ def attach(address: str | None) -> Any:
                 ray.shutdown()
             raise EngineUnavailable(_advice(address, error)) from error
         return ray
+
+
+def _check_not_hidden() -> None:
+    """A user's file of this name comes before Ray. As the program itself it would wait here for itself."""
+    spec = importlib.util.find_spec("ray")
+    if spec is not None and spec.submodule_search_locations is None:
+        raise EngineUnavailable(
+            f"{spec.origin} is imported in place of Ray: give the file another name. {USE_SIM}"
+        )
 
 
 def _knock(address: str) -> None:

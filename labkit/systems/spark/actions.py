@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import operations as op
 from .closures import Captured, Closure, function_of
+from .options import whole_number
 
 if TYPE_CHECKING:
     import pandas
@@ -109,7 +110,7 @@ class Actions:
 
     def take(self, num: int) -> list[Any]:
         """The first records. Looks at one partition first, then at more and more."""
-        return self._take(num, "take")
+        return self._take(whole_number("num", num), "take")
 
     def first(self) -> Any:
         """The first record; ``ValueError`` if there is none."""
@@ -141,6 +142,7 @@ class Actions:
 
     def takeSample(self, withReplacement: bool, num: int, seed: int | None = None) -> list[Any]:
         """Exactly so many records at random (or all, if there are fewer and none is taken twice)."""
+        num = whole_number("num", num)
         if num < 0:
             raise ValueError("Sample size cannot be negative.")
         if num > sys.maxsize - int(10.0 * math.sqrt(sys.maxsize)):
@@ -165,11 +167,13 @@ class Actions:
 
     def top(self, num: int, key: Callable[[Any], Any] | None = None) -> list[Any]:
         """The largest records, the largest first."""
+        num = whole_number("num", num)
         parts = self._run(_Extreme(num, key, largest=True), "top")
         return heapq.nlargest(num, (x for part in parts for x in part), key=key)
 
     def takeOrdered(self, num: int, key: Callable[[Any], Any] | None = None) -> list[Any]:
         """The smallest records, the smallest first."""
+        num = whole_number("num", num)
         if num < 0:
             raise ValueError("top N cannot be negative.")
         parts = self._run(_Extreme(num, key, largest=False), "takeOrdered") if num else []
@@ -360,7 +364,8 @@ class _ReduceByKey(op.Operation):
     def __call__(self, index: int, records: Records) -> dict[Any, Any]:
         f = self.f.function
         merged: dict[Any, Any] = {}
-        for k, v in records:
+        for pair in records:
+            k, v = pair
             merged[k] = f(merged[k], v) if k in merged else v
         return merged
 
@@ -450,7 +455,7 @@ class _Lookup:
 
     def __call__(self, index: int, records: Records) -> list[Any]:
         key = self.key.fresh()
-        return [v for k, v in records if k == key]
+        return [v for pair in records for k, v in [pair] if k == key]
 
 
 def _fraction(least: int, total: int, with_replacement: bool) -> float:

@@ -15,6 +15,7 @@ import io
 import sys
 import sysconfig
 import types
+import weakref
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +29,7 @@ from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.raised import Ending, named, short
 
 if TYPE_CHECKING:
+    from .model import BaseContext
     from .rdd import RDD
 
 __all__ = [
@@ -75,7 +77,8 @@ def _driver_only(kind: type) -> str | None:
     return None
 
 
-_INSTALLED = tuple(
+#: Where Python, installed packages and labkit are.
+INSTALLED = tuple(
     {
         str(Path(path).resolve())
         for name, path in sysconfig.get_paths().items()
@@ -89,24 +92,26 @@ _INSTALLED = tuple(
 def _installed(module: str) -> bool:
     """Whether every process of the cluster can import it: installed packages, Python's own, labkit."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return file is None or str(Path(file).resolve()).startswith(_INSTALLED)
+    return file is None or str(Path(file).resolve()).startswith(INSTALLED)
 
 
 class _Pickler(by_value.Pickler):
     """As every function travels, with the user's own modules by value, and driver-only objects refused.
 
-    It notes the broadcast variables that it meets.
+    It notes the broadcast variables that it meets, and whose shared variables they and accumulators are.
     """
 
     def __init__(self, file: Any) -> None:
         super().__init__(file, protocol=5)
         self.broadcasts: dict[int, None] = {}
+        self.owners: dict[weakref.ref[BaseContext], None] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         """How one object that is no plain data is pickled."""
         kind = type(obj)
         if kind is Closure:
             self.broadcasts.update(dict.fromkeys(obj.broadcasts))
+            self.owners.update(dict.fromkeys(obj.owners))
             return NotImplemented
         if kind is types.FunctionType:
             if obj.__module__ in sys.modules and not _installed(obj.__module__):
@@ -118,17 +123,17 @@ class _Pickler(by_value.Pickler):
             why = _driver_only(kind)
             if why is not None:
                 raise CannotCapture(f"{kind.__name__}: {why}")
-            number = getattr(kind, "_broadcast_id", None)
-            if number is not None:
-                self.broadcasts[number(obj)] = None
+            be_noted = getattr(kind, "_be_noted", None)
+            if be_noted is not None:
+                be_noted(obj, self)
         return super().reducer_override(obj)
 
 
-def _dump(value: Any) -> tuple[bytes, tuple[int, ...]]:
+def _dump(value: Any) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseContext], ...]]:
     file = io.BytesIO()
     pickler = _Pickler(file)
     pickler.dump(value)
-    return file.getvalue(), tuple(pickler.broadcasts)
+    return file.getvalue(), tuple(pickler.broadcasts), tuple(pickler.owners)
 
 
 def dumps(value: Any) -> bytes:
@@ -154,17 +159,17 @@ def loads(data: bytes) -> Any:
 class Closure:
     """A function, pickled now; called wherever it was sent. Raises ``CannotCapture`` and ``Unpicklable``."""
 
-    __slots__ = ("_data", "_function", "broadcasts")
+    __slots__ = ("_data", "_function", "broadcasts", "owners")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         if isinstance(function, Closure):
-            self._data, self.broadcasts = function._data, function.broadcasts
+            self._data, self.broadcasts, self.owners = function._data, function.broadcasts, function.owners
         else:
             if not callable(function):
                 raise TypeError(
                     f"expected a function, not {short(function)} of type {type(function).__name__}"
                 )
-            self._data, self.broadcasts = _dump_function(function)
+            self._data, self.broadcasts, self.owners = _dump_function(function)
         self._function: Callable[..., Any] | None = None
 
     @property
@@ -187,6 +192,7 @@ class Closure:
 
     def __setstate__(self, state: tuple[bytes, tuple[int, ...]]) -> None:
         self._data, self.broadcasts = state
+        self.owners = ()
         self._function = None
 
 
@@ -208,7 +214,9 @@ class Captured:
         return loads(self._data)
 
 
-def _dump_function(function: Callable[..., Any]) -> tuple[bytes, tuple[int, ...]]:
+def _dump_function(
+    function: Callable[..., Any],
+) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseContext], ...]]:
     try:
         return _dump(function)
     except CannotCapture as error:
@@ -312,6 +320,8 @@ def narrow_lineage(rdd: RDD) -> list[RDD]:
 def dump_stage(rdd: RDD, what: Any) -> tuple[bytes, list[int]]:
     """What a task of the stage needs that ends in ``rdd``, and the ids of the broadcast variables used in it.
 
+    Raises ``CannotCapture`` if it uses shared variables of another context.
+
     what: a function of (partition index, iterator) for a result stage, the ``ShuffleDependency`` for a map
     stage. The parents over a shuffle do not travel, nor the data of leaf partitions (see
     ``evaluate.splits``).
@@ -329,7 +339,13 @@ def dump_stage(rdd: RDD, what: Any) -> tuple[bytes, list[int]]:
         sent.append((type(each), each._state_to_send(), dependencies))
     if isinstance(what, ShuffleDependency):
         what = what.without_parent()
-    data, broadcasts = _dump((sent, what))
+    data, broadcasts, owners = _dump((sent, what))
+    if any(owner() is not rdd.ctx for owner in owners):
+        raise CannotCapture(
+            f"a function on the way to {rdd!r} uses a broadcast variable or an accumulator of another "
+            "SparkContext, perhaps of one that was stopped: make it anew with this one, sc.broadcast(...) or "
+            "sc.accumulator(...), and the RDDs that use it"
+        )
     return data, list(broadcasts)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Future, Task
 from labkit.runtime.sync import gather
 
@@ -78,6 +79,11 @@ class Stage:
         """The partitions that are still to be computed."""
         raise NotImplementedError
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing; asked after each task, of which there may be thousands."""
+        raise NotImplementedError
+
     def accept(self, partition: int, outcome: Outcome, executor: ExecutorRecord) -> bool:
         """Take a successful attempt's result, unless there is one already; whether it was taken."""
         raise NotImplementedError
@@ -107,6 +113,11 @@ class MapStage(Stage):
         """Map tasks whose output nobody has."""
         return self.outputs.missing(self.shuffle_id)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all outputs are there."""
+        return self.outputs.complete(self.shuffle_id)
+
     def accept(self, partition: int, outcome: Outcome, executor: ExecutorRecord) -> bool:
         """Note where the output is."""
         self.succeeded.add(partition)
@@ -133,6 +144,11 @@ class ResultStage(Stage):
     def missing(self) -> list[int]:
         """Partitions without a result."""
         return [partition for partition in self.partitions if partition not in self.results]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all results are there."""
+        return len(self.results) == self.total
 
     def accept(self, partition: int, outcome: Outcome, executor: ExecutorRecord) -> bool:
         """Keep the first result."""
@@ -279,6 +295,12 @@ class DAGScheduler:
     def encode(self, stage: Stage) -> None:
         """Pickle what its tasks need; unchanged since the last time, it need not be sent again."""
         code, broadcasts = dump_stage(stage.rdd, stage.what)
+        gone = [number for number in broadcasts if number not in self.driver.broadcasts]
+        if gone:
+            raise LabError(
+                f"{stage.rdd!r} needs the broadcast variable {gone[0]}, which was destroyed: make a new one "
+                "with sc.broadcast(...), and the RDDs that use it"
+            )
         if code != stage.code:
             stage.code, stage.broadcasts = code, tuple(broadcasts)
             stage.code_id = self._codes

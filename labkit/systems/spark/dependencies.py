@@ -126,10 +126,12 @@ class Aggregator:
         create, merge = function_of(self.create), function_of(self.merge_value)
         combined: dict[Any, Any] = {}
         if create is None:
-            for k, v in pairs:
+            for pair in pairs:
+                k, v = pair
                 combined[k] = merge(combined[k], v) if k in combined else v
         else:
-            for k, v in pairs:
+            for pair in pairs:
+                k, v = pair
                 combined[k] = merge(combined[k], v) if k in combined else create(v)
         return combined
 
@@ -151,7 +153,8 @@ class Grouping(Aggregator):
     def combine_values(self, pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
         """Key to the list of its values."""
         groups: defaultdict[Any, list[Any]] = defaultdict(list)
-        for k, v in pairs:
+        for pair in pairs:
+            k, v = pair
             groups[k].append(v)
         return groups
 

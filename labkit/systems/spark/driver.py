@@ -45,6 +45,7 @@ class Job:
     def __init__(self, number: int, action: str, group: str | None) -> None:
         self.id = number
         self.action = action
+        self.site = "?"  #: of the line that called it
         self.group = group
         self.state = "RUNNING"  #: as ``statusTracker`` tells it: then "SUCCEEDED" or "FAILED"
         self.stages: dict[int, Stage] = {}  #: those that it wants now
@@ -103,6 +104,7 @@ class Driver(Node):
     ) -> list[bytes]:
         """The pickled result of ``function(partition, iterator)`` for each partition, in order."""
         self.jobs[job.id] = job
+        job.site = site
         job.span = self.loop.span
         self.announce(rdd)
         stage = ResultStage(rdd, function, partitions)

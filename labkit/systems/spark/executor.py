@@ -206,13 +206,13 @@ class Executor(Node):
         """Fetch, compute, copy."""
         try:
             task = TaskRun(told, code, self.blocks, self.shuffles)
-            await self.fetch_broadcasts(told.broadcasts)
+            broadcasts = await self.fetch_broadcasts(told.broadcasts)
             await self.fetch_inputs(task)
             self.emit("task_running", task=told.task, stage=told.stage, partition=told.partition)
             if self.given_up:
                 running.cancel()
             outcome = await self.compute(
-                in_thread, task, running, self.broadcasts, cost=lambda _: task.cost(self.options)
+                in_thread, task, running, broadcasts, cost=lambda _: task.cost(self.options)
             )
             if told.copy_to is not None and task.to_copy:
                 await self.copy_blocks(task.to_copy, told.copy_to)
@@ -227,12 +227,20 @@ class Executor(Node):
 
     # --- fetching -----------------------------------------------------------------------------------------
 
-    async def fetch_broadcasts(self, wanted: Iterable[int]) -> None:
-        """Broadcast values that are not here yet come from the driver, once."""
+    async def fetch_broadcasts(self, wanted: Iterable[int]) -> dict[int, Kept]:
+        """The values that a task needs; those that are not here yet come from the driver, once.
+
+        They are the task's, whatever is unpersisted before it runs: the message may have been sent long ago.
+        """
+        found: dict[int, Kept] = {}
         for number in wanted:
             if number not in self.broadcasts:
                 data = await self.ask(self.driver, "get_broadcast", number)
-                self.broadcasts[number] = await self.compute(_kept_value, data, cost=self.transfer(data))
+                found[number] = await self.compute(_kept_value, data, cost=self.transfer(data))
+                self.broadcasts[number] = found[number]
+            else:
+                found[number] = self.broadcasts[number]
+        return found
 
     @rpc
     def drop_broadcast(self, number: int) -> None:

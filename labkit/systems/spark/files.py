@@ -9,16 +9,18 @@ one whole file. What a program saves is in its place once all of it is there, an
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import os
 import posixpath
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.raised import named
 
 from .closures import dumps, loads
 from .paths import file_system, input_files, is_private, part_file, shown, whole
@@ -115,9 +117,9 @@ def file_splits(files: Sequence[str], minPartitions: int) -> list[FilePartition]
 
 
 def read_split(split: FilePartition) -> list[bytes]:
-    """The lines of a split, without their ends."""
+    """The lines of a split, without their ends. A mark at the file's beginning that says UTF-8 is no text."""
     if Path(split.path).suffix in DECOMPRESS:
-        return _read(split.path).splitlines()
+        return _read(split.path).removeprefix(codecs.BOM_UTF8).splitlines()
     end = split.start + split.length
     with _open(split.path) as file:
         file.seek(split.start)
@@ -127,7 +129,8 @@ def read_split(split: FilePartition) -> list[bytes]:
         if here > end:
             return []
         # And the rest of the last line, or, if the split ends with a line's end, the line after it.
-        return (file.read(end - here) + file.readline()).splitlines()
+        data = file.read(end - here) + file.readline()
+        return (data if split.start else data.removeprefix(codecs.BOM_UTF8)).splitlines()
 
 
 class WholeTextFileRDD(FileRDD):
@@ -159,7 +162,19 @@ class BinaryFilesRDD(FileRDD):
 
 def _read(path: str) -> bytes:
     """What is in a file, or was before it was compressed."""
-    return DECOMPRESS.get(Path(path).suffix, bytes)(_bytes(path))
+    with _naming(path):
+        return DECOMPRESS.get(Path(path).suffix, bytes)(_bytes(path))
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Inside, what is wrong with a file's content is told with its name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise LabError(f"{shown(path)} cannot be read: {named(error)}") from error
 
 
 def _bytes(path: str) -> bytes:
@@ -198,9 +213,13 @@ class PickleFileRDD(FileRDD):
 
 
 def _read_pickles(path: str) -> Iterator[Any]:
-    with _open(path) as file:
+    with _naming(path), _open(path) as file:
+        size = _size(path)
         while head := file.read(8):
-            yield from loads(file.read(int.from_bytes(head, "big")))
+            length = int.from_bytes(head, "big")
+            if file.tell() + length > size:
+                raise ValueError("it is no file of records that saveAsPickleFile wrote")
+            yield from loads(file.read(length))
 
 
 class CheckpointRDD(FileRDD):
@@ -212,7 +231,8 @@ class CheckpointRDD(FileRDD):
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
         assert isinstance(partition, FilePartition)
-        return loads(_bytes(partition.path))
+        with _naming(partition.path):
+            return loads(_bytes(partition.path))
 
 
 class LocalCheckpointRDD(RDD):

@@ -144,7 +144,8 @@ class CoGroupedRDD(RDD):
         everyone = range(len(parents))
         for number, parent in enumerate(parents):
             pairs = parent[0] if isinstance(parent, list) else parent
-            for k, v in pairs:
+            for pair in pairs:
+                k, v = pair
                 if k not in groups:
                     groups[k] = tuple([[] for _ in everyone])
                 groups[k][number].append(v)
@@ -197,7 +198,8 @@ class CartesianRDD(RDD):
         )
 
     def iterator(self, partition: Partition, parents: list[Any]) -> Iterable[Any]:
-        return itertools.product(parents[0][0], parents[1][0])
+        second = list(parents[1][0])
+        return chain.from_iterable(zip(itertools.repeat(x), second) for x in parents[0][0])
 
 
 class ZippedPartitionsRDD(RDD):
@@ -214,14 +216,14 @@ class ZippedPartitionsRDD(RDD):
 
 def _zip(first: Iterable[Any], second: Iterable[Any], p: int) -> Iterator[tuple[Any, Any]]:
     missing = object()
-    for pair in itertools.zip_longest(first, second, fillvalue=missing):
-        if pair[0] is missing or pair[1] is missing:
-            fewer = "first" if pair[0] is missing else "second"
+    for both in itertools.zip_longest(first, second, fillvalue=missing):
+        if both[0] is missing or both[1] is missing:
+            fewer = "first" if both[0] is missing else "second"
             raise ValueError(
                 "Can only zip RDDs with same number of elements in each partition: "
                 f"the {fewer} has fewer in partition {p}"
             )
-        yield pair
+        yield both
 
 
 class CoalescedRDD(RDD):

@@ -18,11 +18,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.raised import short
 
 from . import files, kinds
+from . import operations as op
 from .closures import CannotCapture, Closure, dumps, lineage
+from .inside import current_task
+from .options import partition_count, whole_number
 from .paths import file_system, whole
-from .rdd import RDD
+from .rdd import RDD, check_other
 from .shared import Accumulator, AccumulatorParam, Broadcast, param_of
 
 __all__ = ["BaseContext"]
@@ -41,6 +45,7 @@ class BaseContext:
     one_process = True
 
     def __init__(self) -> None:
+        _refuse_in_task()
         self._ids: dict[str, itertools.count[int]] = {}
         self._accumulators: dict[int, Accumulator[Any]] = {}
         self._checkpoint_dir: str | None = None
@@ -55,6 +60,8 @@ class BaseContext:
         """An RDD of these records, which are copied now."""
         self._check_open()
         slices = self._slices(numSlices)
+        if not isinstance(c, Iterable):
+            raise TypeError(f"parallelize() needs a list or another iterable of records, not {short(c)}")
         if isinstance(c, range):
             bounds = [part * len(c) // slices for part in range(slices + 1)]
             return kinds.ParallelCollectionRDD(self, [c[a:b] for a, b in itertools.pairwise(bounds)])
@@ -69,23 +76,23 @@ class BaseContext:
         return self.parallelize(range(start) if end is None else range(start, end, step), numSlices)
 
     def _slices(self, numSlices: int | None) -> int:
-        slices = self.defaultParallelism if numSlices is None else int(numSlices)
-        if slices < 1:
-            raise ValueError(f"numSlices={numSlices!r}: at least one partition; write numSlices=4")
-        return slices
+        return self.defaultParallelism if numSlices is None else partition_count("numSlices", numSlices)
 
     def emptyRDD(self) -> RDD:
         """An RDD without partitions and records."""
         self._check_open()
         return kinds.EmptyRDD(self)
 
-    def union(self, rdds: Sequence[RDD]) -> RDD:
+    def union(self, rdds: Iterable[RDD]) -> RDD:
         """The records of all of them."""
+        if isinstance(rdds, RDD):
+            raise TypeError("union() needs a list of RDDs: sc.union([first, second])")
+        rdds = list(rdds)
         if not rdds:
             raise ValueError("union() needs at least one RDD")
-        for rdd in rdds[1:]:
-            rdds[0]._other(rdd, "union")
-        return kinds.union(self, list(rdds))
+        for rdd in rdds:
+            check_other(self, rdd, "union")
+        return kinds.union(self, rdds)
 
     def textFile(self, name: str | Path, minPartitions: int | None = None, use_unicode: bool = True) -> RDD:
         """The lines of a text file, of all files of a directory, or of a pattern; ``.gz`` and ``.bz2`` too.
@@ -132,7 +139,7 @@ class BaseContext:
         ``AccumulatorParam``.
         """
         self._check_open()
-        made = Accumulator(self._new_id("accumulator"), value, param_of(value, accum_param))
+        made = Accumulator(self._new_id("accumulator"), value, param_of(value, accum_param), self)
         self._accumulators[made.aid] = made
         return made
 
@@ -228,6 +235,7 @@ class BaseContext:
         return next(self._ids.setdefault(kind, itertools.count()))
 
     def _check_open(self) -> None:
+        _refuse_in_task()
         if self._stopped:
             raise LabError("this SparkContext was stopped; make a new one")
 
@@ -274,12 +282,20 @@ class BaseContext:
         """A reliable checkpoint of so many bytes was written."""
 
 
+def _refuse_in_task() -> None:
+    if current_task() is not None:
+        raise CannotCapture(
+            "the SparkContext exists only in the driver, and this is code of a task: compute what you need "
+            "before, collect() it, and broadcast the result, or join the two RDDs"
+        )
+
+
 class _ListOf:
     def __init__(self, f: Callable[..., Any]) -> None:
         self.f = Closure(f)
 
     def __call__(self, index: int, records: Iterable[Any]) -> list[Any]:
-        return list(self.f.function(iter(records)))
+        return list(op.made_by(self.f.function(iter(records)), "runJob"))
 
 
 def _drain(index: int, records: Iterable[Any]) -> None:
@@ -291,7 +307,7 @@ def kinds_of_files(
     kind: Any, ctx: BaseContext, path: str | Path, minPartitions: int | None, *more: Any
 ) -> RDD:
     """An RDD of files with the context's default number of partitions."""
-    made: RDD = kind(
-        ctx, str(path), ctx.defaultMinPartitions if minPartitions is None else minPartitions, *more
-    )
+    if minPartitions is None:
+        minPartitions = ctx.defaultMinPartitions
+    made: RDD = kind(ctx, str(path), whole_number("minPartitions", minPartitions), *more)
     return made

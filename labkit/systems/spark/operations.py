@@ -21,6 +21,7 @@ from labkit.runtime.copying import stable_hash
 from labkit.runtime.endable import Endable
 from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Cancelled
+from labkit.runtime.raised import short
 
 from .closures import Captured, Closure
 from .kept import Copies
@@ -80,7 +81,23 @@ def _with_frame(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A function that an error's traceback shows, with its record; those written in C leave no trace."""
     if hasattr(f, "__code__"):
         return f
-    return lambda record: f(record)
+    framed: Any = lambda record: f(record)  # noqa: E731
+    framed.of = f
+    return framed  # type: ignore[no-any-return]
+
+
+#: The code of the frame.
+FRAMED = _with_frame(len).__code__
+
+
+def made_by(records: Any, operation: str) -> Records:
+    """What the user's function has made of a partition; ``TypeError`` if it is nothing to iterate over."""
+    if not hasattr(records, "__iter__"):
+        raise TypeError(
+            f"the function of {operation}() returned {short(records)}: it must return a list or another "
+            "iterable of records, or yield them"
+        )
+    return records  # type: ignore[no-any-return]
 
 
 class Mapping(Operation):
@@ -108,14 +125,14 @@ class OfPartition(Operation):
     """``mapPartitions``."""
 
     def __call__(self, index: int, records: Records) -> Records:
-        return self.f.function(iter(records))
+        return made_by(self.f.function(iter(records)), self.op)
 
 
 class OfPartitionWithIndex(Operation):
     """``mapPartitionsWithIndex``."""
 
     def __call__(self, index: int, records: Records) -> Records:
-        return self.f.function(index, iter(records))
+        return made_by(self.f.function(index, iter(records)), self.op)
 
 
 class KeyedBy(Operation):
@@ -131,7 +148,7 @@ class MappingValues(Operation):
 
     def __call__(self, index: int, records: Records) -> Records:
         f = _with_frame(self.f.function)
-        return ((k, f(v)) for k, v in records)
+        return ((k, f(v)) for pair in records for k, v in [pair])
 
 
 class FlatMappingValues(Operation):
@@ -139,7 +156,7 @@ class FlatMappingValues(Operation):
 
     def __call__(self, index: int, records: Records) -> Records:
         f = _with_frame(self.f.function)
-        return ((k, each) for k, v in records for each in f(v))
+        return ((k, each) for pair in records for k, v in [pair] for each in f(v))
 
 
 def glom(index: int, records: Records) -> Records:

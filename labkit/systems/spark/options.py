@@ -6,10 +6,12 @@ machines are near, its jobs last milliseconds, and somebody is watching.
 
 from __future__ import annotations
 
+import math
+import operator
 from dataclasses import dataclass, fields
 from typing import Any
 
-__all__ = ["Options", "check_options"]
+__all__ = ["Options", "check_options", "finite", "partition_count", "whole_number"]
 
 MEGABYTE = 1 << 20
 
@@ -98,3 +100,29 @@ def _check(name: str, value: Any, kind: str) -> None:
     if not number or not (value >= 0 if zero else value > 0) or value == float("inf"):
         what = "a whole number" if kind == "int" else "a number"
         raise ValueError(f"{name} is {what} {'>=' if zero else '>'} 0, not {value!r}")
+
+
+def whole_number(what: str, value: Any) -> int:
+    """A count or a seed that was given, NumPy's too; ``TypeError`` if it is no whole number."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what}={value!r}: a whole number; write {what}=4") from None
+
+
+def partition_count(what: str, value: Any) -> int:
+    """How many partitions there shall be; ``ValueError`` if that is no whole number or none."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ValueError(f"{what}={value!r}: a whole number, at least one partition; write {what}=4")
+    return operator.index(value)
+
+
+def finite(what: str, value: Any) -> Any:
+    """A probability, rate or weight that was given; ``ValueError`` if it is no finite number >= 0."""
+    try:
+        right = value >= 0 and math.isfinite(value)
+    except TypeError:
+        right = False
+    if not right:
+        raise ValueError(f"{what} must be nonnegative and finite, not {value!r}; write 0.5")
+    return value

@@ -18,6 +18,7 @@ from . import operations as op
 from .closures import Captured, Closure, function_of
 from .dependencies import Aggregator, Grouping, Ordering
 from .keys import portable_hash
+from .options import finite
 from .partitioners import Partitioner, RangePartitioner
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ class PairTransformations:
     ) -> RDD:
         """A sample with a fraction for each key."""
         for key, fraction in fractions.items():
-            if not fraction >= 0.0:
-                raise ValueError(f"Negative fraction value: {fraction!r} of the key {key!r}")
+            finite(f"the fraction of the key {key!r}", fraction)
         return self._pipe(op.SampleByKey(withReplacement, dict(fractions), self._seed(seed)), True)
 
     # --- by key -----------------------------------------------------------------------------------------

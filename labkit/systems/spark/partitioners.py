@@ -13,6 +13,7 @@ from typing import Any
 
 from .closures import Closure, function_of
 from .keys import portable_hash
+from .options import partition_count
 
 __all__ = ["Partitioner", "RangePartitioner"]
 
@@ -21,11 +22,7 @@ class Partitioner:
     """Places keys by ``partitionFunc(key) % numPartitions``. Equal partitioners place equal keys equally."""
 
     def __init__(self, numPartitions: int, partitionFunc: Callable[[Any], int] = portable_hash) -> None:
-        if isinstance(numPartitions, bool) or not isinstance(numPartitions, int) or numPartitions < 1:
-            raise ValueError(
-                f"numPartitions={numPartitions!r}: at least one partition; write numPartitions=4"
-            )
-        self.numPartitions = numPartitions
+        self.numPartitions = partition_count("numPartitions", numPartitions)
         self.partitionFunc = partitionFunc
         #: What is sent; ``partitionFunc`` itself stays here to be compared.
         self._placing = partitionFunc if partitionFunc is portable_hash else Closure(partitionFunc)

@@ -22,6 +22,7 @@ from .actions import Actions
 from .closures import CannotCapture, Closure
 from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
 from .keys import portable_hash
+from .options import finite, partition_count, whole_number
 from .pairs import PairTransformations
 from .partitioners import Partitioner
 from .sites import call_site
@@ -342,16 +343,12 @@ class RDD(PairTransformations, Statistics, Actions):
         fraction: the probability of each record, or, with replacement, the expected number of times it is
         chosen.
         """
-        if not fraction >= 0:
-            raise ValueError(f"Fraction must be nonnegative, not {fraction!r}")
-        sampler = op.Sample(bool(withReplacement), fraction, self._seed(seed))
+        sampler = op.Sample(bool(withReplacement), finite("Fraction", fraction), self._seed(seed))
         return kinds.PartitionwiseSampledRDD(self, sampler, True)
 
     def randomSplit(self, weights: Sequence[float], seed: int | None = None) -> list[RDD]:
         """Each record in one of several RDDs, at random, with these relative probabilities."""
-        if not all(w >= 0 for w in weights):
-            raise ValueError("Weights must be nonnegative")
-        total = float(sum(weights))
+        total = float(sum(finite("Weights", weight) for weight in weights))
         if not total > 0:
             raise ValueError("Sum of weights must be positive")
         bounds, seed = [0.0], self._seed(seed)
@@ -364,7 +361,9 @@ class RDD(PairTransformations, Statistics, Actions):
 
     def _seed(self, seed: int | None) -> int:
         """A seed of its own for a sample that was given none: the same in each run of the program."""
-        return stable_hash("sample", self.ctx._new_id("sample"), bits=63) if seed is None else seed
+        if seed is None:
+            return stable_hash("sample", self.ctx._new_id("sample"), bits=63)
+        return whole_number("seed", seed)
 
     def union(self, other: RDD) -> RDD:
         """The records of both; what is in both is there twice. Co-partitioned RDDs stay so."""
@@ -415,8 +414,7 @@ class RDD(PairTransformations, Statistics, Actions):
 
     def coalesce(self, numPartitions: int, shuffle: bool = False) -> RDD:
         """In fewer partitions: neighbours are put together, without a shuffle unless it is asked for."""
-        if not numPartitions > 0:
-            raise ValueError(f"Number of partitions must be positive, not {numPartitions!r}")
+        numPartitions = partition_count("numPartitions", numPartitions)
         if shuffle:
             return (
                 self._pipe(op.Scatter(numPartitions))._shuffled(Partitioner(numPartitions))._pipe(op.values)
@@ -447,16 +445,7 @@ class RDD(PairTransformations, Statistics, Actions):
     # --- what the pair transformations build on ---------------------------------------------------------
 
     def _other(self, other: Any, operation: str) -> RDD:
-        if not isinstance(other, RDD):
-            raise TypeError(
-                f"{operation}() needs an RDD, not {short(other)} of type {type(other).__name__}; "
-                "make one with sc.parallelize(...)"
-            )
-        if other.ctx is not self.ctx:
-            raise ValueError(
-                f"{operation}() needs two RDDs of the same SparkContext; {other!r} belongs to another"
-            )
-        return other
+        return check_other(self.ctx, other, operation)
 
     def _default_partitions(self, numPartitions: int | None) -> int:
         # Of an RDD without partitions too one can be partitioned anew: into one that is empty.
@@ -481,6 +470,20 @@ class RDD(PairTransformations, Statistics, Actions):
         if same and self.partitioner is not None and self.partitioner.numPartitions == numPartitions:
             partitioner = self.partitioner
         return kinds.CoGroupedRDD(self.ctx, rdds, partitioner)
+
+
+def check_other(ctx: BaseContext, other: Any, operation: str) -> RDD:
+    """An RDD that an operation is to take together with others of the context."""
+    if not isinstance(other, RDD):
+        raise TypeError(
+            f"{operation}() needs an RDD, not {short(other)} of type {type(other).__name__}; "
+            "make one with sc.parallelize(...)"
+        )
+    if other.ctx is not ctx:
+        raise ValueError(
+            f"{operation}() needs two RDDs of the same SparkContext; {other!r} belongs to another"
+        )
+    return other
 
 
 def closures_in(rdd: RDD) -> Iterator[Closure]:

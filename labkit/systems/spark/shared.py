@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import ref
 
 from labkit.runtime.errors import LabError
 
@@ -53,8 +54,10 @@ class Broadcast(Generic[T]):
         self._gone = True
         self._value.clear()
 
-    def _broadcast_id(self) -> int:
-        return self.id
+    def _be_noted(self, pickler: Any) -> None:
+        pickler.broadcasts[self.id] = None
+        if self._context is not None:
+            pickler.owners[ref(self._context)] = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._gone:
@@ -109,7 +112,10 @@ class Accumulator(Generic[T]):
     that runs again adds again, as in Spark.
     """
 
-    def __init__(self, number: int, value: T, accum_param: AccumulatorParam[T]) -> None:
+    def __init__(
+        self, number: int, value: T, accum_param: AccumulatorParam[T], context: BaseContext | None = None
+    ) -> None:
+        self._context = context
         self.aid = number
         self.accum_param = accum_param
         self._value = value
@@ -136,6 +142,10 @@ class Accumulator(Generic[T]):
             task.add(self.aid, self._zero, self.accum_param.addInPlace, term)
         else:
             self._value = self.accum_param.addInPlace(self._value, term)
+
+    def _be_noted(self, pickler: Any) -> None:
+        if self._context is not None:
+            pickler.owners[ref(self._context)] = None
 
     def _zero(self) -> T:
         # Its own for each task: addInPlace may change it.

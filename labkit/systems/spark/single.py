@@ -14,7 +14,7 @@ from typing import Any
 from labkit.runtime.raised import Ending
 
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
-from .blame import blame
+from .blame import blame, to_action
 from .closures import dump_stage, dumps, load_stage, loads
 from .dependencies import ShuffleDependency
 from .errors import TaskFailed
@@ -23,6 +23,7 @@ from .inside import task_environment
 from .kept import Kept, OwnCopies, hand_out, keep
 from .model import BaseContext
 from .rdd import RDD, Partition
+from .sites import call_site
 
 __all__ = ["SingleContext"]
 
@@ -50,7 +51,8 @@ class SingleContext(BaseContext):
                     buckets = self._task(dependency.rdd, what, p)
                     self.outputs[dependency.shuffle_id, p] = [dumps(bucket) for bucket in buckets]
         stage, _ = dump_stage(rdd, function)
-        return [loads(dumps(self._task(rdd, stage, p))) for p in partitions]
+        site = call_site()[1]
+        return [loads(dumps(self._task(rdd, stage, p, action, site))) for p in partitions]
 
     def _missing(self, rdd: RDD) -> list[ShuffleDependency]:
         """The shuffles that must be computed first, parents before children."""
@@ -76,7 +78,7 @@ class SingleContext(BaseContext):
     def _whole(self, dependency: ShuffleDependency) -> bool:
         return all((dependency.shuffle_id, p) in self.outputs for p in range(dependency.map_partitions))
 
-    def _task(self, rdd: RDD, stage: bytes, p: int) -> Any:
+    def _task(self, rdd: RDD, stage: bytes, p: int, action: str = "", site: str = "") -> Any:
         self._tasks += 1
         with task_environment(OwnCopies(self._broadcasts), partition=p, task=self._tasks) as task:
             last, what = load_stage(stage)
@@ -88,7 +90,7 @@ class SingleContext(BaseContext):
             except Ending:
                 raise
             except BaseException as error:
-                blamed = blame(error, last, p, what)
+                blamed = to_action(blame(error, last, p, what), action, site)
                 raise TaskFailed(str(blamed), blamed) from None
         self._add_updates(task.updates)
         return result

@@ -125,12 +125,12 @@ class StatCounter:
 
 
 def _elementwise(choose: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
-    """max or min, of arrays entry by entry."""
+    """max or min, of arrays entry by entry; nan if either is nan, in whatever order, as in PySpark."""
     if hasattr(b, "shape") and getattr(b, "ndim", 0):
         import numpy
 
         return (numpy.maximum if choose is max else numpy.minimum)(a, b)
-    return choose(a, b)
+    return choose(a, b) if b == b else b
 
 
 class BoundedFloat(float):

@@ -32,6 +32,7 @@ from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop, Task
 from labkit.runtime.raised import Ending, named
 
+from .blame import to_action
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
 from .executor import NOT_ME, SEND_STAGE, STAGES_KEPT, UNKNOWN_TASK
@@ -112,6 +113,7 @@ class StageTasks:
         #: Partition to why it is to run, in order; and where it would best run, by executor name.
         self.pending: dict[int, str] = {}
         self.preferred: dict[int, list[str]] = {}
+        self.choosy = False  #: whether some partition would best run somewhere
         self.running: dict[int, list[Attempt]] = {}
         #: How often the user's code has failed in a partition, and how many attempts there were.
         self.failures: dict[int, int] = {}
@@ -157,6 +159,7 @@ class TaskScheduler:
         """A partition is to be run."""
         tasks.pending[partition] = "lost" if partition in tasks.stage.succeeded else why
         tasks.preferred[partition] = self.driver.preferred(tasks.stage, partition)
+        tasks.choosy = tasks.choosy or bool(tasks.preferred[partition])
 
     def abort(self, stage: Stage) -> None:
         """Nobody wants this stage any more."""
@@ -203,8 +206,8 @@ class TaskScheduler:
     def offer(self, tasks: StageTasks, executor: ExecutorRecord) -> bool:
         """Start the task of a stage that suits the executor best, if one does."""
         now, distant = self.driver.now, None
-        anywhere = None
-        for partition in tasks.pending:
+        anywhere = None if tasks.choosy else next(iter(tasks.pending), None)
+        for partition in tasks.pending if tasks.choosy else ():
             preferred = [name for name in tasks.preferred[partition] if name in self.driver.executors]
             if executor.name in preferred:
                 tasks.last_local = now
@@ -338,7 +341,7 @@ class TaskScheduler:
                 job.task_done()
             for other in tasks.running.get(partition, []):
                 self.cancel(other)
-            if not tasks.stage.missing():
+            if tasks.stage.complete:
                 del self.stages[tasks.stage.id]
                 tasks.over.set_result(True)
             return
@@ -403,6 +406,8 @@ def _pickle(told: Any) -> bytes:
 
 def _failure(stage: Stage, partition: int, failures: int, outcome: Outcome) -> Exception:
     if outcome.blame is not None:
-        return TaskFailed(str(outcome.blame), outcome.blame)
+        job = stage.jobs.get(min(stage.jobs, default=-1))
+        blamed = to_action(outcome.blame, *(("?", "?") if job is None else (job.action, job.site)))
+        return TaskFailed(str(blamed), blamed)
     times = f"{failures} times" if failures > 1 else "once"
     return JobFailed(f"partition {partition} of stage {stage.id} failed {times}: {outcome.error}")

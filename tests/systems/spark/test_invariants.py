@@ -139,6 +139,7 @@ def never_evicts(patch: Any) -> None:
 def is_content_with_less(patch: Any) -> None:
     missing = ResultStage.missing
     patch.setattr(ResultStage, "missing", lambda self: missing(self)[: -1 if self.results else None])
+    patch.setattr(ResultStage, "complete", property(lambda self: not self.missing()))
 
 
 def counts_no_lives(patch: Any) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from labkit.systems.spark import BaseContext, SingleContext
-from labkit.systems.spark.paths import input_files, shown, whole
+from labkit.systems.spark import BaseContext, SingleContext, TaskFailed
+from labkit.systems.spark.paths import file_system, input_files, shown, whole
 from tests.systems.spark.conftest import MakeContext
 from tests.systems.spark.contexts import context
 
@@ -179,3 +179,17 @@ def test_real_machines_do_not_see_this_process_memory(monkeypatch: pytest.Monkey
     ):
         with pytest.raises(ValueError, match="is in the memory of this process"):
             call(name)
+
+
+def test_a_save_that_fails_leaves_nothing(sc: BaseContext, tmp_path: Path) -> None:
+    """So it can be tried again: not as after half a save, whose directory exists."""
+    names = sc.parallelize(["1", "2", "x"], 3)
+    for save in ("saveAsTextFile", "saveAsPickleFile"):
+        for place in (tmp_path / "out", "memory://out-of-a-save-that-fails"):
+            with pytest.raises(TaskFailed, match="invalid literal"):
+                getattr(names.map(int), save)(place)
+            getattr(names, save)(place)
+            read = sc.textFile if save == "saveAsTextFile" else sc.pickleFile
+            assert sorted(read(place).collect()) == ["1", "2", "x"]
+            fs, inside = file_system(str(place))
+            fs.rm(inside, recursive=True)
