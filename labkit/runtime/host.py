@@ -4,8 +4,8 @@ would stay behind.
 A process's number is used again after its end. Whoever sends a signal some time later must not hit the next
 owner, so a process is known by its number *and* the moment it was started.
 
-Run as a program, with the numbers of some processes, this waits until its standard input ends, and then kills
-them. Whoever holds the other end of that pipe can die in whatever way: the kernel closes it.
+Run as a program, this ends what belongs to a directory once its standard input ends. Whoever holds the other
+end of that pipe can die in whatever way: the kernel closes it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ __all__ = ["HostProcess", "end_with_us", "host_identity"]
 STATE, STARTED = 0, 19
 #: States of a process that has ended, and waits for its parent to take note.
 ENDED = ("Z", "X")
+#: Seconds between two looks for what is still to be ended.
+LOOK_EVERY = 0.2
 
 
 class HostProcess(NamedTuple):
@@ -93,9 +96,14 @@ def host_identity() -> str:
     return f"{socket.gethostname()} {boot} {space}"
 
 
-def end_with_us(processes: Iterable[int]) -> subprocess.Popen[bytes]:
-    """A small process that kills these when this one ends, or closes the returned one's ``stdin``."""
-    command = [sys.executable, "-I", "-S", __file__, *map(str, processes)]
+def end_with_us(directory: Path) -> subprocess.Popen[bytes]:
+    """A small process that ends what belongs to a directory when this one ends, or closes its ``stdin``.
+
+    It kills the processes whose numbers were written to it, a line each, and those whose command line names
+    the directory (of servers that are still being started nobody knows the numbers), and removes the
+    directory.
+    """
+    command = [sys.executable, "-I", "-S", __file__, str(directory)]
     return subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -105,8 +113,26 @@ def end_with_us(processes: Iterable[int]) -> subprocess.Popen[bytes]:
     )
 
 
+def _naming(directory: str) -> list[HostProcess]:
+    """The processes, but this one, whose command line names a directory; none where there is no /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            if directory.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
+                found.append(HostProcess.of(int(path.parent.name)))
+    return [each for each in found if each.exists()]
+
+
+def _end_all(directory: str) -> None:
+    told = [HostProcess.of(int(line)) for line in sys.stdin.buffer]
+    doomed = [*told, *_naming(directory)]
+    while doomed:
+        for process in doomed:
+            process.signal(signal.SIGKILL)
+        time.sleep(LOOK_EVERY)  # a server that was killed may have just started another
+        doomed = _naming(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 if __name__ == "__main__":
-    doomed = [HostProcess.of(int(word)) for word in sys.argv[1:]]
-    sys.stdin.buffer.read()
-    for process in doomed:
-        process.signal(signal.SIGKILL)
+    _end_all(sys.argv[1])

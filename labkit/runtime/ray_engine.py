@@ -16,7 +16,6 @@ import atexit
 import contextlib
 import shutil
 import signal
-import tempfile
 import threading
 import time
 import warnings
@@ -149,7 +148,7 @@ class RayEngine(Engine):
         # Ray has just registered its own end; what is registered later runs sooner.
         atexit.register(self.close)
         try:
-            self._disks = Path(tempfile.mkdtemp(prefix=f"labkit-{_safe(self.name)}-"))
+            self._disks = ray_start.temporary(f"labkit-{_safe(self.name)}-")
             self._remote = self._ray.remote(MachineProcess)
             self._hosts = [host["NodeID"] for host in self._ray.nodes() if host["Alive"]]
             self._begin_thread()

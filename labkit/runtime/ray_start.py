@@ -14,12 +14,12 @@ import contextlib
 import importlib.util
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,14 @@ from labkit.runtime.engine import deferred_interrupt
 from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 
-__all__ = ["attach"]
+__all__ = ["attach", "temporary"]
 
-#: Where the token and the files of this process's own Ray are, once there is one.
+#: Where the token and the files of this process's own Ray are, once there is one, and what ends it with us.
 _directory: Path | None = None
+_watcher: subprocess.Popen[bytes] | None = None
 _attaching = threading.Lock()
+#: The thread that holds it.
+_attacher: int | None = None
 
 #: Seconds in which a running Ray takes a connection.
 KNOCK_SECONDS = 5.0
@@ -42,7 +45,7 @@ USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
 def attach(address: str | None) -> Any:
     """The connected ``ray`` module. Raises ``EngineUnavailable``, which says what to do."""
     _check_not_hidden()
-    with _attaching:
+    with _one_thread():
         imported = sys.modules.get("ray")
         connected = imported is not None and imported.is_initialized()
         address = address or (None if connected else os.environ.get("RAY_ADDRESS")) or None
@@ -66,13 +69,40 @@ def attach(address: str | None) -> Any:
         return ray
 
 
+def temporary(prefix: str) -> Path:
+    """A new folder for a cluster's files; with a Ray of our own, one that goes when the process does, in
+    whatever way.
+    """
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=_directory))
+
+
 def _check_not_hidden() -> None:
-    """A user's file of this name comes before Ray. As the program itself it would wait here for itself."""
+    """A user's file of this name comes before Ray."""
     spec = importlib.util.find_spec("ray")
     if spec is not None and spec.submodule_search_locations is None:
         raise EngineUnavailable(
             f"{spec.origin} is imported in place of Ray: give the file another name. {USE_SIM}"
         )
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread at a time; the others wait. This very one comes back if Ray's import runs the program again:
+    one that is called ``cmd.py``, say, which is also a module of Python's.
+    """
+    global _attacher
+    if _attacher == threading.get_ident():
+        program = getattr(sys.modules["__main__"], "__file__", None)
+        raise EngineUnavailable(
+            f"importing Ray runs {program or 'a file beside this program'} in place of a module of that "
+            f"name: give the file another name. {USE_SIM}"
+        )
+    with _attaching:
+        _attacher = threading.get_ident()
+        try:
+            yield
+        finally:
+            _attacher = None
 
 
 def _knock(address: str) -> None:
@@ -91,6 +121,8 @@ def _import_ray() -> Any:
     try:
         with deferred_interrupt():
             import ray
+    except EngineUnavailable:
+        raise
     except Exception as error:  # not installed, or not for this platform
         raise EngineUnavailable(
             f"Ray cannot be imported ({error}). pip install ray, or: {USE_SIM}"
@@ -111,7 +143,7 @@ def _joined(ray: Any, address: str | None) -> Any:
 
 def _prepare_own() -> None:
     """A token for the Ray to come. Ray reads these variables once, when it is imported."""
-    global _directory
+    global _directory, _watcher
     if _directory is not None:
         return
     if sys.modules.get("ray") is not None and os.environ.get("RAY_AUTH_MODE") != "token":
@@ -125,7 +157,9 @@ def _prepare_own() -> None:
     _directory = Path(tempfile.mkdtemp(prefix="labkit-ray-"))
     write_secret(_directory / "token", secrets.token_hex(32))
     os.environ.update(environment(_directory))
-    atexit.register(shutil.rmtree, _directory, ignore_errors=True)
+    # Ray ends its servers with us, but not what they are just starting, and never a killed Ray's agents.
+    _watcher = end_with_us(_directory)
+    atexit.register(_watcher.communicate)
 
 
 def _start_own(ray: Any) -> None:
@@ -146,14 +180,13 @@ def _start_own(ray: Any) -> None:
     finally:
         if address is not None:
             os.environ["RAY_ADDRESS"] = address
-    # Ray ends its servers with us, but the agents of a killed Ray go on for ever.
-    watcher = end_with_us(child.pid for child in own.children(recursive=True) if child.pid not in before)
-    atexit.register(_end_own, ray, watcher)
-
-
-def _end_own(ray: Any, watcher: subprocess.Popen[bytes]) -> None:
-    ray.shutdown()
-    watcher.communicate()
+    assert _watcher is not None
+    assert _watcher.stdin is not None
+    for child in own.children(recursive=True):
+        if child.pid not in before:
+            _watcher.stdin.write(f"{child.pid}\n".encode())
+    _watcher.stdin.flush()
+    atexit.register(ray.shutdown)
 
 
 def _advice(address: str | None, error: Exception) -> str:

@@ -249,9 +249,16 @@ class Notebook:
         return self.page.locator(".labkit-panel").first.evaluate(MISFITS)  # type: ignore[no-any-return]
 
     def shot(self, name: str, number: int = 0) -> None:
-        """A picture of the `number`-th panel, in test-results/screenshots."""
+        """A picture of the `number`-th panel, in test-results/screenshots.
+
+        Cut out of the page: a picture of the element would wait until it stands still, which a panel beside
+        busy machines may not do.
+        """
         SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.locator(".labkit-panel").nth(number).screenshot(path=SHOTS / f"{name}.png")
+        panel = self.page.locator(".labkit-panel").nth(number)
+        panel.evaluate("element => element.scrollIntoView()")
+        box = panel.bounding_box()
+        self.page.screenshot(path=SHOTS / f"{name}.png", clip=box, timeout=120_000)
 
 
 @pytest.fixture
