@@ -59,6 +59,7 @@ MISFITS = """(panel) => {
 #: Noise of JupyterLab's own, seen with an empty notebook too.
 NOT_OURS = re.compile(
     r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
+    r"|Comm not found for comm id"  # what kernel and page close at the same moment; no message is lost
     r"|preload|Autofocus|third-party cookie|Canceled|websocket.*closed|WebSocket connection"
 )
 
@@ -279,7 +280,7 @@ def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
             nbformat.write(made, lab.folder / path)
         context = browser.new_context(
             # A narrow panel is a tall one, and a picture of it shows what the window shows.
-            viewport={"width": width, "height": 1300 if width > 800 else 2600},
+            viewport={"width": width, "height": 1500 if width > 800 else 2600},
             color_scheme="dark" if dark else "light",
         )
         contexts.append(context)
