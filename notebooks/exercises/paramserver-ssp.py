@@ -14,7 +14,7 @@
 from labkit import Schedule, Slow
 from labkit.coursework import Exercise
 
-exercise = Exercise("06-ssp")
+exercise = Exercise("paramserver-ssp")
 
 # %% answer="student"
 student = ""  # who are you?

@@ -15,7 +15,7 @@
 from labkit.coursework import Exercise
 from labkit.systems.chord.invariants import Pointers, best_successor
 
-exercise = Exercise("03-break-chord")
+exercise = Exercise("chord-break")
 
 # %% answer="student"
 student = ""  # who are you? Your ring depends on it

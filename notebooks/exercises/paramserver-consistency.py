@@ -12,7 +12,7 @@
 # %%
 from labkit.coursework import Exercise
 
-exercise = Exercise("07-consistency")
+exercise = Exercise("paramserver-consistency")
 bounds = (0, 1, 2, 4, 8, 16)
 
 # %% answer="student"

@@ -18,7 +18,7 @@ from labkit.coursework import Exercise
 from labkit.systems.chord import IdealRing, Peer
 from labkit.systems.chord.ids import between, distance, in_half_open
 
-exercise = Exercise("01-chord-routing")
+exercise = Exercise("chord-routing")
 
 # %% [markdown]
 # Who are you? Some questions are different for each of you.

@@ -15,7 +15,7 @@ from operator import add
 from labkit.coursework import Exercise
 from labkit.systems.spark import SingleContext
 
-exercise = Exercise("04-mapreduce-on-rdds")
+exercise = Exercise("spark-mapreduce")
 
 # %% answer="student"
 student = ""  # who are you?

@@ -12,7 +12,7 @@
 # %%
 from labkit.coursework import Exercise
 
-exercise = Exercise("05-lineage")
+exercise = Exercise("spark-lineage")
 
 # %% answer="student"
 student = ""  # who are you?

@@ -17,7 +17,7 @@ from labkit import Kill, Schedule, Timeout, when
 from labkit.coursework import Exercise
 from labkit.systems.chord.ids import between
 
-exercise = Exercise("02-chord-repair")
+exercise = Exercise("chord-repair")
 
 # %% answer="student"
 student = ""  # who are you?
