@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 1: routing in Chord
+# # Exercise: routing in Chord
 #
 # A **finger** is a shortcut: the k-th finger of node *n* is the first member at or after n + 2^(k−1). A lookup hops along fingers to the **predecessor** of a key;
 # the key's owner is the member after it. You will write the two functions of *Fig. 4 of Stoica et al., SIGCOMM 2001*, and then a third, for a ring in which
