@@ -22,7 +22,7 @@ from labkit.coursework.answers import AnswerRaised, Local, NotWritten
 from labkit.coursework.cage import changes_since, snapshot
 from labkit.coursework.exercises import find_tasks
 from labkit.coursework.exercises.chord_routing import peers_of
-from labkit.coursework.generate import copies
+from labkit.coursework.generate import copies, joined
 from labkit.coursework.grade import Mark, Marks, find_submissions, read_secret
 from labkit.coursework.handout import (
     BadHandout,
@@ -432,3 +432,12 @@ def test_a_notebook_that_does_not_say_it(tmp_path: Path, cells: list[str], messa
     (tmp_path / "one.ipynb").write_text("no JSON")
     with pytest.raises(LookupError, match="is no notebook"):
         exercise_of(tmp_path / "one.ipynb")
+
+
+def test_text_that_came_in_pieces_is_saved_as_one() -> None:
+    def said(text: str, name: str = "stdout") -> Any:
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
+    given = [said("a"), said("\n"), said("e", "stderr"), picture, said("b"), said("c")]
+    assert joined(given) == [said("a\n"), said("e", "stderr"), picture, said("bc")]

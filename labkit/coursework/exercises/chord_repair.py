@@ -362,7 +362,7 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         except LabError as error:
             return [str(answers.failed or error)]
         lines = []
-        for name in cluster.nodes:
+        for name in sorted(cluster.nodes, key=lambda name: int(name.removeprefix("n"))):
             state = cluster.state(name, "predecessor", "successors")
             before = state["predecessor"].name if state["predecessor"] else None
             lines.append(
