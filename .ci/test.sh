@@ -13,7 +13,7 @@ mkdir -p test-results
 
 notebooks() {
     TQDM_DISABLE=1 "$python" -m pytest -p tests.project.strict_nbval --nbval --nbval-cell-timeout="$cell_timeout" \
-        --timeout=1200 -p no:cacheprovider notebooks/index.ipynb notebooks/lectures
+        --timeout=1200 -p no:cacheprovider notebooks/index.ipynb notebooks/lectures notebooks/exercises
 }
 
 if [ $# -gt 0 ]; then

@@ -56,7 +56,7 @@ def build(source: Path) -> Path:
 def main() -> int:
     """Build the notebooks named, or all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", help="such as 00-start; all if none is given")
+    parser.add_argument("names", nargs="*", help="such as start; all if none is given")
     names = parser.parse_args().names
     sources = [HERE / "index.py", *sorted(HERE.glob("lectures/*.py")), *sorted(HERE.glob("pages/*.py"))]
     known = {each.stem: each for each in sources}

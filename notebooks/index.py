@@ -11,15 +11,15 @@
 #
 # | week | read and run | then write | bring an answer |
 # |---|---|---|---|
-# | 1 | [Start here](lectures/00-start.ipynb) | | Six nodes died and no key was lost. What had to be true before they died? |
-# | 2 | [Chord](lectures/01-chord.ipynb) | [Routing](exercises/01-chord-routing.ipynb) | Twice as many nodes: how many hops more? |
-# | 3 | [Chord](lectures/01-chord.ipynb), again | [Repair](exercises/02-chord-repair.ipynb) and [Break Chord](exercises/03-break-chord.ipynb) | The protocol of the paper can break. Which test of yours would have told? |
-# | 4 | [Spark](lectures/02-spark.ipynb) | [MapReduce on RDDs](exercises/04-mapreduce-on-rdds.ipynb) | Which of your transformations moved data, and how many bytes? |
-# | 5 | [Spark](lectures/02-spark.ipynb), again | [Lineage](exercises/05-lineage.ipynb) | When is a checkpoint cheaper than computing again? |
-# | 6 | [Parameter server](lectures/03-parameter-server.ipynb) | [SSP](exercises/06-ssp.ipynb) | Who waits for whom, and why is that enough? |
-# | 7 | [Parameter server](lectures/03-parameter-server.ipynb), again | [Consistency](exercises/07-consistency.ipynb) | One worker is slow. How stale would you let the others be? |
+# | 1 | [Start here](lectures/start.ipynb) | | Six nodes died and no key was lost. What had to be true before they died? |
+# | 2 | [Chord](lectures/chord.ipynb) | [Routing](exercises/chord-routing.ipynb) | Twice as many nodes: how many hops more? |
+# | 3 | [Chord](lectures/chord.ipynb), again | [Repair](exercises/chord-repair.ipynb) and [Break Chord](exercises/chord-break.ipynb) | The protocol of the paper can break. Which test of yours would have told? |
+# | 4 | [Spark](lectures/spark.ipynb) | [MapReduce on RDDs](exercises/spark-mapreduce.ipynb) | Which of your transformations moved data, and how many bytes? |
+# | 5 | [Spark](lectures/spark.ipynb), again | [Lineage](exercises/spark-lineage.ipynb) | When is a checkpoint cheaper than computing again? |
+# | 6 | [Parameter server](lectures/parameter-server.ipynb) | [SSP](exercises/paramserver-ssp.ipynb) | Who waits for whom, and why is that enough? |
+# | 7 | [Parameter server](lectures/parameter-server.ipynb), again | [Consistency](exercises/paramserver-consistency.ipynb) | One worker is slow. How stale would you let the others be? |
 #
-# An exercise is checked with its own cells, or all at once: `labkit validate exercises/01-chord-routing.ipynb`.
+# An exercise is checked with its own cells, or all at once: `labkit validate exercises/chord-routing.ipynb`.
 
 # %% [markdown]
 # ## The lecture's three questions

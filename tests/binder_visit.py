@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path("notebooks")
 #: Name, and how many cells of it; None: all.
-OPENED = (("index", None), ("lectures/01-chord", None), ("lectures/00-start", 5))
+OPENED = (("index", None), ("lectures/chord", None), ("lectures/start", 5))
 
 
 def start_lab() -> subprocess.Popen[str]:

@@ -137,7 +137,7 @@ def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) 
         told = visit.stdout.read()
     assert visit.returncode == 0, told
     assert "opens lab/tree/notebooks/index.ipynb" in told
-    assert "ran lectures/00-start" in told
+    assert "ran lectures/start" in told
     assert 500e6 < peak < POD_BYTES, f"a visit took {peak / 1e6:.0f} MB"
 
 

@@ -162,8 +162,8 @@ def test_a_signal_stops_once_and_its_repetition_is_ignored(number: signal.Signal
 @pytest.mark.parametrize(
     ("notebook", "page"),
     [
-        ("notebooks/lectures/00-start.ipynb", "/lab/tree/notebooks/lectures/00-start.ipynb"),
-        ("00-start.ipynb", "/lab/tree/00-start.ipynb"),
+        ("notebooks/lectures/start.ipynb", "/lab/tree/notebooks/lectures/start.ipynb"),
+        ("start.ipynb", "/lab/tree/start.ipynb"),
         ("mine.ipynb", "/lab"),
     ],
 )
@@ -179,7 +179,7 @@ def test_it_opens_on_the_welcome_notebook(tmp_path: Path, notebook: str, page: s
 def test_without_a_folder_it_shows_the_notebooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert (server.default_folder() / "labkit").is_dir()  # the checkout, which has the welcome notebook
-    (tmp_path / "00-start.ipynb").touch()
+    (tmp_path / "start.ipynb").touch()
     assert server.default_folder() == tmp_path
 
 

@@ -2,9 +2,10 @@
 
 The judge never runs a student's code and a student's code never sees the judge. A ``Stepper`` lives where the
 answers live. It knows four questions: the value of a name, a call of a function, the start of a node's
-handler, and its continuation. A handler is a coroutine; each ``await n.call(…)`` in it comes back as a
-*request*, which the judge's own node carries out in the judge's own simulator. So the trace, the clock, the
-network and the faults are all the judge's, and what a student's process can do is answer well or badly.
+handler, and its continuation; an exercise may bring more (``QUESTIONS``). A handler is a coroutine; each
+``await n.call(…)`` in it comes back as a *request*, which the judge's own node carries out in the judge's own
+simulator. So the trace, the clock, the network and the faults are all the judge's, and what a student's
+process can do is answer well or badly.
 
 ``Local`` asks a stepper in this process (a student's notebook, at midnight), ``labkit.coursework.bridge``
 one in another (grading). Both pass every value through ``values.encode``, so they agree.
@@ -20,7 +21,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -32,7 +33,17 @@ from labkit.runtime.unawaited import Unawaited, explain, forgotten, shown_call
 
 from .values import NotPlain, State, decode, encode
 
-__all__ = ["AnswerRaised", "Answers", "Gone", "Local", "NodeView", "NotWritten", "Stepper", "Wrong"]
+__all__ = [
+    "QUESTIONS",
+    "AnswerRaised",
+    "Answers",
+    "Gone",
+    "Local",
+    "NodeView",
+    "NotWritten",
+    "Stepper",
+    "Wrong",
+]
 
 #: Where our own code lies, which is in no error of a student's.
 HERE = os.path.dirname(__file__)
@@ -116,7 +127,7 @@ class NodeView:
         return self._request("ping", _name(peer))
 
     def ask(self, peer: Any) -> Request:
-        """Await another node's pointers: its predecessor and its successor list; raises ``Timeout``."""
+        """Await what another node knows, where an exercise says what that is; raises ``Timeout``."""
         return self._request("ask", _name(peer))
 
     def sleep(self, seconds: float) -> Request:
@@ -145,7 +156,7 @@ def _name(peer: Any) -> str:
         raise TypeError(missing)
     name = getattr(peer, "name", peer)
     if not isinstance(name, str):
-        raise TypeError(f"a peer is a Peer or a node's name, not {peer!r}; write n.call(peer, ...)")
+        raise TypeError(f"a peer is a node's name or has one, not {peer!r}; write n.call(peer, ...)")
     return name
 
 
@@ -154,6 +165,8 @@ class Stepper:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         self.namespace = namespace
+        #: What an exercise's own questions keep between one and the next.
+        self.kept: dict[str, Any] = {}
         self._handlers: dict[int, tuple[Coroutine[Any, Any, Any], NodeView]] = {}
 
     def answer(self, question: str | bytes) -> str:
@@ -179,43 +192,33 @@ class Stepper:
         try:
             match question["do"]:
                 case "value":
-                    return {"value": self._find(question["name"])}
+                    return {"value": self.find(question["name"])}
                 case "call":
-                    value = self._find(question["name"])(*question["args"])
+                    value = self.find(question["name"])(*question["args"])
                     if inspect.isawaitable(value):
                         _close(value)
                         raise TypeError(f"{question['name']} must be a plain function, without async")
                     return {"value": value}
-                case "plan":
-                    return self._plan(question)
-                case "apply":
-                    return {"value": self._recorder.apply(question["number"], question["args"])}
                 case "start":
                     return self._start(question)
                 case "resume":
                     return self._resume(question)
+                case other if other in QUESTIONS:
+                    return {"value": QUESTIONS[other](self, question)}
         except Exception as error:
             explain(error)
             return {"raised": described(error)}
         return {"raised": ["ValueError", "unknown question", ""]}
 
-    def _find(self, name: str) -> Any:
+    def find(self, name: str) -> Any:
+        """What the student has defined under a name. Raises ``NameError``."""
         if name not in self.namespace:
             raise NameError(f"there is no {name}; run the cell that defines it")
         return self.namespace[name]
 
-    def _plan(self, question: dict[str, Any]) -> dict[str, Any]:
-        from .plans import Recorded, Recorder
-
-        self._recorder = Recorder()
-        made = self._find(question["name"])(*[self._recorder.input() for _ in range(question["inputs"])])
-        if not isinstance(made, Recorded):
-            raise TypeError(f"{question['name']} must return an RDD, not {made!r:.80}")
-        return {"value": {"steps": self._recorder.steps, "output": made.number}}
-
     def _start(self, question: dict[str, Any]) -> dict[str, Any]:
         view: NodeView = question["node"]
-        begun = self._find(question["name"])(view, *question["args"])
+        begun = self.find(question["name"])(view, *question["args"])
         if not inspect.iscoroutine(begun):
             if isinstance(begun, Request):
                 raise TypeError(f"{forgotten(begun)}, in an `async def {question['name']}(...)`")
@@ -248,6 +251,10 @@ class Stepper:
                 "a handler awaits n.call(...), n.ping(...), n.ask(...) or n.sleep(...), nothing else"
             )
         return {"request": [request.what, *request.args], **_told(view)}
+
+
+#: The questions that exercises bring (``Tasks``): what is asked, and who answers it from the stepper.
+QUESTIONS: dict[str, Callable[[Stepper, dict[str, Any]], Any]] = {}
 
 
 def _done(view: NodeView, value: Any) -> dict[str, Any]:
@@ -345,15 +352,9 @@ class Answers:
         """What a plain function returns. Raises ``AnswerRaised``, ``NotWritten``."""
         return self._answered(name, {"do": "call", "name": name, "args": args}).get("value")
 
-    def plan(self, name: str, inputs: int) -> Any:
-        """What a function does to so many RDDs, as steps (see ``plans.py``)."""
-        return self._answered(name, {"do": "plan", "name": name, "inputs": inputs}).get("value")
-
-    def apply(self, number: int, *args: Any) -> Any:
-        """What a function of the last plan makes of its arguments."""
-        return self._answered("a function of yours", {"do": "apply", "number": number, "args": args}).get(
-            "value"
-        )
+    def ask(self, do: str, name: str, **question: Any) -> Any:
+        """The answer to one of ``QUESTIONS``; name: what the student calls that which is asked."""
+        return self._answered(name, {"do": do, "name": name, **question}).get("value")
 
     def start(self, name: str, state: Mapping[str, Any], *args: Any) -> tuple[int, dict[str, Any]]:
         """Begin a handler: its number, and the first answer (``value`` or ``request``, ``state``,

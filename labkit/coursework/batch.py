@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .exercises import find_tasks
 from .grade import Grader, Marks, find_submissions, read_secret
 from .handout import BadHandout, Handout, exercise_of, find_handout
 from .report import isolation, write_csv, write_feedback, write_junit
@@ -39,10 +40,11 @@ def run_batch(batch: Batch, say: Say = print) -> int:
             from .gradebook import require
 
             require()
-        path = find_handout(batch.exercise, batch.exercises)
+        path = find_handout(batch.exercise, batch.exercises, say)
         handout = Handout.read(path)
-        submissions = find_submissions(batch.submissions, batch.exercise)
-        hidden = batch.hidden / batch.exercise if batch.hidden is not None else None
+        names = find_tasks(handout.name, path.parent).names
+        submissions = find_submissions(batch.submissions, *names)
+        hidden = hidden_folder(batch.hidden, names)
         secret = read_secret(batch.secret, say)
         batch.out.mkdir(parents=True, exist_ok=True)
         options = {"checks": path.parent, "hidden_cells": hidden, "jobs": batch.jobs}
@@ -67,6 +69,13 @@ def run_batch(batch: Batch, say: Say = print) -> int:
 
         write_gradebook(batch.out / "gradebook.db", all_marks)
     return _sum_up(batch.out, all_marks, say)
+
+
+def hidden_folder(folder: Path | None, names: Sequence[str]) -> Path | None:
+    """Where a teacher's further judges of the exercise are, under any of its names."""
+    if folder is None:
+        return None
+    return next((found for name in names if (found := folder / name).is_dir()), folder / names[0])
 
 
 def write_all(out: Path, all_marks: list[Marks], grader: Grader) -> None:
@@ -97,7 +106,7 @@ def run_validate(notebook: Path, exercise: str | None, exercises: Path | None, s
     exercise: by default what the notebook says that it is.
     """
     try:
-        path = find_handout(exercise or exercise_of(notebook), exercises)
+        path = find_handout(exercise or exercise_of(notebook), exercises, say)
         grader = Grader(Handout.read(path), None, checks=path.parent)
     except (BadHandout, LookupError) as error:
         say(str(error))

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def grade(
     submissions: Annotated[list[Path], typer.Argument(help="Notebooks, or folders of them.")],
-    exercise: Annotated[str, typer.Option(help="The exercise's name, such as 01-chord-routing.")],
+    exercise: Annotated[str, typer.Option(help="The exercise's name, such as chord-routing.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Where marks and feedback go.")] = Path("graded"),
     secret: Secret = Path("secret.key"),
     jobs: Annotated[int, typer.Option(min=1, help="Submissions at a time.")] = 1,
@@ -85,8 +85,10 @@ def new(
     ),
 ) -> None:
     """Write a new exercise to start from: a source, its judges, and planted wrong solutions."""
+    from labkit.coursework.handout import renamed
     from labkit.coursework.template import write_template
 
+    name = renamed(name, typer.echo)
     try:
         for path in write_template(name, folder):
             typer.echo(f"wrote {path}")
@@ -104,9 +106,11 @@ def build(
 ) -> None:
     """Generate the students' and the solved notebooks from their sources, and run them."""
     from labkit.coursework.generate import build as build_one
-    from labkit.coursework.handout import FOLDERS
+    from labkit.coursework.handout import FOLDERS, renamed
 
     folder = next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
-    for source in sources or sorted(folder.glob("[0-9]*.py")):
+    for source in sources or [path.with_suffix(".py") for path in sorted(folder.glob("*.toml"))]:
+        if not source.is_file():
+            source = source.with_stem(renamed(source.stem, typer.echo))
         for path in build_one(source):
             typer.echo(f"wrote {path}")

@@ -1,6 +1,6 @@
 """What a student holds in a notebook: the checks, the question, and a way to see a failure again.
 
-    exercise = Exercise("01-chord-routing")
+    exercise = Exercise("chord-routing")
     exercise.check("closest")               # the visible tests, on what the notebook's cells have defined
     exercise.ask("predict"); exercise.reveal("predict", predicted_hops)
 
@@ -28,8 +28,8 @@ class Exercise:
     """An exercise of this name, on the names of the notebook that makes it."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
         self.tasks = find_tasks(name)
+        self.name = self.tasks.exercise
         self._names = sys._getframe(1).f_globals
 
     def check(self, task: str, seed: int | None = None) -> None:
@@ -42,7 +42,9 @@ class Exercise:
         else:
             seeds = (chosen.visible or (0,)) if seed is None else (seed,)
             try:
-                verdict = judge(self.name, chosen, Local(self._names, task_seconds=TASK_SECONDS), seeds)
+                verdict = judge(
+                    self.tasks.drawn, chosen, Local(self._names, task_seconds=TASK_SECONDS), seeds
+                )
             except KeyboardInterrupt:
                 raise Interrupted(f"the check of {task} was stopped before it came to an end") from None
             passed, text = verdict.passed, verdict.message or self._good(chosen, verdict.cases)
@@ -81,7 +83,7 @@ class Exercise:
         chosen, path = self._task(task), os.environ.get("LABKIT_SECRET", "")
         if path:
             student = str(self._names.get("student", ""))
-            for seed in hidden_seeds(Path(path).read_bytes(), self.name, student, task, chosen.hidden):
+            for seed in hidden_seeds(Path(path).read_bytes(), self.tasks.drawn, student, task, chosen.hidden):
                 self.check(task, seed)
 
     def run(self, **options: Any) -> Any:

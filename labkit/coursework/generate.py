@@ -115,11 +115,25 @@ def execute(notebook: Any, folder: Path) -> Any:
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which differ in every build
+        if cell.cell_type == "code":
+            cell.outputs = joined(cell.outputs)
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 output["traceback"] = [f"{output.ename}: {output.evalue}"]
     nbformat.validate(notebook)
     return notebook
+
+
+def joined(outputs: list[Any]) -> list[Any]:
+    """The outputs, with text that came in pieces (when it is sent depends on the machine) in one."""
+    made: list[Any] = []
+    for output in outputs:
+        last = made[-1] if made else {}
+        if output.output_type == "stream" == last.get("output_type") and output.name == last.name:
+            last.text += output.text
+        else:
+            made.append(output)
+    return made
 
 
 def build(source: Path) -> list[Path]:

@@ -130,10 +130,10 @@ def read_secret(path: Path, say: Callable[[str], None] = print) -> bytes:
     return secret
 
 
-def find_submissions(paths: Iterable[Path], exercise: str) -> dict[str, Path]:
+def find_submissions(paths: Iterable[Path], *names: str) -> dict[str, Path]:
     """Student to notebook. A folder is searched: ``STUDENT.ipynb``, or ``STUDENT/…/EXERCISE.ipynb`` as
-    nbgrader
-    collects them. Raises ``LookupError`` if there is none, or two of one student.
+    nbgrader collects them, with any of the exercise's names. Raises ``LookupError`` if there is none, or two
+    of one student.
     """
     found: dict[str, Path] = {}
     for path in paths:
@@ -144,14 +144,14 @@ def find_submissions(paths: Iterable[Path], exercise: str) -> dict[str, Path]:
             if ".ipynb_checkpoints" in notebook.parts:
                 continue
             student = notebook.stem
-            if student == exercise:
+            if student in names:
                 folder = notebook.absolute().parent
-                student = folder.parent.name if folder.name == exercise else folder.name
+                student = folder.parent.name if folder.name in names else folder.name
             if student in found:
                 raise LookupError(f"two submissions of {student!r}: {found[student]} and {notebook}")
             found[student] = notebook
     if not found:
-        raise LookupError(f"there is no submission of {exercise}")
+        raise LookupError(f"there is no submission of {names[0]}")
     return found
 
 
@@ -297,7 +297,7 @@ class Grader:
     def _seeds(self, student: str, task: str) -> list[int]:
         if self.secret is None:
             return []
-        return hidden_seeds(self.secret, self.handout.name, student, task, self.tasks[task].hidden)
+        return hidden_seeds(self.secret, self.tasks.drawn, student, task, self.tasks[task].hidden)
 
     def _hidden_sources(self) -> dict[str, str]:
         if self.hidden_cells is None or self.secret is None:

@@ -9,15 +9,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from .exercises import MODULES
+from .exercises import NAMES, current
 
-__all__ = ["ANSWER", "CHECK", "BadHandout", "BadSubmission", "Handout", "exercise_of", "find_handout"]
+__all__ = [
+    "ANSWER",
+    "CHECK",
+    "BadHandout",
+    "BadSubmission",
+    "Handout",
+    "exercise_of",
+    "find_handout",
+    "renamed",
+]
 
 #: Where handouts are: below the folder that one works in, in labkit's checkout, in a wheel.
 FOLDERS = (
@@ -55,18 +65,30 @@ def grade_id(cell: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def find_handout(name: str, folder: Path | None = None) -> Path:
-    """The notebook that is handed out, in this folder or in those of labkit. Raises ``LookupError``."""
+def find_handout(name: str, folder: Path | None = None, say: Callable[[str], None] = print) -> Path:
+    """The notebook that is handed out, in this folder or in those of labkit; for a name that an exercise of
+    labkit had once, the one of today, which is said. Raises ``LookupError``.
+    """
     found = [
         path for each in ((folder,) if folder else FOLDERS) if (path := each / f"{name}.ipynb").is_file()
     ]
     if not found:
-        known, there = ", ".join(MODULES), folder or FOLDERS[0]
+        if (today := renamed(name, say)) != name:
+            return find_handout(today, folder, say)
+        known, there = ", ".join(NAMES), folder or FOLDERS[0]
         raise LookupError(
             f"there is no exercise {name!r}: labkit has {known}, and {there} has no {name}.ipynb; "
             "--exercises names the folder of one of your own"
         )
     return found[0]
+
+
+def renamed(name: str, say: Callable[[str], None]) -> str:
+    """What an exercise is called today; if that is another name, it is said."""
+    today = name if name in NAMES else current(name)
+    if today != name:
+        say(f"{name} is called {today} now")
+    return today
 
 
 def exercise_of(notebook: Path) -> str:
@@ -79,7 +101,7 @@ def exercise_of(notebook: Path) -> str:
     said = sorted({name for source in sources for name in _SAYS.findall(source)})
     if len(said) != 1:
         what = f"says that it is {' and '.join(said)}" if said else 'makes no Exercise("…")'
-        one = said[0] if said else next(iter(MODULES))
+        one = said[0] if said else NAMES[0]
         raise LookupError(f"{notebook} {what}: say which exercise it is, for example --exercise {one}")
     return said[0]
 

@@ -13,11 +13,10 @@ from typing import Any, ClassVar, NoReturn
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node, rpc
-from labkit.systems.chord.ids import Peer
 
 from .answers import Answers, Gone, Wrong
 
-__all__ = ["SETTLE", "Answering", "answered_by", "failed_with", "peer_of", "peers_of", "reported"]
+__all__ = ["SETTLE", "Answering", "answered_by", "failed_with", "reported"]
 
 #: Seconds after which the trace has all that real machines had to tell.
 SETTLE = 0.5
@@ -96,7 +95,7 @@ class Answering(Node):
 
     async def asked(self, name: str) -> Any:
         """What ``await n.ask(peer)`` gives."""
-        raise Timeout("a node of this exercise cannot be asked for its pointers")
+        raise Timeout("a node of this exercise cannot be asked for what it knows")
 
     def _carry_out(self, function: str, what: str, *args: Any) -> None:
         match what, args:
@@ -143,21 +142,3 @@ def _tell(answers: Answers, error: BaseException | None) -> NoReturn:
         raise failed from None
     assert error is not None
     raise Wrong(f"the run ended with {type(error).__name__}: {error}") from None
-
-
-def peer_of(value: Any, what: str) -> Peer:
-    """The peer that a student's code gave. Raises ``Wrong``."""
-    if isinstance(value, (tuple, list)) and len(value) == 2:
-        id, name = value
-        if type(id) is int and type(name) is str:
-            return Peer(id, name)
-    raise Wrong(f"{what} must be a Peer, not {value!r:.80}")
-
-
-def peers_of(value: Any, what: str, most: int = 1000) -> tuple[Peer, ...]:
-    """The peers that a student's code gave. Raises ``Wrong``."""
-    if not isinstance(value, (tuple, list)):
-        raise Wrong(f"{what} must be a list of peers, not {value!r:.80}")
-    if len(value) > most:
-        raise Wrong(f"{what} has {len(value)} entries; {most} are enough")
-    return tuple(peer_of(entry, f"an entry of {what}") for entry in value)

@@ -111,10 +111,10 @@ class Judge(threading.Thread):
         task = self.tasks[name]
         seeds = [*task.visible, *self.job["tasks"][name]["seeds"]]
         try:
-            verdict = judge(self.job["exercise"], task, remote, seeds or [0])
+            verdict = judge(self.tasks.drawn, task, remote, seeds or [0])
             for hidden in self.further.get(name, ()):
                 if verdict.passed:
-                    verdict = judge(self.job["exercise"], hidden, remote, hidden.visible or [0])
+                    verdict = judge(self.tasks.drawn, hidden, remote, hidden.visible or [0])
             return verdict
         except Gone as gone:
             self.ended = self.ended or str(gone)

@@ -1,7 +1,7 @@
 """A task: what it asks, and who judges it. A judge asks a student's answers and simulates; it raises
 ``Wrong``.
 
-    tasks = Tasks("01-chord-routing")
+    tasks = Tasks("chord-routing")
 
     @tasks.task("closest", visible=(1, 2), hidden=20)
     def closest(answers, case):
@@ -18,13 +18,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from labkit.runtime.copying import stream
 
-from .answers import Answers, NotWritten, Wrong
+from .answers import QUESTIONS, Answers, NotWritten, Stepper, Wrong
+from .values import RECORDS
 
 __all__ = ["Case", "Task", "Tasks", "Verdict", "hidden_seeds", "judge"]
 
@@ -75,11 +78,37 @@ class Verdict:
 
 
 class Tasks(dict[str, Task]):
-    """The tasks of an exercise by name."""
+    """The tasks of an exercise by name, and what the exercise says of itself.
 
-    def __init__(self, exercise: str) -> None:
+    order: its place in the course. formerly: a name it had; submissions may still bear it. records: named
+    tuples that travel between judge and student. questions: see ``answers.QUESTIONS``.
+    """
+
+    def __init__(
+        self,
+        exercise: str,
+        *,
+        order: float = math.inf,
+        formerly: str = "",
+        records: Iterable[type[Any]] = (),
+        questions: Mapping[str, Callable[[Stepper, dict[str, Any]], Any]] | None = None,
+    ) -> None:
         super().__init__()
         self.exercise = exercise
+        self.order = order
+        self.formerly = formerly
+        RECORDS.update({kind.__name__.lower(): kind for kind in records})
+        QUESTIONS.update(questions or {})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The exercise's name, and the one it had."""
+        return (self.exercise, self.formerly) if self.formerly else (self.exercise,)
+
+    @property
+    def drawn(self) -> str:
+        """What cases and questions are drawn from: the first name, so that a new one changes none."""
+        return self.names[-1]
 
     def task(
         self, name: str, *, visible: Iterable[int] = (1, 2, 3), hidden: int = 10

@@ -126,7 +126,7 @@ def write_template(name: str, folder: Path) -> list[Path]:
     """The files written. Raises ``ValueError`` for a name that is none, ``FileExistsError``."""
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise ValueError(
-            f"{name!r}: an exercise's name is small letters, digits and single dashes: 08-my-exercise"
+            f"{name!r}: an exercise's name is small letters, digits and single dashes: chord-mine"
         )
     texts = {f"{name}.py": SOURCE, f"{name.replace('-', '_')}_checks.py": JUDGES, f"{name}.toml": WRONG}
     paths = [folder / file for file in texts]

@@ -3,8 +3,8 @@
 A pickle runs code in whoever loads it; JSON does not. What JSON has no word for travels as an object with one
 key that begins with ``$``: tuples, sets, bytes, arrays of numbers, and the few records of ``RECORDS``.
 
-    >>> decode(encode({"fingers": [Peer(3, "chord-1")], "ids": (1, 2)}))
-    {'fingers': [Peer(id=3, name='chord-1')], 'ids': (1, 2)}
+    >>> decode(encode({"ids": (1, 2), "names": {"b"}}))
+    {'ids': (1, 2), 'names': {'b'}}
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ import math
 from typing import Any
 
 from labkit.runtime.unawaited import forgotten
-from labkit.systems.chord.ids import Peer
-from labkit.systems.chord.invariants import Pointers
 
-__all__ = ["NotPlain", "State", "decode", "encode"]
+__all__ = ["RECORDS", "NotPlain", "State", "decode", "encode"]
 
-#: Named tuples that both sides know.
-RECORDS: dict[str, type[Any]] = {"peer": Peer, "pointers": Pointers}
+#: Named tuples that both sides know, by their names in small letters: the ``records`` of exercises.
+RECORDS: dict[str, type[Any]] = {}
 
 #: Types of the numbers in an array.
 DTYPES = ("<f8", "<f4", "<i8", "<i4", "|b1", "|u1")
@@ -62,7 +60,7 @@ def _packed(value: Any) -> Any:
         return {"$node": _packed(dict(value))}
     if kind is list:
         return [_packed(item) for item in value]
-    if kind in RECORDS.values():
+    if RECORDS.get(kind.__name__.lower()) is kind:
         return {f"${kind.__name__.lower()}": [_packed(item) for item in value]}
     if isinstance(value, tuple):
         return {"$tuple": [_packed(item) for item in value]}

@@ -26,7 +26,7 @@ from labkit.lab.processes import Group, Stopped, signals_ignored, stop_signals
 __all__ = ["LabOptions", "default_folder", "head_command", "importable", "run_lab", "start_page"]
 
 #: Where the welcome notebook may be, below the folder that JupyterLab shows.
-WELCOME = ("notebooks/lectures/00-start.ipynb", "lectures/00-start.ipynb", "00-start.ipynb")
+WELCOME = ("notebooks/lectures/start.ipynb", "lectures/start.ipynb", "start.ipynb")
 #: Seconds between two looks at a program that has not said it is ready, and between two words that we wait.
 #: Ray needs 10 on a quiet machine of two cores, JupyterLab 3.
 LOOK_EVERY, SAY_EVERY = 0.1, 20.0

@@ -25,6 +25,7 @@ class About:
     communication: str  #: how the parts communicate
     failure: str  #: what happens on failure
     lecture: str  #: its notebook, in notebooks/lectures
+    order: int  #: its place in the course
 
 
 #: The attributes of ``About`` that answer a question, and the question.
@@ -36,7 +37,7 @@ ASKED = {
 
 
 def catalogue() -> dict[str, About]:
-    """Every system that labkit has, by the name of its folder, in the order of its lecture."""
+    """Every system that labkit has, by the name of its folder, in the order of the course."""
     folder = Path(__file__).parent
     names = [each.name for each in pkgutil.iter_modules([str(folder)]) if each.ispkg]
     found = {
@@ -44,7 +45,7 @@ def catalogue() -> dict[str, About]:
         for name in names
         if (folder / name / "about.py").is_file()
     }
-    return dict(sorted(found.items(), key=lambda item: item[1].lecture))
+    return dict(sorted(found.items(), key=lambda item: item[1].order))
 
 
 class Questions:

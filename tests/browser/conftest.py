@@ -264,7 +264,7 @@ class Notebook:
 
 @pytest.fixture
 def open_notebook(lab: Lab, browser: Any) -> Iterator[Callable[..., Notebook]]:
-    """`open_notebook("notebooks/lectures/00-start.ipynb")`, or `open_notebook(source="# %%\\n...")`."""
+    """`open_notebook("notebooks/lectures/start.ipynb")`, or `open_notebook(source="# %%\\n...")`."""
     opened: list[Notebook] = []
     contexts: list[Any] = []
 

@@ -14,7 +14,7 @@ expect = playwright_api.expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
-LECTURE = "notebooks/lectures/02-spark.ipynb"
+LECTURE = "notebooks/lectures/spark.ipynb"
 #: The code cells of the lecture notebook that the test has to know.
 MAKE, LOCAL, EVEN, DEBUG, COUNT, TRUTH, KINDS, LINEAGE, SLOW = range(9)
 

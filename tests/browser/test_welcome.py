@@ -16,7 +16,7 @@ expect = playwright_api.expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
-WELCOME = "notebooks/lectures/00-start.ipynb"
+WELCOME = "notebooks/lectures/start.ipynb"
 #: The code cells of the welcome notebook that the test has to know.
 MAKE, STORE, BUSY, KILL_IF_NOT, SETTLE, WHY, AGAIN, BREAK, CLOSE = range(9)
 

@@ -15,7 +15,7 @@ from labkit.coursework.handout import ANSWER, Handout, grade_id
 from labkit.coursework.tasks import hidden_seeds, judge
 
 ROOT = Path(__file__).parents[2] / "notebooks" / "exercises"
-SOURCES = sorted(ROOT.glob("[0-9]*.py"))
+SOURCES = [path.with_suffix(".py") for path in sorted(ROOT.glob("*.toml"))]
 SECRET = b"a secret of the tests, not of a teacher"
 
 
@@ -42,7 +42,7 @@ def points_here(source: Path, answers: dict[str, str], cases: int) -> dict[str, 
             exec(compile(cell["source"], "cell", "exec"), names)
     tasks, got = find_tasks(source.stem), {}
     for task, points in handout.points.items():
-        hidden = hidden_seeds(SECRET, source.stem, "test", task, min(cases, tasks[task].hidden))
-        verdict = judge(source.stem, tasks[task], Local(names), [*tasks[task].visible, *hidden])
+        hidden = hidden_seeds(SECRET, tasks.drawn, "test", task, min(cases, tasks[task].hidden))
+        verdict = judge(tasks.drawn, tasks[task], Local(names), [*tasks[task].visible, *hidden])
         got[task] = points if verdict.passed else 0.0
     return got

@@ -136,7 +136,7 @@ def batch(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Mar
     for student, (source, _) in ATTACKS.items():
         hand_in(submissions, student, mini, median=f"{RIGHT}\n{source}\n")
     for student, source in WALLS.items():
-        line = source.format(secret=str(secret), solution=str(ROOT / "01-chord-routing.py"))
+        line = source.format(secret=str(secret), solution=str(ROOT / "chord-routing.py"))
         code = f"import os\ndef median(numbers):\n    return {line}\n"
         hand_in(submissions, student, mini, median=code)
     hand_in(submissions, "ada", mini)

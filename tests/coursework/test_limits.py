@@ -72,7 +72,7 @@ def test_one_interrupt_ends_a_check() -> None:
 ANSWERS = """
 from labkit.coursework import Exercise
 
-exercise = Exercise("01-chord-routing")
+exercise = Exercise("chord-routing")
 
 async def find_successor(n, key):
     pressed()

@@ -21,7 +21,8 @@ from labkit.coursework import Exercise, Wrong, cli, landlock
 from labkit.coursework.answers import AnswerRaised, Local, NotWritten
 from labkit.coursework.cage import changes_since, snapshot
 from labkit.coursework.exercises import find_tasks
-from labkit.coursework.generate import copies
+from labkit.coursework.exercises.chord_routing import peers_of
+from labkit.coursework.generate import copies, joined
 from labkit.coursework.grade import Mark, Marks, find_submissions, read_secret
 from labkit.coursework.handout import (
     BadHandout,
@@ -31,7 +32,6 @@ from labkit.coursework.handout import (
     find_handout,
     grade_id,
 )
-from labkit.coursework.nodes import peers_of
 from labkit.coursework.report import isolation, write_csv, write_feedback, write_junit
 from labkit.coursework.tasks import Case, Task, Verdict, hidden_seeds, judge
 from labkit.coursework.template import write_template
@@ -202,10 +202,10 @@ def test_a_secret_is_made_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_told() -> None:
-    with pytest.raises(LookupError, match="there is no exercise 'none': labkit has 01-chord-routing"):
+    with pytest.raises(LookupError, match="there is no exercise 'none': labkit has chord-break"):
         find_tasks("none")
     with pytest.raises(LookupError, match="has no task 'nothing'; its tasks are closest"):
-        Exercise("01-chord-routing").check("nothing")
+        Exercise("chord-routing").check("nothing")
 
 
 # ── notebooks ───────────────────────────────────────────────────────────────────────────────────────────
@@ -295,7 +295,7 @@ def test_reports_take_any_text(tmp_path: Path) -> None:
     write_csv(tmp_path / "marks.csv", [odd])
     assert "'=cmd()" in (tmp_path / "marks.csv").read_text()
     write_junit(tmp_path / "junit.xml", [odd])
-    write_feedback(tmp_path / "odd.html", odd, find_tasks("01-chord-routing"))
+    write_feedback(tmp_path / "odd.html", odd, find_tasks("chord-routing"))
     page = (tmp_path / "odd.html").read_text()
     assert "<script>" not in page
     assert "a &lt;note&gt;" in page
@@ -406,21 +406,21 @@ def test_the_commands_say_what_is_wrong(app: typer.Typer, tmp_path: Path) -> Non
 # ── which exercise a notebook is ────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["01-chord-routing (1).ipynb", "ada.ipynb", "02-chord-repair.ipynb"])
+@pytest.mark.parametrize("name", ["chord-routing (1).ipynb", "ada.ipynb", "chord-repair.ipynb"])
 def test_a_notebook_says_which_exercise_it_is(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes((ROOT / "01-chord-routing.ipynb").read_bytes())
-    assert exercise_of(tmp_path / name) == "01-chord-routing"
-    assert find_handout("01-chord-routing").samefile(ROOT / "01-chord-routing.ipynb")
+    (tmp_path / name).write_bytes((ROOT / "chord-routing.ipynb").read_bytes())
+    assert exercise_of(tmp_path / name) == "chord-routing"
+    assert find_handout("chord-routing").samefile(ROOT / "chord-routing.ipynb")
 
 
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([], r'one\.ipynb makes no Exercise\("…"\): .* --exercise 01-chord-routing'),
-        (['# Exercise("06-ssp")', "exercise = Exercise(NAME)"], "makes no Exercise"),
+        ([], r'one\.ipynb makes no Exercise\("…"\): .* --exercise chord-break'),
+        (['# Exercise("paramserver-ssp")', "exercise = Exercise(NAME)"], "makes no Exercise"),
         (
-            ['a = Exercise("05-lineage")', "b = Exercise('06-ssp')"],
-            "is 05-lineage and 06-ssp: .* --exercise 05",
+            ['a = Exercise("spark-lineage")', "b = Exercise('paramserver-ssp')"],
+            "is paramserver-ssp and spark-lineage: .* --exercise paramserver",
         ),
     ],
 )
@@ -432,3 +432,12 @@ def test_a_notebook_that_does_not_say_it(tmp_path: Path, cells: list[str], messa
     (tmp_path / "one.ipynb").write_text("no JSON")
     with pytest.raises(LookupError, match="is no notebook"):
         exercise_of(tmp_path / "one.ipynb")
+
+
+def test_text_that_came_in_pieces_is_saved_as_one() -> None:
+    def said(text: str, name: str = "stdout") -> Any:
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    picture = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
+    given = [said("a"), said("\n"), said("e", "stderr"), picture, said("b"), said("c")]
+    assert joined(given) == [said("a\n"), said("e", "stderr"), picture, said("bc")]

@@ -13,10 +13,10 @@ from tests.coursework.common import ROOT
 
 #: The experiments that an engine can be chosen for, and a line that each must print.
 EXPERIMENTS = [
-    ("01-chord-routing", {"members": 12, "seed": 1}, r"key 192: (node-\d+ → )+\d+"),
-    ("02-chord-repair", {"seed": 1}, r"n\d+ +predecessor n\d+, successors \['n\d+', 'n\d+'\]"),
-    ("04-mapreduce-on-rdds", {}, r"lineage +11"),
-    ("06-ssp", {"bound": 2}, r"worker-\d waited (0\.[1-9]|[1-9])\d*\.?\d* s"),
+    ("chord-routing", {"members": 12, "seed": 1}, r"key 192: (node-\d+ → )+\d+"),
+    ("chord-repair", {"seed": 1}, r"n\d+ +predecessor n\d+, successors \['n\d+', 'n\d+'\]"),
+    ("spark-mapreduce", {}, r"lineage +11"),
+    ("paramserver-ssp", {"bound": 2}, r"worker-\d waited (0\.[1-9]|[1-9])\d*\.?\d* s"),
 ]
 
 
@@ -45,7 +45,7 @@ def test_an_experiment_shows_a_run(
 @pytest.mark.slow
 @pytest.mark.ray
 def test_the_ring_of_real_processes_is_repaired(ray_head: Any) -> None:
-    lines = solved("02-chord-repair").watch(engine="ray", seed=1)
+    lines = solved("chord-repair").watch(engine="ray", seed=1)
     members = [each.split()[0] for each in lines]
     before = {each.split()[0]: each.split()[2].rstrip(",") for each in lines}
     order = sorted(members, key=lambda name: int(name[1:]))
@@ -64,7 +64,7 @@ def test_an_endless_lookup_is_told_in_a_line() -> None:
 ENDLESS = """
 from labkit.coursework import Exercise
 
-exercise = Exercise("01-chord-routing")
+exercise = Exercise("chord-routing")
 
 async def find_successor(n, key):
     return await n.call(n.successor, "find_successor", key)

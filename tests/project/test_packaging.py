@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from labkit.coursework.exercises import MODULES
+from labkit.coursework.exercises import NAMES
 from tests.project.house import ROOT, imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -109,7 +109,7 @@ def test_a_wheel_holds_both_packages_and_jupyterlabs_settings(wheel: Path) -> No
 def test_a_wheel_holds_every_handout_and_no_solution(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     notebooks = {name for name in archive.namelist() if name.endswith(".ipynb")}
-    assert notebooks == {f"labkit/coursework/handouts/{name}.ipynb" for name in MODULES}
+    assert notebooks == {f"labkit/coursework/handouts/{name}.ipynb" for name in NAMES}
     assert notebooks == {
         f"labkit/coursework/handouts/{path.name}" for path in (ROOT / "notebooks/exercises").glob("*.ipynb")
     }
@@ -123,7 +123,7 @@ def test_an_installed_wheel_validates_and_grades_in_any_folder(wheel: Path, tmp_
     subprocess.run([sys.executable, "-m", "pip", *install], check=True)
     desk = tmp_path / "desk"
     desk.mkdir()
-    shutil.copy(ROOT / "notebooks/exercises/solved/05-lineage.ipynb", desk / "ada.ipynb")
+    shutil.copy(ROOT / "notebooks/exercises/solved/spark-lineage.ipynb", desk / "ada.ipynb")
     env = {**os.environ, "PYTHONPATH": str(site)}  # before the checkout, if that is installed
 
     def run(*words: str) -> str:
@@ -134,5 +134,5 @@ def test_an_installed_wheel_validates_and_grades_in_any_folder(wheel: Path, tmp_
 
     assert run("-c", "import labkit; print(labkit.__file__)").startswith(str(site))
     assert "✗" not in run("-m", "labkit", "validate", "ada.ipynb")
-    assert "1 graded, 0 not" in run("-m", "labkit", "grade", "ada.ipynb", "--exercise", "05-lineage")
+    assert "1 graded, 0 not" in run("-m", "labkit", "grade", "ada.ipynb", "--exercise", "spark-lineage")
     assert "ada" in (desk / "graded/marks.csv").read_text()

@@ -1,4 +1,4 @@
-"""02-chord-repair: a ring whose maintenance a student wrote: successor lists, stabilize, rectify.
+"""chord-repair: a ring whose maintenance a student wrote: successor lists, stabilize, rectify.
 
 The members are those of ``labkit.systems.chord``; only ``stabilize`` and ``rectify`` are the student's.
 They are judged by Zave's invariants at every instant of the trace, and by what the ring is like in the end,
@@ -31,11 +31,12 @@ from labkit.systems.chord.trace_checks import Report, check_trace
 from labkit.trace.trace import Trace
 
 from ..answers import Answers, Wrong
-from ..nodes import Answering, answered_by, peer_of, peers_of, reported
+from ..nodes import Answering, answered_by, reported
 from ..tasks import Case, Tasks
 from ..values import State
+from .chord_routing import peer_of, peers_of
 
-tasks = Tasks("02-chord-repair")
+tasks = Tasks("chord-repair", order=2, formerly="02-chord-repair", records=[Peer, Pointers])
 
 #: Length of the successor lists, members at the start, and bits of an identifier.
 LENGTH, MEMBERS, BITS = 2, 7, 8
@@ -328,7 +329,7 @@ def question(student: str) -> tuple[str, str, list[int]]:
     """A question for one student: its text, its answer in words, and the list."""
     from labkit.runtime.copying import stream
 
-    random = stream(0, "02-chord-repair", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     ids = sorted(random.sample(range(64), 7))
     at = random.randrange(7)
     here, dead, *alive = [ids[(at + step) % 7] for step in range(7)]
@@ -361,7 +362,7 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         except LabError as error:
             return [str(answers.failed or error)]
         lines = []
-        for name in cluster.nodes:
+        for name in sorted(cluster.nodes, key=lambda name: int(name.removeprefix("n"))):
             state = cluster.state(name, "predecessor", "successors")
             before = state["predecessor"].name if state["predecessor"] else None
             lines.append(

@@ -1,4 +1,4 @@
-"""01-chord-routing: ``closest_preceding_finger`` and ``find_successor`` over messages (SIGCOMM 2001, Fig. 4).
+"""chord-routing: ``closest_preceding_finger`` and ``find_successor`` over messages (SIGCOMM 2001, Fig. 4).
 
 The members have exact fingers; a student's functions are their handlers. What counts is the answer, and the
 messages that the trace shows.
@@ -17,17 +17,35 @@ from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.single import IdealRing
 
 from ..answers import Answers, Wrong
-from ..nodes import SETTLE, Answering, answered_by, failed_with, peer_of, reported
+from ..nodes import SETTLE, Answering, answered_by, failed_with, reported
 from ..tasks import Case, Tasks
 from ..values import State
 
-tasks = Tasks("01-chord-routing")
+tasks = Tasks("chord-routing", order=1, formerly="01-chord-routing", records=[Peer])
 
 #: Entries of a successor list.
 LENGTH = 4
 
 #: Messages after which a lookup is taken to go round for ever.
 MOST_HOPS = 100
+
+
+def peer_of(value: Any, what: str) -> Peer:
+    """The peer that a student's code gave. Raises ``Wrong``."""
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        id, name = value
+        if type(id) is int and type(name) is str:
+            return Peer(id, name)
+    raise Wrong(f"{what} must be a Peer, not {value!r:.80}")
+
+
+def peers_of(value: Any, what: str, most: int = 1000) -> tuple[Peer, ...]:
+    """The peers that a student's code gave. Raises ``Wrong``."""
+    if not isinstance(value, (tuple, list)):
+        raise Wrong(f"{what} must be a list of peers, not {value!r:.80}")
+    if len(value) > most:
+        raise Wrong(f"{what} has {len(value)} entries; {most} are enough")
+    return tuple(peer_of(entry, f"an entry of {what}") for entry in value)
 
 
 class RoutingNode(Answering):
@@ -235,7 +253,7 @@ def predict(answers: Answers, case: Case) -> None:
 
 def question(student: str) -> tuple[str, str, int]:
     """A question for one student: its text, its answer in words, and the number."""
-    random = stream(0, "01-chord-routing", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     while True:
         ring = make_ring(random, 7, 5)
         origin, key = random.choice(ring.peers), random.randrange(32)

@@ -14,5 +14,6 @@ ABOUT = About(
     failure="Each node knows its next few successors (eight, unless the user says otherwise). When one does "
     "not answer in time, the next takes its place; lookups go round it. Values survive as copies on the "
     "nodes that follow, which the application makes: here labkit's store.",
-    lecture="01-chord",
+    lecture="chord",
+    order=1,
 )

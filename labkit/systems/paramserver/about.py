@@ -13,5 +13,6 @@ ABOUT = About(
     failure="Each range is copied along a chain of servers before a push is acknowledged; when a "
     "server dies, its neighbour on the ring takes over, and vector clocks keep a repeated "
     "push from counting twice. A dead worker is replaced, or done without.",
-    lecture="03-parameter-server",
+    lecture="parameter-server",
+    order=3,
 )

@@ -15,5 +15,6 @@ ABOUT = About(
     failure="What was lost is computed again, from the lineage: the graph of transformations that "
     "made it. Lost partitions, lost map outputs, and nothing else. Long lineages are cut by"
     " a checkpoint; slow tasks get a second copy; the driver's own failure is not survived.",
-    lecture="02-spark",
+    lecture="spark",
+    order=2,
 )

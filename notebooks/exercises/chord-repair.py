@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 2: a ring that repairs itself
+# # Exercise: a ring that repairs itself
 #
 # To **stabilize** is to ask, again and again, whether one's pointers are still right. You will write the maintenance of a Chord ring: in *Stoica et al., SIGCOMM 2001*, it is
 # Fig. 7. The published version is not correct: *Pamela Zave* found histories that break it. So write hers. Two rules make the difference:
@@ -17,7 +17,7 @@ from labkit import Kill, Schedule, Timeout, when
 from labkit.coursework import Exercise
 from labkit.systems.chord.ids import between
 
-exercise = Exercise("02-chord-repair")
+exercise = Exercise("chord-repair")
 
 # %% answer="student"
 student = ""  # who are you?

@@ -16,7 +16,7 @@
 # | failure | each node knows its next few successors; a key has copies on them |
 #
 # Everything below runs in the simulator: virtual time, thousands of nodes, and the same outcome for the same seed. The very same nodes ran as
-# real processes in [00-start](00-start.ipynb).
+# real processes in [start](start.ipynb).
 
 # %% [markdown]
 # ## 1. The programming model

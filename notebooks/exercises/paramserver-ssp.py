@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 6: stale synchronous parallel
+# # Exercise: stale synchronous parallel
 #
 # Workers train a model together. Each repeats: pull the parameters, compute, push an update, `clock()`. The iteration that a worker is in is its **clock**, and a **straggler** is a
 # worker whose clock falls behind. Should the others wait? *Stale synchronous parallel*, as reported of *Ho et al., NIPS 2013*, lets them run ahead, but not further than a **bound** s. You
@@ -14,7 +14,7 @@
 from labkit import Schedule, Slow
 from labkit.coursework import Exercise
 
-exercise = Exercise("06-ssp")
+exercise = Exercise("paramserver-ssp")
 
 # %% answer="student"
 student = ""  # who are you?

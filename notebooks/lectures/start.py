@@ -121,5 +121,5 @@ cluster.close()
 print(cluster)
 
 # %% [markdown]
-# **Where next?** [01-chord](01-chord.ipynb) takes Chord apart: the programming model, the architecture, lookup, failure, both protocols, and the
+# **Where next?** [chord](chord.ipynb) takes Chord apart: the programming model, the architecture, lookup, failure, both protocols, and the
 # figures of the paper, reproduced on your laptop. [The course page](../index.ipynb) shows all lectures and exercises.

@@ -1,4 +1,4 @@
-"""05-lineage: what Spark computes again after a machine has died, predicted by a student's functions.
+"""spark-lineage: what Spark computes again after a machine has died, predicted by a student's functions.
 
 A machine is killed between two actions on a simulated cluster. The truth is in the trace, where each task
 says which partitions of which RDDs it computed; the student's functions see only what a driver knows
@@ -18,7 +18,7 @@ from labkit.systems.spark import SparkContext
 from ..answers import Answers, Wrong
 from ..tasks import Case, Tasks
 
-tasks = Tasks("05-lineage")
+tasks = Tasks("spark-lineage", order=5, formerly="05-lineage")
 
 #: The RDDs of a chain, each made from the one before by a narrow dependency.
 CHAIN = ("numbers", "squares", "even", "shifted")
@@ -127,7 +127,7 @@ def predict(answers: Answers, case: Case) -> None:
 
 def question(student: str) -> tuple[str, str, int]:
     """A question for one student: its text, its answer in words, and the number."""
-    random = stream(0, "05-lineage", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     while True:
         truth = narrow_run(random.randrange(1000), random)
         if truth.cached and truth.lost:

@@ -1,4 +1,4 @@
-"""07-consistency: choose the bound for a given straggler, and justify it with measurements.
+"""paramserver-consistency: choose the bound for a given straggler, and justify it with measurements.
 
 Each student has a straggler of their own. ``measure`` trains a linear model on a simulated parameter server
 and gives two numbers: the seconds until the loss is small, and the part of the time that workers spent
@@ -20,7 +20,7 @@ from labkit.systems.paramserver import SSP, ParameterServer
 from ..answers import Answers, Wrong
 from ..tasks import Case, Tasks
 
-tasks = Tasks("07-consistency")
+tasks = Tasks("paramserver-consistency", order=7, formerly="07-consistency")
 
 #: Workers, numbers of the model, examples of each worker, and iterations at most.
 WORKERS, SIZE, EXAMPLES, ITERATIONS = 4, 12, 30, 60
@@ -38,7 +38,7 @@ GOOD_ENOUGH = 1.1
 def straggler(student: str) -> tuple[int, float, float]:
     """A student's straggler: a seed, how often an iteration of any worker is slow, and how many times
     slower."""
-    random = stream(0, "07-consistency", str(student))
+    random = stream(0, tasks.drawn, str(student))
     return random.randrange(1 << 20), random.uniform(0.08, 0.15), random.uniform(6.0, 10.0)
 
 

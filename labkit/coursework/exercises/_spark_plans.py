@@ -17,10 +17,10 @@ from typing import Any
 
 from labkit.systems.spark.pairs import ResultIterable
 
-from .answers import Answers, Gone, Wrong
-from .nodes import failed_with
+from ..answers import Answers, Gone, Stepper, Wrong
+from ..nodes import failed_with
 
-__all__ = ["OPERATIONS", "Recorded", "Recorder", "build"]
+__all__ = ["OPERATIONS", "QUESTIONS", "Recorded", "Recorder", "build"]
 
 #: The transformations that a plan may have.
 OPERATIONS = (
@@ -103,6 +103,24 @@ class Recorded:
         return lambda *args, **options: self._recorder.add(name, self.number, args, options)
 
 
+def _record(stepper: Stepper, question: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a student's function."""
+    recorder = stepper.kept["recorder"] = Recorder()
+    made = stepper.find(question["name"])(*[recorder.input() for _ in range(question["inputs"])])
+    if not isinstance(made, Recorded):
+        raise TypeError(f"{question['name']} must return an RDD, not {made!r:.80}")
+    return {"steps": recorder.steps, "output": made.number}
+
+
+def _apply(stepper: Stepper, question: dict[str, Any]) -> Any:
+    """What a function of the last plan makes of its arguments."""
+    return stepper.kept["recorder"].apply(question["number"], question["args"])
+
+
+#: What a judge of plans asks: for the ``questions`` of ``Tasks``.
+QUESTIONS = {"plan": _record, "apply": _apply}
+
+
 # --- in the judge's process -----------------------------------------------------------------------------
 
 
@@ -116,7 +134,9 @@ class Asked:
     def __call__(self, *args: Any) -> Any:
         answers = _asked[self.token]
         try:
-            return answers.apply(self.number, *map(_plain, args))
+            return answers.ask(
+                "apply", "a function of yours", number=self.number, args=tuple(map(_plain, args))
+            )
         except (Wrong, Gone) as failed:
             raise failed_with(answers, failed) from None
 
@@ -133,7 +153,7 @@ def _plain(value: Any) -> Any:
 
 def build(answers: Answers, function: str, *inputs: Any) -> Any:
     """The RDD that a student's function makes of these. Raises ``Wrong``."""
-    found = answers.plan(function, len(inputs))
+    found = answers.ask("plan", function, inputs=len(inputs))
     if not isinstance(found, dict):
         raise Wrong(f"{function} must return an RDD")
     token = next(_tokens)

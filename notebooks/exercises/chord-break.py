@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 3: break Chord
+# # Exercise: break Chord
 #
 # An **invariant** is a sentence that is true at every instant. *Zave* showed that none of the seven invariants claimed for Chord is one. In this exercise you are on the
 # other side: you write invariants that notice when a ring is broken, and then you look for a schedule of failures that breaks the ring as published.
@@ -15,7 +15,7 @@
 from labkit.coursework import Exercise
 from labkit.systems.chord.invariants import Pointers, best_successor
 
-exercise = Exercise("03-break-chord")
+exercise = Exercise("chord-break")
 
 # %% answer="student"
 student = ""  # who are you? Your ring depends on it

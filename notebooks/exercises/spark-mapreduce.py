@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 4: MapReduce on RDDs
+# # Exercise: MapReduce on RDDs
 #
 # A **shuffle** sends each pair to the machine that is responsible for its key. It is what costs: bytes go to disk and over the network. In Spark (*Zaharia et al., NSDI 2012*) you say what is to be done with **RDDs**,
 # distributed collections, and each operation that groups by key shuffles. You will write three programs of the lecture, and then the trace counts the bytes they shuffled.
@@ -15,7 +15,7 @@ from operator import add
 from labkit.coursework import Exercise
 from labkit.systems.spark import SingleContext
 
-exercise = Exercise("04-mapreduce-on-rdds")
+exercise = Exercise("spark-mapreduce")
 
 # %% answer="student"
 student = ""  # who are you?

@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 1: routing in Chord
+# # Exercise: routing in Chord
 #
 # A **finger** is a shortcut: the k-th finger of node *n* is the first member at or after n + 2^(k−1). A lookup hops along fingers to the **predecessor** of a key;
 # the key's owner is the member after it. You will write the two functions of *Fig. 4 of Stoica et al., SIGCOMM 2001*, and then a third, for a ring in which
@@ -18,7 +18,7 @@ from labkit.coursework import Exercise
 from labkit.systems.chord import IdealRing, Peer
 from labkit.systems.chord.ids import between, distance, in_half_open
 
-exercise = Exercise("01-chord-routing")
+exercise = Exercise("chord-routing")
 
 # %% [markdown]
 # Who are you? Some questions are different for each of you.

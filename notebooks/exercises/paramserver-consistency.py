@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 7: how much consistency?
+# # Exercise: how much consistency?
 #
 # A **consistency model** is a promise about how old the values may be that one reads. In *stale synchronous parallel* training the promise has a dial, the bound s: 0 means that nobody runs ahead.
 # Waiting costs time; stale parameters cost iterations. In this exercise you measure both, for **your** straggler, and choose.
@@ -12,7 +12,7 @@
 # %%
 from labkit.coursework import Exercise
 
-exercise = Exercise("07-consistency")
+exercise = Exercise("paramserver-consistency")
 bounds = (0, 1, 2, 4, 8, 16)
 
 # %% answer="student"

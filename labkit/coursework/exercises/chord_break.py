@@ -1,4 +1,4 @@
-"""03-break-chord: invariants that say when a ring is broken, and a schedule that breaks the published
+"""chord-break: invariants that say when a ring is broken, and a schedule that breaks the published
 protocol.
 
 An invariant is judged by the mutants that it kills: rings that are broken in one way or another. It must
@@ -22,7 +22,7 @@ from labkit.systems.chord.trace_checks import Report, check_trace
 from ..answers import Answers, Wrong
 from ..tasks import Case, Tasks
 
-tasks = Tasks("03-break-chord")
+tasks = Tasks("chord-break", order=3, formerly="03-break-chord", records=[Pointers])
 
 Ring = dict[int, Pointers]
 
@@ -128,7 +128,7 @@ def run(
     Each member has a machine of its own, ``m1`` to ``m8``; the newcomers are on ``m9`` to ``m12``.
     """
     faults = Schedule([(float(moment), Kill(machine)) for moment, machine in schedule])
-    seed = stream(0, "03-break-chord", str(student)).randrange(1 << 20)
+    seed = stream(0, tasks.drawn, str(student)).randrange(1 << 20)
     with Cluster(machines=MEMBERS + JOINS, engine="sim", seed=seed) as cluster:
         homes = [f"m{number}" for number in range(1, MEMBERS + 1)]
         options: dict[str, Any] = {"successors": LENGTH, "replicas": 1, "machines": homes, "name": f"r{seed}"}
@@ -147,7 +147,7 @@ def find(student: str, limit: int = 300) -> list[tuple[float, str]]:
     """A schedule that breaks the published protocol in a student's ring, found by search: for the solved
     copy."""
     machines = [f"m{number}" for number in range(1, MEMBERS + JOINS + 1)]
-    random = stream(0, "03-break-chord", "search", str(student))
+    random = stream(0, tasks.drawn, "search", str(student))
     for _ in range(limit):
         schedule = sorted(
             (round(random.uniform(0.5, 8.0), 3), machine) for machine in random.sample(machines, 2)
@@ -205,7 +205,7 @@ def predict(answers: Answers, case: Case) -> None:
 
 def question(student: str) -> tuple[str, str, int]:
     """A question for one student: its text, its answer in words, and the number."""
-    random = stream(0, "03-break-chord", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     ring = ideal_snapshot(random.sample(range(60), 6), LIST)
     order = sorted(ring)
     at = random.randrange(6)

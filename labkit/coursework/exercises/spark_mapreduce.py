@@ -1,7 +1,7 @@
-"""04-mapreduce-on-rdds: the lecture's examples as Spark programs; results are judged, and bytes that were
+"""spark-mapreduce: the lecture's examples as Spark programs; results are judged, and bytes that were
 shuffled.
 
-A student's function makes a plan (``labkit.coursework.plans``); the judge runs it on its own simulated
+A student's function makes a plan (``_spark_plans``); the judge runs it on its own simulated
 cluster, where the trace counts every byte that a map task has written for others.
 """
 
@@ -18,10 +18,10 @@ from labkit.systems.spark import SparkContext
 
 from ..answers import Answers, Wrong
 from ..nodes import reported
-from ..plans import build
 from ..tasks import Case, Tasks
+from ._spark_plans import QUESTIONS, build
 
-tasks = Tasks("04-mapreduce-on-rdds")
+tasks = Tasks("spark-mapreduce", order=4, formerly="04-mapreduce-on-rdds", questions=QUESTIONS)
 
 WORDS = (
     *("map", "reduce", "key", "value", "shuffle", "node", "lineage", "stage", "task", "cache"),
@@ -160,7 +160,7 @@ def predict(answers: Answers, case: Case) -> None:
 
 def question(student: str) -> tuple[str, str, int]:
     """A question for one student: its text, its answer in words, and the number."""
-    random = stream(0, "04-mapreduce-on-rdds", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     parts = [random.choices("abcd", k=5) for _ in range(3)]
     shown = " | ".join(" ".join(part) for part in parts)
     counts = [len(set(part)) for part in parts]

@@ -1,4 +1,4 @@
-"""06-ssp: the wait condition of stale synchronous parallel training (Ho et al., NIPS 2013).
+"""paramserver-ssp: the wait condition of stale synchronous parallel training (Ho et al., NIPS 2013).
 
 The parameter server is labkit's. Its scheduler asks a student's ``may_start`` whenever a worker wants to
 begin an iteration. What counts is the trace: no worker is ever further ahead of the slowest than the bound,
@@ -24,7 +24,7 @@ from ..answers import Answers, Gone, Wrong
 from ..nodes import SETTLE, failed_with, reported
 from ..tasks import Case, Tasks
 
-tasks = Tasks("06-ssp")
+tasks = Tasks("paramserver-ssp", order=6, formerly="06-ssp")
 
 #: Workers, each on a machine of its own, and their iterations.
 WORKERS, ITERATIONS = 4, 12
@@ -178,7 +178,7 @@ def predict(answers: Answers, case: Case) -> None:
 
 def question(student: str) -> tuple[str, str, int]:
     """A question for one student: its text, its answer in words, and the number."""
-    random = stream(0, "06-ssp", "predict", str(student))
+    random = stream(0, tasks.drawn, "predict", str(student))
     bound, slowest = random.randint(1, 3), random.randint(3, 9)
     clocks = [slowest, *(slowest + random.randint(0, bound) for _ in range(5))]
     random.shuffle(clocks)

@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Exercise 5: lineage
+# # Exercise: lineage
 #
 # The **lineage** of an RDD is how it was made: from which RDDs, by which functions. Spark (*Zaharia et al., NSDI 2012*) keeps no second copy of what a machine has in memory: when it dies, the lost partitions are
 # computed again, from their lineage. Which ones exactly? You write functions that predict it, and the trace of real runs tells whether they are right.
@@ -12,7 +12,7 @@
 # %%
 from labkit.coursework import Exercise
 
-exercise = Exercise("05-lineage")
+exercise = Exercise("spark-lineage")
 
 # %% answer="student"
 student = ""  # who are you?
