@@ -50,7 +50,7 @@ class Machines:
     machines: dict[str, MachineView] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)  # node -> machine, also of nodes on a dead machine
     classes: dict[str, str] = field(default_factory=dict)  # node -> class name
-    gone: set[str] = field(default_factory=set)  # nodes that crashed or whose machine died
+    gone: set[str] = field(default_factory=set)  # nodes whose machine died
     cuts: set[tuple[str, str]] = field(default_factory=set)  # (from, to) pairs of machines that cannot talk
     loss: float = 0.0
     latency: str = ""
@@ -166,10 +166,6 @@ class Machines:
         self.places.pop(event.node, None)
         self.classes.pop(event.node, None)
         self.gone.discard(event.node)
-
-    def _crashed(self, event: Any, data: Mapping[str, Any]) -> None:
-        if event.node is not None:
-            self.gone.add(event.node)
 
 
 _HANDLERS = {
