@@ -8,25 +8,33 @@ from typing import Any
 
 import pytest
 
+from labkit.systems.spark import lineage
+from labkit.systems.spark.lineage import DRAWN, LineageView, sources, view
+from labkit.systems.spark.rows import ROWS
 from labkit.systems.spark.view import LineageReducer
-from labkit.trace.fold import History
-from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
-from labkit_widgets.frames.lineagerows import ROWS
-from labkit_widgets.panels.lineage import cost, lineage_scene, told
+from labkit.trace.fold import History, fold
+from labkit_widgets.panels import stories
+from labkit_widgets.panels.lineage import lineage_scene
+from labkit_widgets.panels.stories import cost, told
 from labkit_widgets.scene import MARKS
 
 from .lineage_events import MACHINES, Story, iterations, word_count
 
 
-def cells(picture: LineageFrame, row: str) -> list[tuple[str, str]]:
+def frame(trace: Any, position: float | None = None) -> LineageView:
+    """The latest job at a position, from scratch."""
+    return view(fold(LineageReducer(), trace, position), position)
+
+
+def cells(picture: LineageView, row: str) -> list[tuple[str, str]]:
     """(machine, state) of a row's pieces, by partition; + computed again, ! to be."""
     (found,) = [each for each in picture.rows if each.id == row]
     ordered = sorted(found.cells, key=lambda cell: cell.partition)
     return [(c.machine, c.state + "+" * c.again + "!" * c.owed) for c in ordered]
 
 
-def numbers(picture: LineageFrame) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
+def numbers(picture: LineageView) -> dict[str, tuple[str, str]]:
+    return {number.label: (number.value, number.theory or number.note) for number in stories.numbers(picture)}
 
 
 # -- a shuffle, and a machine that dies in it ------------------------------------------------------------
@@ -268,8 +276,8 @@ def test_the_gantt_chart(make_trace: Any) -> None:
 
 
 def test_what_a_partition_was_made_from(make_trace: Any) -> None:
-    history = History(trace := make_trace(word_count().rows), LineageReducer())
-    picture = frame(trace, history=history)
+    history = History(make_trace(word_count().rows), LineageReducer())
+    picture = view(history.at(), None)
     state = history.at()
     assert sources(state, ("block", 2, 0)) == {("block", 0, 0), ("block", 1, 0)}, "narrow: a column"
     wide = sources(state, ("block", 3, 0))
@@ -282,8 +290,8 @@ def test_what_a_partition_was_made_from(make_trace: Any) -> None:
 
 
 def test_stories(make_trace: Any) -> None:
-    history = History(trace := make_trace(word_count().rows), LineageReducer())
-    picture = frame(trace, history=history)
+    history = History(make_trace(word_count().rows), LineageReducer())
+    picture = view(history.at(), None)
 
     def story(selected: str) -> list[str]:
         found = told(history.at(), picture, selected)
@@ -399,13 +407,11 @@ def test_many_partitions_are_counted_not_drawn(make_trace: Any) -> None:
 
 @pytest.mark.slow
 def test_counts_equal_a_count_of_the_cells(make_trace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import labkit_widgets.frames.lineage as module
-
     for story in (word_count(), word_count("recovering"), iterations(), iterations(storage=None)):
         trace = make_trace(story.rows)
         one_by_one = frame(trace)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "DRAWN", 0)
+            patch.setattr(lineage, "DRAWN", 0)
             counted = frame(trace)
         for row, other in zip(one_by_one.rows, counted.rows, strict=True):
             expected: dict[tuple[str, str], int] = {}
@@ -424,7 +430,7 @@ def test_remembered_equals_from_scratch(make_trace: Any) -> None:
         history = History(trace, LineageReducer())
         end = max(row[0] for row in story.rows)
         for position in (None, end / 3, end, 0.0, end * 0.9, None):
-            assert frame(trace, position, history=history) == frame(trace, position)
+            assert view(history.at(position), position) == frame(trace, position)
 
 
 @pytest.mark.slow
@@ -432,12 +438,12 @@ def test_a_frame_of_a_big_job_looks_at_what_is_new_only(make_trace: Any) -> None
     """No clock: the number of events that the fold applies for a second frame is zero."""
     trace = make_trace(big(2000).rows)
     history = History(trace, LineageReducer())
-    frame(trace, history=history)
+    view(history.at(), None)
     applied: list[Any] = []
     original = history.reducer.apply
     history.reducer.apply = lambda state, event: (applied.append(event), original(state, event))  # type: ignore[method-assign,func-returns-value]
     started = time.process_time()
     for _ in range(5):
-        lineage_scene(frame(trace, history=history))
+        lineage_scene(view(history.at(), None))
     print(f"{200 * (time.process_time() - started):.1f} ms a frame")
     assert applied == []
