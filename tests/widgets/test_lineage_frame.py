@@ -101,6 +101,38 @@ def test_the_recomputed_cone(make_trace: Any) -> None:
     assert "again" not in scene.mark("output:0:0").cls
 
 
+@pytest.mark.parametrize(
+    ("lost", "delivered", "again"),
+    [
+        ({0: [1], 1: [1, 2]}, 0, {("map", 0, 1), ("map", 1, 1), ("map", 1, 2)}),
+        ({0: [1]}, 0, set()),  # shuffle 1 is whole, so nobody reads shuffle 0
+        ({1: [1, 2]}, 0, {("map", 1, 1), ("map", 1, 2)}),
+        ({0: [1], 1: [1, 2]}, 4, set()),
+    ],
+)
+def test_a_lost_output_is_needed_if_somebody_still_reads_its_shuffle(
+    make_trace: Any, lost: dict[int, list[int]], delivered: int, again: set[Any]
+) -> None:
+    """Stage 2 reads shuffle 1, made by stage 1, which reads shuffle 0, made by stage 0."""
+    story = Story()
+    story.rdd(0, "parallelize", [])
+    story.rdd(1, "reduceByKey", [[0, "wide", 0]])
+    story.rdd(2, "groupByKey", [[1, "wide", 1]])
+    story.tell("job_started", job=0, rdd=2, action="count", site="", stages=[0, 1, 2])
+    for shuffle in (0, 1):
+        story.stage(shuffle, "map", [shuffle], [0, 1, 2, 3], shuffle=shuffle)
+        for p in range(4):
+            story.output(shuffle, p, "m2" if p in (1, 2) else "m1")
+    story.stage(2, "result", [2], [0, 1, 2, 3])
+    for p in range(delivered):
+        story.end(story.start(2, p, "m1"))
+    story.notice("m2")
+    for shuffle, maps in lost.items():
+        story.lose("m2", outputs=maps, shuffle=shuffle)
+    story.tell("stage_finished", stage=2, attempt=0, ok=False, error="an input was lost")
+    assert set(fold(LineageReducer(), make_trace(story.rows)).owed) == again
+
+
 def test_a_delivered_result_is_not_computed_again(make_trace: Any) -> None:
     """Without the reduce tasks that were still to run nobody would need the lost file."""
     story = word_count("maps")

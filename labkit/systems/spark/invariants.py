@@ -13,7 +13,6 @@ __all__ = [
     "keeps_own_rdd",
     "only_missing",
     "pipelined",
-    "to_run_again",
 ]
 
 Edges = Mapping[int, Iterable[tuple[int, str]]]  #: RDD to (parent RDD, "narrow" or "wide")
@@ -52,29 +51,3 @@ def only_missing(started: Collection[int], missing: Collection[int]) -> str | No
     if sorted(started) == sorted(missing):
         return None
     return f"ran {sorted(started)} while {sorted(missing)} were missing"
-
-
-def to_run_again(
-    unfinished: Mapping[int, Collection[int]],
-    reads: Mapping[int, Collection[int]],
-    makes: Mapping[int, int],
-    lost: Mapping[int, Collection[int]],
-) -> dict[int, list[int]]:
-    """What lineage says must be computed again, as map tasks by stage.
-
-    unfinished: partitions that a job still wants, by stage. reads: the shuffles that a stage reads. makes:
-    the stage that makes a shuffle. lost: the lost map outputs of each shuffle. A lost output is computed
-    again if something unfinished reads its shuffle, and then so is what *that* task needs and was lost too.
-    """
-    again: dict[int, list[int]] = {}
-    todo = [stage for stage, partitions in unfinished.items() if partitions]
-    seen = set(todo)
-    while todo:
-        for shuffle in reads.get(todo.pop(), ()):
-            if lost.get(shuffle):
-                stage = makes[shuffle]
-                again[stage] = sorted(lost[shuffle])
-                if stage not in seen:
-                    seen.add(stage)
-                    todo.append(stage)
-    return again

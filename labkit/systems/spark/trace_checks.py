@@ -20,9 +20,9 @@ from typing import Any
 from labkit.systems.report import Findings, Violation
 
 from .events import INPUT_LOST
-from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined, to_run_again
+from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined
 
-__all__ = ["Report", "Violation", "check_trace", "predicted"]
+__all__ = ["Report", "Violation", "check_trace"]
 
 
 @dataclass
@@ -222,51 +222,10 @@ class _Replay:
             self.evicted.setdefault(executor, set()).add(data["rdd"])
 
 
-def _driver_events(trace: Iterable[Any]) -> Iterable[Any]:
-    return (event for event in trace if event.node == "driver")
-
-
 def check_trace(trace: Iterable[Any], cores: int = 1, memory: int = 1 << 62) -> Report:
     """Replay a run. cores, memory: of an executor."""
     replay = _Replay(cores, memory)
-    for event in _driver_events(trace):
-        replay.apply(event)
+    for event in trace:
+        if event.node == "driver":
+            replay.apply(event)
     return replay.report
-
-
-def predicted(trace: Iterable[Any]) -> dict[int, list[int]]:
-    """What had to be run again after the run's first ``executor_lost``, by its lineage: map tasks by stage.
-
-    For a run that caches nothing. It looks at the state just before the loss and at nothing that came after.
-    """
-    replay = _Replay(1 << 30, 1 << 62)
-    events = list(_driver_events(trace))
-    graph = _Replay(1 << 30, 1 << 62)  # how stages depend on each other, also of those that begin later
-    for event in events:
-        if event.kind == "stage_started":
-            graph.apply(event)
-    loser = None
-    for event in events:
-        if event.kind == "executor_lost":
-            loser = event.data["executor"]
-            break
-        replay.apply(event)
-    if loser is None:
-        return {}
-    lost = {
-        shuffle: [each for each, executor in maps.items() if executor == loser]
-        for shuffle, maps in replay.outputs.items()
-    }
-    unfinished: dict[int, list[int]] = {}
-    for job in replay.jobs.values():
-        for number in job:
-            stage = replay.stages.get(number)
-            if stage is None:
-                unfinished[number] = [0]  # it has not begun, so all of it is to be done
-            else:
-                left = [each for each in range(stage.total) if not replay.done(stage, each)]
-                unfinished[number] = (
-                    left if stage.shuffle is not None else sorted(stage.wanted - stage.results)
-                )
-    reads = {number: stage.reads for number, stage in graph.stages.items()}
-    return to_run_again(unfinished, reads, graph.makes, lost)

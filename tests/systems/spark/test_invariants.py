@@ -15,10 +15,11 @@ from labkit.systems.spark.blocks import BlockStore
 from labkit.systems.spark.closures import narrow_lineage
 from labkit.systems.spark.dag import ResultStage
 from labkit.systems.spark.driver import Driver
-from labkit.systems.spark.invariants import only_missing, pipelined, to_run_again
+from labkit.systems.spark.invariants import only_missing, pipelined
 from labkit.systems.spark.shuffle import MapOutputs
 from labkit.systems.spark.tasks import ExecutorRecord, TaskScheduler
-from labkit.systems.spark.trace_checks import check_trace, predicted
+from labkit.systems.spark.trace_checks import check_trace
+from tests.systems.spark.conftest import predicted
 
 
 def run(kill_at: str = "outputs_stored", count: int = 5, memory: int = 20_000) -> Any:
@@ -201,7 +202,7 @@ def test_a_planted_bug_is_found(
 
 def event(kind: str, /, **data: Any) -> Any:
     """One of the driver's."""
-    return SimpleNamespace(kind=kind, node="driver", time=1.0, data=data)
+    return SimpleNamespace(kind=kind, node="driver", machine="client", seq=0, time=1.0, data=data)
 
 
 def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
@@ -241,16 +242,6 @@ def test_only_what_is_missing() -> None:
     assert only_missing([1, 2], [2]) == "ran [1, 2] while [2] were missing"
 
 
-def test_lineage_says_what_is_run_again() -> None:
-    """Stage 2 reads shuffle 1, made by stage 1, which reads shuffle 0, made by stage 0."""
-    reads, makes = {2: [1], 1: [0]}, {0: 0, 1: 1}
-    lost = {0: [4], 1: [2, 3]}
-    assert to_run_again({2: [0]}, reads, makes, lost) == {1: [2, 3], 0: [4]}
-    assert to_run_again({1: [5]}, reads, makes, lost) == {0: [4]}
-    assert to_run_again({2: []}, reads, makes, lost) == {}
-    assert to_run_again({2: [0]}, reads, makes, {0: [4], 1: []}) == {}
-
-
 def test_without_a_loss_nothing_is_predicted() -> None:
-    assert predicted([event("executor_registered", executor="e")]) == {}
+    assert predicted([event("executor_registered", executor="e", machine="m1")]) == {}
     assert tasks.NO_METRICS["computed"] == []
