@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+
+from .state import RddView
 
 __all__ = [
     "fits_cores",
@@ -15,17 +17,15 @@ __all__ = [
     "pipelined",
 ]
 
-Edges = Mapping[int, Iterable[tuple[int, str]]]  #: RDD to (parent RDD, "narrow" or "wide")
 
-
-def pipelined(stage_rdd: int, rdds: Collection[int], parents: Edges) -> str | None:
+def pipelined(stage_rdd: int, rdds: Collection[int], known: Mapping[int, RddView]) -> str | None:
     """No stage has a wide dependency inside: its RDDs hang together by narrow ones."""
     reached, todo = {stage_rdd}, [stage_rdd]
     while todo:
-        for parent, kind in parents.get(todo.pop(), ()):
-            if kind == "narrow" and parent not in reached:
-                reached.add(parent)
-                todo.append(parent)
+        rdd = known.get(todo.pop())
+        narrow = [parent.rdd for parent in rdd.parents if not parent.wide] if rdd is not None else []
+        todo += [parent for parent in narrow if parent not in reached]
+        reached.update(narrow)
     beyond = sorted(set(rdds) - reached)
     return f"RDDs {beyond} are not reached from {stage_rdd} by narrow dependencies" if beyond else None
 
@@ -35,9 +35,8 @@ def fits_cores(running: Collection[int], cores: int) -> str | None:
     return f"{len(running)} tasks on {cores} cores" if len(running) > cores else None
 
 
-def fits_memory(sizes: Iterable[int], memory: int) -> str | None:
+def fits_memory(used: int, memory: int) -> str | None:
     """An executor's blocks in memory fit into it."""
-    used = sum(sizes)
     return f"{used} bytes of blocks in {memory}" if used > memory else None
 
 

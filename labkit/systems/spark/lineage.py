@@ -14,7 +14,7 @@ from labkit.trace.machines import EventLine, MachineView
 
 from .lost import pending, pipeline
 from .rows import Band, Cell, Row, plan
-from .state import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView
+from .state import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView, pieces
 
 #: More partitions than this are counted, not told one by one.
 DRAWN = 200
@@ -145,9 +145,9 @@ def _progress(state: LineageState, job: JobView, band: Band) -> Band:
     stage = state.stages.get(band.stage) if band.stage is not None else None
     shuffle = band.rows[-1].shuffle if band.rows else None
     if shuffle is not None:
-        done = _sum(state, "output", shuffle)
+        done = pieces(state, "output", shuffle)
     else:
-        done = _sum(state, "result", job.id)
+        done = pieces(state, "result", job.id)
     total = len(stage.wanted) if stage is not None and band.kind == "result" else band.total
     if stage is None:
         kind = "waiting" if job.end is None and not (shuffle is not None and done >= total) else "skipped"
@@ -156,10 +156,6 @@ def _progress(state: LineageState, job: JobView, band: Band) -> Band:
     else:
         kind = "done" if stage.ok else "failed"
     return replace(band, state=kind, done=min(done, total), total=total)
-
-
-def _sum(state: LineageState, what: str, ident: int) -> int:
-    return sum(state.counts.get((what, ident), {}).values())
 
 
 def _running(state: LineageState, job: JobView) -> dict[Piece, TaskView]:
@@ -232,8 +228,8 @@ def _counts(
     """How many pieces are in each state on each machine, without a look at each of them."""
     kind, ident = ("output", row.shuffle) if row.shuffle is not None else ("block", row.rdd.id)
     states = {"output": "disk"} if kind == "output" else {"memory": "memory", "disk": "disk"}
-    if not any(_sum(state, what, ident) for what in (*states, f"lost {kind}")) and kind == "block":
-        final = row.rdd.id == job.rdd and _sum(state, "result", job.id)
+    if not any(pieces(state, what, ident) for what in (*states, f"lost {kind}")) and kind == "block":
+        final = row.rdd.id == job.rdd and pieces(state, "result", job.id)
         states = {"result": "delivered"} if final else {"passed": "passed"}
         ident = job.id if final else ident
     found: dict[tuple[str, str], int] = {}

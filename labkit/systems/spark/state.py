@@ -183,7 +183,7 @@ class LineageState:
     counts: dict[tuple[str, int], dict[str, int]] = field(
         default_factory=dict
     )  # (state, id) -> machine -> pieces; inner dicts are replaced, never changed
-    sizes: dict[tuple[str, str], int] = field(default_factory=dict)  # (where, machine) -> bytes
+    sizes: dict[tuple[str, str], int] = field(default_factory=dict)  # (where, executor) -> bytes
     moments: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=MOMENTS_KEPT))
     changes: int = 0  # counts what can change the graph; `memo` is good for one count
     memo: dict[str, Any] = field(default_factory=dict)
@@ -194,3 +194,8 @@ def count(state: LineageState, key: tuple[str, int, str], change: int) -> None:
     what, machine = key[:2], key[2]
     old = state.counts.get(what, {})
     state.counts[what] = {**old, machine: old.get(machine, 0) + change}
+
+
+def pieces(state: LineageState, what: str, ident: int) -> int:
+    """How many pieces of one RDD or shuffle are in one state, on all machines."""
+    return sum(state.counts.get((what, ident), {}).values())

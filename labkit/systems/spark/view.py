@@ -211,7 +211,7 @@ def _block_dropped(state: LineageState, event: Any, data: Mapping[str, Any]) -> 
 
 def _tally(state: LineageState, rdd: int, copy: Copy, sign: int) -> None:
     count(state, (copy.where, rdd, copy.machine), sign)
-    where = (copy.where, copy.machine)
+    where = (copy.where, copy.executor)
     state.sizes[where] = state.sizes.get(where, 0) + sign * copy.bytes
 
 

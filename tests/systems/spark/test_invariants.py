@@ -17,6 +17,7 @@ from labkit.systems.spark.dag import ResultStage
 from labkit.systems.spark.driver import Driver
 from labkit.systems.spark.invariants import only_missing, pipelined
 from labkit.systems.spark.shuffle import MapOutputs
+from labkit.systems.spark.state import Parent, RddView
 from labkit.systems.spark.tasks import ExecutorRecord, TaskScheduler
 from labkit.systems.spark.trace_checks import check_trace
 from tests.systems.spark.conftest import predicted
@@ -212,13 +213,13 @@ def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
         "partitions": [0], "total": 1, "parents": [],
     }  # fmt: skip
     trace = [
-        event("executor_registered", executor="e"),
+        event("executor_registered", executor="e", machine="m1"),
         event("block_stored", where="memory", bytes=1, **block),
         event("block_stored", where="memory", bytes=1, **block),
         event("block_dropped", why="lost", **block),
         event("block_dropped", why="lost", **block),
         event("stage_started", **stage),
-        event("outputs_stored", shuffle=0, map=0, executor="e"),
+        event("outputs_stored", shuffle=0, map=0, executor="e", machine="m1"),
         event("outputs_lost", shuffle=0, maps=[0], executor="f"),
     ]
     assert [violation.what for violation in check_trace(trace).violations] == [
@@ -232,9 +233,10 @@ def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
 
 
 def test_a_stage_follows_narrow_dependencies_only() -> None:
-    parents = {3: [(2, "narrow")], 2: [(1, "wide")], 1: [(0, "narrow")]}
-    assert pipelined(3, [2, 3], parents) is None
-    assert pipelined(3, [1, 2, 3], parents) == "RDDs [1] are not reached from 3 by narrow dependencies"
+    wide = {3: False, 2: True, 1: False}
+    known = {n: RddView(n, "", "", "", "", 1, (Parent(n - 1, wide[n], 0),)) for n in wide}
+    assert pipelined(3, [2, 3], known) is None
+    assert pipelined(3, [1, 2, 3], known) == "RDDs [1] are not reached from 3 by narrow dependencies"
 
 
 def test_only_what_is_missing() -> None:
