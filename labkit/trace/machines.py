@@ -93,10 +93,6 @@ class Machines:
             lab.gone.update(view.nodes if view.state == "dead" else ())
         return lab
 
-    def alive(self, node: str) -> bool:
-        """Whether the node runs (a paused machine's node does: it is slow without end, not gone)."""
-        return node in self.places and node not in self.gone
-
     def views(self) -> tuple[MachineView, ...]:
         """The machines in natural order, the client left out."""
         homes: dict[str, list[str]] = {name: [] for name in self.machines}

@@ -67,11 +67,9 @@ class JobView:
     id: int
     rdd: int
     action: str
-    site: str
     start: float
     end: float | None = None
     ok: bool | None = None
-    error: str = ""
     tasks: int = 0  # that ended well, all attempts
     seconds: float = 0.0  # of work in them
     again: int = 0  # of these tasks, how many did lost work again
@@ -86,11 +84,9 @@ class StageView:
     job: int
     kind: str  # "map" or "result"
     rdd: int
-    rdds: tuple[int, ...]
     shuffle: int | None
     wanted: tuple[int, ...]  # partitions of the first attempt
     total: int
-    attempt: int = 0
     running: bool = True
     ok: bool | None = None
 
@@ -116,7 +112,6 @@ class TaskView:
     computing: bool = False  # it has all its inputs
     end: float | None = None
     result: str = ""
-    error: str = ""
     computed: tuple[tuple[int, int], ...] = ()
     read: tuple[tuple[int, int], ...] = ()
     records: int = 0
