@@ -50,7 +50,7 @@ class Machines:
     machines: dict[str, MachineView] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)  # node -> machine, also of nodes on a dead machine
     classes: dict[str, str] = field(default_factory=dict)  # node -> class name
-    gone: set[str] = field(default_factory=set)  # nodes that crashed or whose machine died
+    gone: set[str] = field(default_factory=set)  # nodes whose machine died
     cuts: set[tuple[str, str]] = field(default_factory=set)  # (from, to) pairs of machines that cannot talk
     loss: float = 0.0
     latency: str = ""
@@ -92,10 +92,6 @@ class Machines:
             lab.places.update(dict.fromkeys(view.nodes, view.name))
             lab.gone.update(view.nodes if view.state == "dead" else ())
         return lab
-
-    def alive(self, node: str) -> bool:
-        """Whether the node runs (a paused machine's node does: it is slow without end, not gone)."""
-        return node in self.places and node not in self.gone
 
     def views(self) -> tuple[MachineView, ...]:
         """The machines in natural order, the client left out."""
@@ -166,10 +162,6 @@ class Machines:
         self.places.pop(event.node, None)
         self.classes.pop(event.node, None)
         self.gone.discard(event.node)
-
-    def _crashed(self, event: Any, data: Mapping[str, Any]) -> None:
-        if event.node is not None:
-            self.gone.add(event.node)
 
 
 _HANDLERS = {

@@ -85,7 +85,7 @@ def room(module: str) -> str:
     """The room that a module is in; "top" for all that stands above the systems."""
     parts = module.split(".")
     if parts[0] == "labkit_widgets":
-        return "panels" if len(parts) == 1 or parts[1] in {"panels", "frames"} else "kit"
+        return "panels" if len(parts) == 1 or parts[1] == "panels" else "kit"
     if module in TOOLS:
         return "tools"
     return parts[1] if len(parts) > 1 and parts[1] in BELOW else "top"

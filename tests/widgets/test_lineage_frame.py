@@ -8,25 +8,33 @@ from typing import Any
 
 import pytest
 
+from labkit.systems.spark import lineage
+from labkit.systems.spark.lineage import DRAWN, LineageView, sources, view
+from labkit.systems.spark.rows import ROWS
 from labkit.systems.spark.view import LineageReducer
-from labkit.trace.fold import History
-from labkit_widgets.frames.lineage import DRAWN, LineageFrame, frame, sources
-from labkit_widgets.frames.lineagerows import ROWS
-from labkit_widgets.panels.lineage import cost, lineage_scene, told
+from labkit.trace.fold import History, fold
+from labkit_widgets.panels import stories
+from labkit_widgets.panels.lineage import lineage_scene
+from labkit_widgets.panels.stories import cost, told
 from labkit_widgets.scene import MARKS
 
 from .lineage_events import MACHINES, Story, iterations, word_count
 
 
-def cells(picture: LineageFrame, row: str) -> list[tuple[str, str]]:
+def frame(trace: Any, position: float | None = None) -> LineageView:
+    """The latest job at a position, from scratch."""
+    return view(fold(LineageReducer(), trace, position), position)
+
+
+def cells(picture: LineageView, row: str) -> list[tuple[str, str]]:
     """(machine, state) of a row's pieces, by partition; + computed again, ! to be."""
     (found,) = [each for each in picture.rows if each.id == row]
     ordered = sorted(found.cells, key=lambda cell: cell.partition)
     return [(c.machine, c.state + "+" * c.again + "!" * c.owed) for c in ordered]
 
 
-def numbers(picture: LineageFrame) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
+def numbers(picture: LineageView) -> dict[str, tuple[str, str]]:
+    return {number.label: (number.value, number.theory or number.note) for number in stories.numbers(picture)}
 
 
 # -- a shuffle, and a machine that dies in it ------------------------------------------------------------
@@ -91,6 +99,38 @@ def test_the_recomputed_cone(make_trace: Any) -> None:
     ]  # fmt: skip
     assert "again" in scene.mark("output:0:1").cls
     assert "again" not in scene.mark("output:0:0").cls
+
+
+@pytest.mark.parametrize(
+    ("lost", "delivered", "again"),
+    [
+        ({0: [1], 1: [1, 2]}, 0, {("map", 0, 1), ("map", 1, 1), ("map", 1, 2)}),
+        ({0: [1]}, 0, set()),  # shuffle 1 is whole, so nobody reads shuffle 0
+        ({1: [1, 2]}, 0, {("map", 1, 1), ("map", 1, 2)}),
+        ({0: [1], 1: [1, 2]}, 4, set()),
+    ],
+)
+def test_a_lost_output_is_needed_if_somebody_still_reads_its_shuffle(
+    make_trace: Any, lost: dict[int, list[int]], delivered: int, again: set[Any]
+) -> None:
+    """Stage 2 reads shuffle 1, made by stage 1, which reads shuffle 0, made by stage 0."""
+    story = Story()
+    story.rdd(0, "parallelize", [])
+    story.rdd(1, "reduceByKey", [[0, "wide", 0]])
+    story.rdd(2, "groupByKey", [[1, "wide", 1]])
+    story.tell("job_started", job=0, rdd=2, action="count", site="", stages=[0, 1, 2])
+    for shuffle in (0, 1):
+        story.stage(shuffle, "map", [shuffle], [0, 1, 2, 3], shuffle=shuffle)
+        for p in range(4):
+            story.output(shuffle, p, "m2" if p in (1, 2) else "m1")
+    story.stage(2, "result", [2], [0, 1, 2, 3])
+    for p in range(delivered):
+        story.end(story.start(2, p, "m1"))
+    story.notice("m2")
+    for shuffle, maps in lost.items():
+        story.lose("m2", outputs=maps, shuffle=shuffle)
+    story.tell("stage_finished", stage=2, attempt=0, ok=False, error="an input was lost")
+    assert set(fold(LineageReducer(), make_trace(story.rows)).owed) == again
 
 
 def test_a_delivered_result_is_not_computed_again(make_trace: Any) -> None:
@@ -268,8 +308,8 @@ def test_the_gantt_chart(make_trace: Any) -> None:
 
 
 def test_what_a_partition_was_made_from(make_trace: Any) -> None:
-    history = History(trace := make_trace(word_count().rows), LineageReducer())
-    picture = frame(trace, history=history)
+    history = History(make_trace(word_count().rows), LineageReducer())
+    picture = view(history.at(), None)
     state = history.at()
     assert sources(state, ("block", 2, 0)) == {("block", 0, 0), ("block", 1, 0)}, "narrow: a column"
     wide = sources(state, ("block", 3, 0))
@@ -282,8 +322,8 @@ def test_what_a_partition_was_made_from(make_trace: Any) -> None:
 
 
 def test_stories(make_trace: Any) -> None:
-    history = History(trace := make_trace(word_count().rows), LineageReducer())
-    picture = frame(trace, history=history)
+    history = History(make_trace(word_count().rows), LineageReducer())
+    picture = view(history.at(), None)
 
     def story(selected: str) -> list[str]:
         found = told(history.at(), picture, selected)
@@ -399,13 +439,11 @@ def test_many_partitions_are_counted_not_drawn(make_trace: Any) -> None:
 
 @pytest.mark.slow
 def test_counts_equal_a_count_of_the_cells(make_trace: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    import labkit_widgets.frames.lineage as module
-
     for story in (word_count(), word_count("recovering"), iterations(), iterations(storage=None)):
         trace = make_trace(story.rows)
         one_by_one = frame(trace)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "DRAWN", 0)
+            patch.setattr(lineage, "DRAWN", 0)
             counted = frame(trace)
         for row, other in zip(one_by_one.rows, counted.rows, strict=True):
             expected: dict[tuple[str, str], int] = {}
@@ -424,7 +462,7 @@ def test_remembered_equals_from_scratch(make_trace: Any) -> None:
         history = History(trace, LineageReducer())
         end = max(row[0] for row in story.rows)
         for position in (None, end / 3, end, 0.0, end * 0.9, None):
-            assert frame(trace, position, history=history) == frame(trace, position)
+            assert view(history.at(position), position) == frame(trace, position)
 
 
 @pytest.mark.slow
@@ -432,12 +470,12 @@ def test_a_frame_of_a_big_job_looks_at_what_is_new_only(make_trace: Any) -> None
     """No clock: the number of events that the fold applies for a second frame is zero."""
     trace = make_trace(big(2000).rows)
     history = History(trace, LineageReducer())
-    frame(trace, history=history)
+    view(history.at(), None)
     applied: list[Any] = []
     original = history.reducer.apply
     history.reducer.apply = lambda state, event: (applied.append(event), original(state, event))  # type: ignore[method-assign,func-returns-value]
     started = time.process_time()
     for _ in range(5):
-        lineage_scene(frame(trace, history=history))
+        lineage_scene(view(history.at(), None))
     print(f"{200 * (time.process_time() - started):.1f} ms a frame")
     assert applied == []

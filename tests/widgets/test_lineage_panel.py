@@ -13,10 +13,10 @@ import pytest
 from labkit import Cluster
 from labkit.runtime.faults import Kill
 from labkit.systems.spark import SparkContext
+from labkit.systems.spark.lineage import view
 from labkit.systems.spark.view import LineageReducer
-from labkit.trace.fold import History
+from labkit.trace.fold import History, fold
 from labkit_widgets import LineagePanel
-from labkit_widgets.frames.lineage import frame
 
 TEXT = ["to be or not to be", "that is the question"] * 40
 
@@ -87,12 +87,13 @@ def test_lineage_predicts_what_the_driver_runs_again(seed: int) -> None:
         first, second = dict(groups.collect()), dict(groups.collect())
         assert first == second == {80: ["be", "to"], 40: ["is", "not", "or", "question", "that", "the"]}
         cluster.run(3.0)
-        picture = frame(cluster.trace)
+        picture = view(fold(LineageReducer(), cluster.trace), None)
         assert picture.failure is not None
         assert picture.failure.tasks == picture.failure.predicted, picture.failure
         history = History(cluster.trace, LineageReducer())
         for position in (None, when, when + 0.01, 0.0):
-            assert frame(cluster.trace, position, history=history) == frame(cluster.trace, position)
+            scratch = fold(LineageReducer(), cluster.trace, position)
+            assert view(history.at(position), position) == view(scratch, position)
 
 
 def test_an_rdd_is_persisted_and_unpersisted_by_a_click(sc: SparkContext, cluster: Cluster) -> None:

@@ -10,15 +10,20 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.chord import Chord
-from labkit.systems.chord.view import RingReducer
-from labkit.trace.fold import History
-from labkit_widgets.frames.ring import frame
-from labkit_widgets.panels.chord import ring_scene
+from labkit.systems.chord.view import RingReducer, RingView
+from labkit.trace.fold import History, fold
 from labkit_widgets.panels.lookups import checks, steps, words
+from labkit_widgets.panels.ring import numbers, ring_scene
 from labkit_widgets.replay import Replay
 
 #: A ring of four on an 8-bit circle, settled.
 IDS = {"chord-0": 0, "chord-1": 64, "chord-2": 128, "chord-3": 192}
+
+
+def frame(trace: Any, position: float | None = None, bits: int = 8, replicas: int = 1) -> RingView:
+    """The ring at a position, from scratch."""
+    found: RingView = fold(RingReducer(), trace, position).view(position, bits, replicas)
+    return found
 
 
 def settled() -> list[tuple[Any, ...]]:
@@ -41,7 +46,7 @@ def test_a_settled_ring_is_right(make_trace: Any) -> None:
     picture = frame(make_trace(settled()), bits=8)
     assert [node.name for node in picture.nodes] == list(IDS)
     assert all(node.right for node in picture.nodes)
-    assert {number.label: number.value for number in picture.numbers}["Successors right"] == "4 of 4"
+    assert {number.label: number.value for number in numbers(picture)}["Successors right"] == "4 of 4"
 
 
 def test_a_death_is_stale_until_repaired(make_trace: Any) -> None:
@@ -198,7 +203,7 @@ def test_of_an_empty_ring_nothing_is_right(make_trace: Any) -> None:
     rows = [*settled(), (0.5, "m1", "chord-0", "stored", {"key": "k", "replica": False})]
     dead = [(1.0, machine, None, "killed", {}) for machine in ("m1", "m2")]
     picture = frame(make_trace([*rows, *dead]), bits=8, replicas=3)
-    shown = {number.label: (number.value, number.tone) for number in picture.numbers}
+    shown = {number.label: (number.value, number.tone) for number in numbers(picture)}
     assert shown["Successors right"] == ("no member left", "bad")
     assert shown["Keys fully copied"] == ("1 lost", "bad")
     head = ring_scene(picture).labels[0]
@@ -207,12 +212,12 @@ def test_of_an_empty_ring_nothing_is_right(make_trace: Any) -> None:
     nodes = [(2.0, f"m{k % 2 + 1}", name, "node_started", {"cls": "ChordNode"}) for k, name in enumerate(IDS)]
     disk = (2.1, "m1", "chord-0", "stored", {"key": "k", "replica": False})
     picture = frame(make_trace([*rows, *dead, *back, *nodes, disk]), bits=8, replicas=3)
-    shown = {number.label: (number.value, number.tone) for number in picture.numbers}
+    shown = {number.label: (number.value, number.tone) for number in numbers(picture)}
     assert shown["Keys fully copied"] == ("1 lost", "bad"), "its holder is no member, so nobody finds it"
 
 
 def test_before_there_are_keys_nothing_is_copied(make_trace: Any) -> None:
-    shown = {number.label: number for number in frame(make_trace(settled()), bits=8).numbers}
+    shown = {number.label: number for number in numbers(frame(make_trace(settled()), bits=8))}
     assert (shown["Keys fully copied"].value, shown["Keys fully copied"].tone) == ("no keys yet", "plain")
     assert shown["Fullest node"].theory == ""
     assert shown["Hops per lookup"].theory.startswith(
@@ -270,14 +275,12 @@ def test_a_large_ring_is_summarised(make_trace: Any) -> None:
 
 def test_a_real_ring_remembered_equals_from_scratch(ring: Chord, cluster: Cluster) -> None:
     history = History(cluster.trace, RingReducer())
-    frame(cluster.trace, history=history, bits=32)
+    history.at()
     cluster.kill("m2")
     cluster.run(6)
     positions = [None, 0.0, cluster.now / 2, cluster.now - 5, cluster.now - 1, None]
     for position in positions:
-        assert frame(cluster.trace, position, history=history, bits=32) == frame(
-            cluster.trace, position, bits=32
-        )
+        assert history.at(position).view(position, 32) == frame(cluster.trace, position, bits=32)
 
 
 def test_a_real_ring_is_repaired_after_a_death(ring: Chord, cluster: Cluster) -> None:
@@ -286,4 +289,4 @@ def test_a_real_ring_is_repaired_after_a_death(ring: Chord, cluster: Cluster) ->
     picture = frame(cluster.trace, bits=32, replicas=3)
     assert all(node.right for node in picture.nodes)
     assert (picture.keys, picture.scarce, picture.lost) == (20, 0, 0)
-    assert all(holds for _, holds, _ in picture.verdicts)
+    assert all(verdict.holds for verdict in picture.verdicts)

@@ -98,7 +98,7 @@ def test_names_are_escaped(make_trace: Any) -> None:
 
     rows = [(0.0, "<m&1>", "a'\"b", "node_started", {"cls": "<script>"})]
     view = frame(make_trace(rows))
-    html = page("Cluster", "<b>", view, boxes(view))
+    html = page("Cluster", "<b>", view, view.numbers, boxes(view))
     assert "<script>" not in html
     assert "<b>" not in html
     assert "<m&1>" in words(picture(html))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from labkit.systems.paramserver.events import meaning
-from labkit.systems.paramserver.view import POINTS, StalenessReducer, kind_of
-from labkit.trace.fold import History
-from labkit_widgets.frames.staleness import frame
-from labkit_widgets.panels.paramserver import staleness_scene
+from labkit.systems.paramserver.view import POINTS, StalenessReducer, StalenessView, kind_of
+from labkit.trace.fold import History, fold
+from labkit_widgets.panels import staleness
+from labkit_widgets.panels.staleness import staleness_scene
 
 Row = tuple[Any, ...]
 RANGES = [[0.0, 0.5, ["server-0", "server-1"]], [0.5, 1.0, ["server-1", "server-0"]]]
@@ -51,8 +51,16 @@ def waits(shard: int, time: float, clock: int, slowest: int, names: list[str], b
     return of(shard, time, "wait_started", clock=clock, bound=bound, slowest=slowest, **{"for": names})
 
 
+def frame(trace: Any, position: float | None = None, now: float | None = None) -> StalenessView:
+    """The parameter server at a position, from scratch."""
+    found: StalenessView = fold(StalenessReducer(), trace, position).view(position, now)
+    return found
+
+
 def numbers(picture: Any) -> dict[str, tuple[str, str]]:
-    return {number.label: (number.value, number.theory or number.note) for number in picture.numbers}
+    return {
+        number.label: (number.value, number.theory or number.note) for number in staleness.numbers(picture)
+    }
 
 
 # -- clocks and waiting ------------------------------------------------------------
@@ -75,7 +83,7 @@ def test_clocks_against_the_bound_and_who_waits_for_whom(make_trace: Any) -> Non
         ("worker-1", 4, "waiting", ("worker-2",)),
         ("worker-2", 2, "computing", ()),
     ]
-    assert (picture.slowest, picture.fastest, picture.bound, picture.kind) == (2, 4, 2, "SSP")
+    assert (picture.slowest, picture.fastest, picture.bound) == (2, 4, 2)
     assert numbers(picture)["Fastest ahead by"] == ("2", "at most 2")
     scene = staleness_scene(picture)
     (allowed,) = scene.boxes
@@ -205,7 +213,7 @@ def test_a_dead_server_and_its_successor(make_trace: Any) -> None:
     assert [s.state for s in dead.servers] == ["alive", "dead"]
     assert numbers(before)["Ranges copied"][0] == "2 of 2"
     assert numbers(dead)["Ranges copied"][0] == "0 of 2"
-    copied = next(number for number in dead.numbers if number.label == "Ranges copied")
+    copied = next(number for number in staleness.numbers(dead) if number.label == "Ranges copied")
     assert "servers left" in copied.note
     assert copied.theory == "", "what is left is no theory, though its words begin with a number"
     assert [(s.name, s.share) for s in replaced.servers] == [("server-0", 1.0), ("server-1", 0.0)]
@@ -297,7 +305,7 @@ def test_a_remembered_fold_equals_one_from_scratch(make_trace: Any) -> None:
     trace = make_trace(rows)
     history = History(trace, StalenessReducer())
     for position in (None, 3.0, 9.99, 16.0, None):
-        assert frame(trace, position, history=history) == frame(trace, position)
+        assert history.at(position).view(position) == frame(trace, position)
 
 
 def test_kinds() -> None:

@@ -11,9 +11,8 @@ import pytest
 from labkit import Cluster
 from labkit.systems.paramserver import BSP, SGD, SSP, Async, Bounded, ParameterServer
 from labkit.systems.paramserver.view import StalenessReducer
-from labkit.trace.fold import History
+from labkit.trace.fold import History, fold
 from labkit_widgets import StalenessPanel
-from labkit_widgets.frames.staleness import frame
 
 
 @pytest.fixture
@@ -188,10 +187,11 @@ def test_a_real_run_remembered_equals_from_scratch(cluster: Cluster, ps: Paramet
     operation = training(ps)
     for _ in range(4):
         cluster.run(0.5)
-        frame(cluster.trace, history=history)
+        history.at()
     operation.cancel()
     for position in (None, 0.1, 0.77, 1.5, 3.0, None):
-        assert frame(cluster.trace, position, history=history) == frame(cluster.trace, position)
+        scratch = fold(StalenessReducer(), cluster.trace, position)
+        assert history.at(position).view(position) == scratch.view(position)
 
 
 def test_reset_and_runs_to_go_back_to(ps: ParameterServer, cluster: Cluster) -> None:

@@ -48,6 +48,8 @@ class Panel(Actions):
     named: ClassVar[str] = "cluster"
     #: The fold behind the frames: given the machines that are known, a reducer.
     fold: ClassVar[Callable[[Any], Any]]
+    #: The few numbers that matter, of a frame.
+    figures: ClassVar[Callable[[Any], tuple[Number, ...]]] = staticmethod(lambda frame: frame.numbers)
     #: What stands above, beside and below the stage; `wide`: the stage has the page's whole width.
     above: ClassVar[tuple[Any, ...]] = ()
     side: ClassVar[tuple[Any, ...]] = ()
@@ -233,7 +235,7 @@ class Panel(Actions):
             runs={"label": self.runs_are, "items": self.runs()[: -RUNS - 1 : -1]} if self.runs_are else {},
         )
         self._say(frame)
-        update(self.numbers, numbers=[self._number(number) for number in frame.numbers])
+        update(self.numbers, numbers=[self._number(number) for number in self.figures(frame)])
         update(
             self.events,
             lines=[asdict(line) for line in listed(list(frame.lines), self.log.marks, LINES, frame.time)],
@@ -245,7 +247,7 @@ class Panel(Actions):
         self.follow(frame)
         for show in self.shows:
             show(frame)
-        self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, scene))
+        self._outputs.keep(lambda: page(self.title, self.facts(frame), frame, self.figures(frame), scene))
 
     def _now_there(self) -> tuple[MachineView, ...]:
         """The machines as the cluster knows them."""
@@ -367,7 +369,7 @@ class Panel(Actions):
     def snapshot(self) -> str:
         """The panel as it stands, as SVG text."""
         frame = self.frame(self.position.at)
-        return card(self.title, self.facts(frame), frame, self.scene(frame))
+        return card(self.title, self.facts(frame), frame, self.figures(frame), self.scene(frame))
 
     def _ipython_display_(self, **_options: Any) -> None:
         self._outputs.show(self._bundle(), str(self.root.model_id))
@@ -378,7 +380,8 @@ class Panel(Actions):
     def _bundle(self, note: str = "") -> dict[str, Any]:
         frame = self.frame(self.position.at)
         view = None if self._closed else self.root.model_id
-        return bundle(repr(self), self.title, self.facts(frame), frame, self.scene(frame), view, note)
+        shown = self.title, self.facts(frame), frame, self.figures(frame), self.scene(frame)
+        return bundle(repr(self), view, note, *shown)
 
 
 def close_all() -> None:

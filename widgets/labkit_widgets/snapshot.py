@@ -20,6 +20,7 @@ from labkit.trace.machines import MachineView
 from labkit.trace.words import many
 
 from .looks import LIGHT, SIGNS, indexes, outline
+from .numbers import Number
 from .scene import Mark, Scene
 from .svg import drawing, mark, tag, text
 
@@ -27,35 +28,34 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 FONT = "system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif"
 #: Chips in the picture; a lab with more machines shows the first ones.
 CHIPS = 24
+Figures = tuple[Number, ...]
 #: Width of a small letter in the picture, as far as one can know without drawing it.
 LETTER = 5.6
 #: The last events, which are the answer to what happened.
 EVENTS = 6
 
 
-def bundle(
-    plain: str, title: str, facts: str, frame: Any, scene: Scene, view: str | None, note: str = ""
-) -> dict[str, Any]:
+def bundle(plain: str, view: str | None, note: str, *shown: Any) -> dict[str, Any]:
     """The MIME bundle of a panel: the live widget, the picture, and a text that is equal in every run."""
-    data: dict[str, Any] = {"text/plain": plain, "text/html": page(title, facts, frame, scene, note)}
+    data: dict[str, Any] = {"text/plain": plain, "text/html": page(*shown, note)}
     if view is not None:
         data[WIDGET_VIEW] = {"version_major": 2, "version_minor": 0, "model_id": view}
     return data
 
 
-def page(title: str, facts: str, frame: Any, scene: Scene, note: str = "") -> str:
+def page(title: str, facts: str, frame: Any, numbers: Figures, scene: Scene, note: str = "") -> str:
     """The picture as HTML that cleaners leave alone, below a note on what became of the panel."""
-    svg = card(title, facts, frame, scene)
+    svg = card(title, facts, frame, numbers, scene)
     data = base64.b64encode(svg.encode()).decode()
     words = html.escape(f"{title}, {facts}: {scene.title}", quote=True)
     image = f'<img alt="{words}" width="{scene.width:.0f}" src="data:image/svg+xml;base64,{data}">'
     machines = _table(
         [[f"{m.name}: {SIGNS[m.state]} {m.state}, {many(len(m.nodes), 'node')}" for m in frame.machines]]
     )
-    numbers = _table([[n.label, n.value, n.theory or n.note] for n in frame.numbers])
+    figures = _table([[n.label, n.value, n.theory or n.note] for n in numbers])
     events = _table([[f"{line.time:.2f} s", line.text] for line in list(frame.lines)[: -EVENTS - 1 : -1]])
     head = f"<p><em>{html.escape(note)}</em></p>" if note else ""
-    return f"{head}<div>{image}</div><div>{machines}{numbers}{events}</div>"
+    return f"{head}<div>{image}</div><div>{machines}{figures}{events}</div>"
 
 
 def _table(rows: list[list[str]]) -> str:
@@ -66,11 +66,11 @@ def _row(cells: list[str]) -> str:
     return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
 
 
-def card(title: str, facts: str, frame: Any, scene: Scene) -> str:
+def card(title: str, facts: str, frame: Any, numbers: Figures, scene: Scene) -> str:
     """A panel as one SVG document: title, machines, stage, numbers."""
     width = scene.width
     chips, top = _chips(frame.machines, width)
-    numbers, below = _numbers(frame.numbers, width)
+    figures, below = _numbers(numbers, width)
     bottom = top + scene.height
     height = bottom + below
     paper = {"fill": LIGHT["paper"], "stroke": LIGHT["line"]}
@@ -80,7 +80,7 @@ def card(title: str, facts: str, frame: Any, scene: Scene) -> str:
         text(width - 16, 26, f"{facts} · at {frame.time:.2f} s", "faint", font_size=12, text_anchor="end"),
         chips,
         tag("g", drawing(scene), transform=f"translate(0,{top:.0f})"),
-        tag("g", numbers, transform=f"translate(0,{bottom:.0f})") if numbers else "",
+        tag("g", figures, transform=f"translate(0,{bottom:.0f})") if figures else "",
     ]
     size = {"width": width, "height": height, "viewBox": f"0 0 {width:.0f} {height:.0f}"}
     return tag("svg", "".join(content), xmlns="http://www.w3.org/2000/svg", font_family=FONT, **size)
@@ -112,7 +112,7 @@ def _chip(machine: MachineView, index: int, x: float, y: float, width: float) ->
     )
 
 
-def _numbers(numbers: Any, width: float) -> tuple[str, float]:
+def _numbers(numbers: Figures, width: float) -> tuple[str, float]:
     """The numbers side by side; and the height they take."""
     if not numbers:
         return "", 12.0

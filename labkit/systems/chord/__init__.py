@@ -17,6 +17,7 @@ the architecture:
 ``client.py``         the programs a user's client runs; ``options.py`` refuses bad input
 ``health.py``         what ``ring.health()`` says
 ``single.py``         the same ring on one thread: the oracle
+``view.py``           what the events add up to at a position of the trace
 ``invariants.py``     what must hold, as predicates; ``trace_checks.py`` applies them to a recorded run
 ``model_check.py``    every interleaving of a small ring
 ``scenarios.py``      a small ring under failures: what a fault search runs

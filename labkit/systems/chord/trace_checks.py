@@ -26,11 +26,14 @@ from labkit.systems.report import Findings, Violation
 
 from .invariants import Pointers, failure_allowed, rings, with_names
 from .model_check import first_broken
+from .view import RingReducer
 
 __all__ = ["Report", "Violation", "check_trace"]
 
 #: Faults after which a silent node need not be dead.
 IMPERFECT = ("paused", "slowed", "partitioned", "loss_changed", "latency_changed")
+#: Events after which members are gone.
+FAILURES = ("killed", "machine_died", "node_stopped", "left")
 
 
 @dataclass
@@ -66,12 +69,8 @@ class _Replay:
         self.report = Report()
         if founders == 1:
             self.report.suspended = f"it began with one member, and the theory needs {length + 1}"
-        self.machines: dict[str, str] = {}
-        self.ids: dict[str, int] = {}
-        self.names: dict[int, str] = {}
-        self.successors: dict[str, tuple[int, ...]] = {}
-        self.predecessors: dict[str, int | None] = {}
-        self.joined: dict[str, None] = {}
+        self.reducer = RingReducer()
+        self.ring = self.reducer.initial()
         self.open: dict[tuple[Any, str, int], list[_Open]] = {}
         self.holders: dict[Any, dict[str, None]] = {}
         self.failures: dict[Any, int] = {}
@@ -79,16 +78,29 @@ class _Replay:
     # --- state ------------------------------------------------------------------------------------------
 
     def members(self) -> dict[int, Pointers]:
-        """The live members' pointers at this instant."""
+        """The pointers of those who have joined and live, at this instant."""
+        ring, ids = self.ring, self.ring.ids
         return {
-            self.ids[name]: Pointers(self.predecessors.get(name), self.successors.get(name, ()))
-            for name in self.joined
+            ids[name]: Pointers(
+                ids.get(ring.predecessors.get(name) or ""),
+                tuple([ids[each] for each in ring.successors.get(name, ()) if each in ids]),
+            )
+            for name, joined in ring.members.items()
+            if joined and name not in ring.lab.gone
         }
+
+    def names(self) -> dict[int, str]:
+        """Whose the identifiers are."""
+        return {id: name for name, id in self.ring.ids.items()}
 
     def apply(self, event: Any) -> None:
         """One event."""
+        before = self.members() if event.kind in FAILURES else {}
+        self.reducer.apply(self.ring, event)
         handler = getattr(self, f"on_{event.kind}", None)
-        if handler is not None:
+        if before:
+            self.fail(event, before)
+        elif handler is not None:
             handler(event, event.data)
         elif event.kind in IMPERFECT and not self.report.suspended:
             self.report.suspended = (
@@ -103,7 +115,7 @@ class _Replay:
         self.report.states += 1
         broken, _ = first_broken(members, self.length)
         if broken:
-            _, detail = first_broken(with_names(members, self.names), self.length)
+            _, detail = first_broken(with_names(members, self.names()), self.length)
             self.report.violations.append(Violation(event.time, broken, detail))
             self.report.suspended = "the invariant is broken"
         for lookups in self.open.values():
@@ -112,57 +124,36 @@ class _Replay:
 
     def add_owners(self, lookup: _Open, members: dict[int, Pointers]) -> None:
         """Everybody who may be said to own the key now."""
-        cycles = rings(members)
+        cycles, names = rings(members), self.names()
         order = sorted(members)
         index = bisect_left(order, lookup.key_id)
         on_ring = set(cycles[0]) if len(cycles) == 1 else members
         for step in range(len(order)):
             n = order[(index + step) % len(order)]
-            lookup.owners.add(self.names[n])
+            lookup.owners.add(names[n])
             if n in on_ring:
                 return
 
     # --- members ----------------------------------------------------------------------------------------
 
-    def on_node_started(self, event: Any, data: dict[str, Any]) -> None:
-        self.machines[event.node] = event.machine
-        self.forget([event.node])
-
     def on_joined(self, event: Any, data: dict[str, Any]) -> None:
-        self.ids[event.node] = data["id"]
-        self.names[data["id"]] = event.node
-        self.joined[event.node] = None
         self.judge(event)
 
     def on_successors_changed(self, event: Any, data: dict[str, Any]) -> None:
-        self.successors[event.node] = tuple(data["ids"])
-        self.names.update(zip(data["ids"], data["successors"], strict=True))
         self.founding -= self.founding > 0  # a founder says it has joined, and then its pointers
-        if event.node in self.joined:
+        if self.ring.members[event.node]:
             self.judge(event)
 
-    def on_predecessor_changed(self, event: Any, data: dict[str, Any]) -> None:
-        self.predecessors[event.node] = self.ids.get(data["predecessor"])
-
-    def on_killed(self, event: Any, data: dict[str, Any]) -> None:
-        self.fail(event, [name for name, machine in self.machines.items() if machine == event.machine])
-
-    on_machine_died = on_killed
-
-    def on_node_stopped(self, event: Any, data: dict[str, Any]) -> None:
-        self.fail(event, [event.node])
-
-    on_left = on_node_stopped
-
-    def fail(self, event: Any, names: list[str]) -> None:
-        """These members are gone; the invariants go on holding only if that was allowed."""
-        gone = [name for name in names if name in self.joined]
+    def fail(self, event: Any, before: dict[int, Pointers]) -> None:
+        """Some members are gone; the invariants go on holding only if that was allowed."""
+        names, after = self.names(), self.members()
+        ids = [id for id in before if id not in after]
+        gone = [names[id] for id in ids]
         if not gone:
             return
-        allowed = failure_allowed(self.members(), [self.ids[name] for name in gone], self.length)
+        allowed = failure_allowed(before, ids, self.length)
         if not allowed and not self.whatever and not self.report.suspended:
             self.report.suspended = f"the failure of {', '.join(gone)} at {event.time:.3f} s was one too many"
-        self.forget(gone)
         for key, holders in self.holders.items():
             lost = [name for name in gone if holders.pop(name, 0) is None]
             self.failures[key] = self.failures.get(key, 0) + len(lost)
@@ -171,13 +162,6 @@ class _Replay:
                     Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
                 )
         self.judge(event)
-
-    def forget(self, names: Iterable[str]) -> None:
-        """They know and are known no more; what their disk keeps they will report again."""
-        for name in names:
-            self.joined.pop(name, None)
-            self.successors.pop(name, None)
-            self.predecessors.pop(name, None)
 
     # --- keys -------------------------------------------------------------------------------------------
 

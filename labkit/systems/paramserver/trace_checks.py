@@ -7,8 +7,10 @@ server's history at every instant.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
+
+from labkit.systems.report import Findings, Violation
 
 from .invariants import Change, applied_twice, runs_ahead, unseen
 
@@ -17,36 +19,19 @@ __all__ = ["Report", "Violation", "check_trace"]
 Bounds = tuple[int, int]
 
 
-class Violation(NamedTuple):
-    """What is broken, when, and how."""
-
-    time: float
-    invariant: str
-    detail: str
-
-
 @dataclass
-class Report:
-    """The outcome."""
+class Report(Findings):
+    """What replaying a trace found."""
 
-    violations: list[Violation] = field(default_factory=list)
     pushes: int = 0
     reads: int = 0
     clocks: int = 0
     #: Why some promises are off: more servers died than there are copies.
     suspended: str = ""
 
-    @property
-    def ok(self) -> bool:
-        """Whether everything held."""
-        return not self.violations
-
     def __str__(self) -> str:
-        head = f"{self.pushes} pushes, {self.reads} reads, {self.clocks} clocks judged" + (
-            f" ({self.suspended})" if self.suspended else ""
-        )
-        broken = [f"{v.time:9.4f} s  {v.invariant}: {v.detail}" for v in self.violations[:10]]
-        return "\n".join([head, *broken])
+        lines = self.lines(f"{self.pushes} pushes, {self.reads} reads and {self.clocks} clocks")
+        return "\n".join([*lines, f"not all was judged: {self.suspended}"] if self.suspended else lines)
 
 
 class Copy:

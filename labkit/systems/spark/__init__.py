@@ -22,6 +22,7 @@ Then the architecture; read ``driver.py`` with the paper's section 5 open:
 ``tasks.py``          the task scheduler: locality, retries, backup copies
 ``executor.py``       an executor: tasks, fetching, serving; ``task_run.py``: one attempt at a task
 ``blocks.py``         cached partitions: LRU by RDD, spill; ``shuffle.py``: map outputs
+``view.py``           what the events add up to; ``lost.py``: losses; ``lineage.py``, ``rows.py``: a job then
 ``invariants.py``     what must hold, as predicates; ``trace_checks.py`` applies them to a recorded run
 ``options.py``        all numbers, and bad input refused; ``conf.py``: PySpark's settings and master URLs
 ====================  ====================================================================================

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
+
+from .state import RddView
 
 __all__ = [
     "fits_cores",
@@ -13,20 +15,17 @@ __all__ = [
     "keeps_own_rdd",
     "only_missing",
     "pipelined",
-    "to_run_again",
 ]
 
-Edges = Mapping[int, Iterable[tuple[int, str]]]  #: RDD to (parent RDD, "narrow" or "wide")
 
-
-def pipelined(stage_rdd: int, rdds: Collection[int], parents: Edges) -> str | None:
+def pipelined(stage_rdd: int, rdds: Collection[int], known: Mapping[int, RddView]) -> str | None:
     """No stage has a wide dependency inside: its RDDs hang together by narrow ones."""
     reached, todo = {stage_rdd}, [stage_rdd]
     while todo:
-        for parent, kind in parents.get(todo.pop(), ()):
-            if kind == "narrow" and parent not in reached:
-                reached.add(parent)
-                todo.append(parent)
+        rdd = known.get(todo.pop())
+        narrow = [parent.rdd for parent in rdd.parents if not parent.wide] if rdd is not None else []
+        todo += [parent for parent in narrow if parent not in reached]
+        reached.update(narrow)
     beyond = sorted(set(rdds) - reached)
     return f"RDDs {beyond} are not reached from {stage_rdd} by narrow dependencies" if beyond else None
 
@@ -36,9 +35,8 @@ def fits_cores(running: Collection[int], cores: int) -> str | None:
     return f"{len(running)} tasks on {cores} cores" if len(running) > cores else None
 
 
-def fits_memory(sizes: Iterable[int], memory: int) -> str | None:
+def fits_memory(used: int, memory: int) -> str | None:
     """An executor's blocks in memory fit into it."""
-    used = sum(sizes)
     return f"{used} bytes of blocks in {memory}" if used > memory else None
 
 
@@ -52,29 +50,3 @@ def only_missing(started: Collection[int], missing: Collection[int]) -> str | No
     if sorted(started) == sorted(missing):
         return None
     return f"ran {sorted(started)} while {sorted(missing)} were missing"
-
-
-def to_run_again(
-    unfinished: Mapping[int, Collection[int]],
-    reads: Mapping[int, Collection[int]],
-    makes: Mapping[int, int],
-    lost: Mapping[int, Collection[int]],
-) -> dict[int, list[int]]:
-    """What lineage says must be computed again, as map tasks by stage.
-
-    unfinished: partitions that a job still wants, by stage. reads: the shuffles that a stage reads. makes:
-    the stage that makes a shuffle. lost: the lost map outputs of each shuffle. A lost output is computed
-    again if something unfinished reads its shuffle, and then so is what *that* task needs and was lost too.
-    """
-    again: dict[int, list[int]] = {}
-    todo = [stage for stage, partitions in unfinished.items() if partitions]
-    seen = set(todo)
-    while todo:
-        for shuffle in reads.get(todo.pop(), ()):
-            if lost.get(shuffle):
-                stage = makes[shuffle]
-                again[stage] = sorted(lost[shuffle])
-                if stage not in seen:
-                    seen.add(stage)
-                    todo.append(stage)
-    return again

@@ -67,11 +67,9 @@ class JobView:
     id: int
     rdd: int
     action: str
-    site: str
     start: float
     end: float | None = None
     ok: bool | None = None
-    error: str = ""
     tasks: int = 0  # that ended well, all attempts
     seconds: float = 0.0  # of work in them
     again: int = 0  # of these tasks, how many did lost work again
@@ -86,11 +84,9 @@ class StageView:
     job: int
     kind: str  # "map" or "result"
     rdd: int
-    rdds: tuple[int, ...]
     shuffle: int | None
     wanted: tuple[int, ...]  # partitions of the first attempt
     total: int
-    attempt: int = 0
     running: bool = True
     ok: bool | None = None
 
@@ -116,7 +112,6 @@ class TaskView:
     computing: bool = False  # it has all its inputs
     end: float | None = None
     result: str = ""
-    error: str = ""
     computed: tuple[tuple[int, int], ...] = ()
     read: tuple[tuple[int, int], ...] = ()
     records: int = 0
@@ -183,7 +178,7 @@ class LineageState:
     counts: dict[tuple[str, int], dict[str, int]] = field(
         default_factory=dict
     )  # (state, id) -> machine -> pieces; inner dicts are replaced, never changed
-    sizes: dict[tuple[str, str], int] = field(default_factory=dict)  # (where, machine) -> bytes
+    sizes: dict[tuple[str, str], int] = field(default_factory=dict)  # (where, executor) -> bytes
     moments: deque[tuple[float, str, str]] = field(default_factory=lambda: deque(maxlen=MOMENTS_KEPT))
     changes: int = 0  # counts what can change the graph; `memo` is good for one count
     memo: dict[str, Any] = field(default_factory=dict)
@@ -194,3 +189,8 @@ def count(state: LineageState, key: tuple[str, int, str], change: int) -> None:
     what, machine = key[:2], key[2]
     old = state.counts.get(what, {})
     state.counts[what] = {**old, machine: old.get(machine, 0) + change}
+
+
+def pieces(state: LineageState, what: str, ident: int) -> int:
+    """How many pieces of one RDD or shuffle are in one state, on all machines."""
+    return sum(state.counts.get((what, ident), {}).values())

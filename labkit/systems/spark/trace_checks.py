@@ -20,9 +20,11 @@ from typing import Any
 from labkit.systems.report import Findings, Violation
 
 from .events import INPUT_LOST
-from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined, to_run_again
+from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined
+from .state import StageView, pieces
+from .view import LineageReducer
 
-__all__ = ["Report", "Violation", "check_trace", "predicted"]
+__all__ = ["Report", "Violation", "check_trace"]
 
 
 @dataclass
@@ -41,38 +43,26 @@ class Report(Findings):
         return "\n".join(self.lines(judged))
 
 
-@dataclass
-class _Stage:
-    """A stage as the trace has told of it."""
-
-    rdd: int
-    shuffle: int | None
-    total: int
-    reads: set[int]
-    wanted: set[int] = field(default_factory=set)
-    results: set[int] = field(default_factory=set)
-    running: dict[int, set[int]] = field(default_factory=dict)
-
-
 class _Replay:
+    """Each event is judged against what those before it add up to, as the view tells it."""
+
     def __init__(self, cores: int, memory: int) -> None:
         self.cores = cores
         self.memory = memory
         self.report = Report()
+        self.reducer = LineageReducer()
         self.begin()
 
     def begin(self) -> None:
         """A new context: nothing of an earlier one on the same cluster."""
-        self.parents: dict[int, list[tuple[int, str]]] = {}
-        self.cut: set[int] = set()  #: RDDs whose lineage a checkpoint has replaced
-        self.running: dict[str, dict[int, tuple[int, int]]] = {}  #: executor to its tasks
-        self.stages: dict[int, _Stage] = {}
+        self.state = self.reducer.initial()
+        self.alive: set[str] = set()  #: executors
+        self.jobs: dict[int, list[int]] = {}  #: job to stages
         self.makes: dict[int, int] = {}  #: shuffle to stage
-        self.outputs: dict[int, dict[int, str]] = {}  #: shuffle to map task to executor
+        self.wanted: dict[int, set[int]] = {}  #: stage to partitions
+        self.at_work: dict[tuple[int, int], set[int]] = {}  #: stage and partition to tasks
         self.complete_at_start: dict[int, set[int]] = {}  #: task to the shuffles that were complete
-        self.blocks: dict[str, dict[tuple[int, int], tuple[str, int]]] = {}
         self.evicted: dict[str, set[int]] = {}  #: executor to RDDs whose blocks have just been evicted
-        self.jobs: dict[int, list[int]] = {}
         self.event: Any = None
 
     def wrong(self, what: str, detail: str | None) -> None:
@@ -86,18 +76,12 @@ class _Replay:
         if handler is not None:
             self.event = event
             handler(event.data)
+        self.reducer.apply(self.state, event)
 
     def on_node_started(self, data: dict[str, Any]) -> None:
         self.begin()
 
-    # --- lineage, jobs, stages ----------------------------------------------------------------------------
-
-    def on_rdd(self, data: dict[str, Any]) -> None:
-        self.parents[data["rdd"]] = [(parent, kind) for parent, kind, _ in data["parents"]]
-
-    def on_rdd_storage(self, data: dict[str, Any]) -> None:
-        if data["storage"] == "checkpoint":
-            self.cut.add(data["rdd"])
+    # --- jobs, stages -------------------------------------------------------------------------------------
 
     def on_job_started(self, data: dict[str, Any]) -> None:
         self.jobs[data["job"]] = data["stages"]
@@ -105,168 +89,116 @@ class _Replay:
     def on_job_finished(self, data: dict[str, Any]) -> None:
         self.report.jobs += 1
         if data["ok"] and self.jobs[data["job"]]:
-            last = self.stages.get(self.jobs[data["job"]][-1])
-            if last is None or len(last.results) < last.total:
+            last = self.state.stages.get(self.jobs[data["job"]][-1])
+            if last is None or pieces(self.state, "result", data["job"]) < last.total:
                 self.wrong("MissingResult", f"job {data['job']} succeeded without all its partitions")
 
     def on_stage_started(self, data: dict[str, Any]) -> None:
         self.report.stages += 1
-        shuffle = data["shuffle"]
-        stage = self.stages.setdefault(data["stage"], _Stage(data["rdd"], shuffle, data["total"], set()))
-        known = [self.stages[parent].shuffle for parent in data["parents"] if parent in self.stages]
-        stage.reads = {each for each in known if each is not None}
-        stage.wanted = set(data["partitions"])
-        if not self.cut & set(data["rdds"]):
-            self.wrong("WideInsideStage", pipelined(data["rdd"], data["rdds"], self.parents))
+        self.wanted[data["stage"]] = set(data["partitions"])
+        rdds, shuffle = self.state.rdds, data["shuffle"]
+        if all(rdds[each].storage != "checkpoint" for each in data["rdds"] if each in rdds):
+            self.wrong("WideInsideStage", pipelined(data["rdd"], data["rdds"], rdds))
         if shuffle is not None:
             self.makes[shuffle] = data["stage"]
-            missing = set(range(stage.total)) - self.outputs.setdefault(shuffle, {}).keys()
+            missing = [each for each in range(data["total"]) if (shuffle, each) not in self.state.outputs]
             self.wrong("NotMissing", only_missing(data["partitions"], missing))
         else:
-            self.wrong("NotMissing", only_missing(stage.wanted - stage.results, data["partitions"]))
+            given = [each for each in data["partitions"] if (data["job"], each) not in self.state.results]
+            self.wrong("NotMissing", only_missing(given, data["partitions"]))
 
     def on_stage_finished(self, data: dict[str, Any]) -> None:
         if data["error"] not in (None, INPUT_LOST):  # its attempts are nobody's, whenever they hear of it
-            self.stages[data["stage"]].running.clear()
+            for key in [key for key in self.at_work if key[0] == data["stage"]]:
+                del self.at_work[key]
 
     # --- tasks --------------------------------------------------------------------------------------------
 
     def on_task_started(self, data: dict[str, Any]) -> None:
         self.report.tasks += 1
-        stage, partition, executor = self.stages[data["stage"]], data["partition"], data["executor"]
-        if executor not in self.running:
-            self.wrong("NoExecutor", f"task {data['task']} was given to {executor}, which is lost")
+        number, task, partition, executor = (
+            data[each] for each in ("stage", "task", "partition", "executor")
+        )
+        if executor not in self.alive:
+            self.wrong("NoExecutor", f"task {task} was given to {executor}, which is lost")
             return
-        tasks = self.running[executor]
-        tasks[data["task"]] = (data["stage"], partition)
-        self.wrong("TooManyTasks", fits_cores(tasks, self.cores))
-        if partition not in stage.wanted or self.done(stage, partition):
-            self.wrong(
-                "NotWanted", f"partition {partition} of stage {data['stage']} was run, but not missing"
-            )
-        others = stage.running.setdefault(partition, set())
+        tasks = [each.id for each in self.state.running.values() if each.executor == executor]
+        self.wrong("TooManyTasks", fits_cores([*tasks, task], self.cores))
+        if partition not in self.wanted[number] or self.done(self.state.stages[number], partition):
+            self.wrong("NotWanted", f"partition {partition} of stage {number} was run, but not missing")
+        others = self.at_work.setdefault((number, partition), set())
         if others and not data["speculative"]:
-            self.wrong("TwiceRunning", f"partition {partition} of stage {data['stage']} was already running")
-        others.add(data["task"])
+            self.wrong("TwiceRunning", f"partition {partition} of stage {number} was already running")
+        others.add(task)
         if data["why"] == "lost":
-            self.report.run_again.setdefault(data["stage"], []).append(partition)
-        self.complete_at_start[data["task"]] = {
-            shuffle for shuffle, maps in self.outputs.items() if len(maps) == self.maps(shuffle)
+            self.report.run_again.setdefault(number, []).append(partition)
+        self.complete_at_start[task] = {
+            shuffle
+            for shuffle, stage in self.makes.items()
+            if pieces(self.state, "output", shuffle) == self.state.stages[stage].total
         }
 
-    def maps(self, shuffle: int) -> int:
-        """How many map tasks a shuffle has."""
-        return self.stages[self.makes[shuffle]].total
-
-    def done(self, stage: _Stage, partition: int) -> bool:
+    def done(self, stage: StageView, partition: int) -> bool:
         """Whether a partition's result or output is there."""
         if stage.shuffle is None:
-            return partition in stage.results
-        return partition in self.outputs[stage.shuffle]
+            return (stage.job, partition) in self.state.results
+        return (stage.shuffle, partition) in self.state.outputs
 
     def on_task_finished(self, data: dict[str, Any]) -> None:
-        stage, partition = self.stages[data["stage"]], data["partition"]
-        self.running.get(data["executor"], {}).pop(data["task"], None)
-        stage.running.get(partition, set()).discard(data["task"])
+        number, task, partition = (data[each] for each in ("stage", "task", "partition"))
+        self.at_work.get((number, partition), set()).discard(task)
         if data["result"] != "ok":
             return
-        early = {shuffle for shuffle, _ in data["fetched"]} - self.complete_at_start[data["task"]]
+        early = {shuffle for shuffle, _ in data["fetched"]} - self.complete_at_start[task]
         if early:
-            self.wrong(
-                "TooEarly", f"task {data['task']} read shuffles {sorted(early)} before they were complete"
-            )
-        if self.done(stage, partition):
-            self.wrong("TwiceDone", f"partition {partition} of stage {data['stage']} was done already")
-        stage.results.add(partition)
-        stage.running.pop(partition, None)  # other attempts are cancelled, whenever they hear of it
+            self.wrong("TooEarly", f"task {task} read shuffles {sorted(early)} before they were complete")
+        if self.done(self.state.stages[number], partition):
+            self.wrong("TwiceDone", f"partition {partition} of stage {number} was done already")
+        self.at_work.pop((number, partition), None)  # other attempts are cancelled, whenever they hear of it
 
     # --- executors, outputs, blocks -----------------------------------------------------------------------
 
     def on_executor_registered(self, data: dict[str, Any]) -> None:
-        if data["executor"] in self.running:
+        if data["executor"] in self.alive:
             self.wrong("TwiceRegistered", f"{data['executor']} registered without having been lost")
-        self.running[data["executor"]] = {}
-        self.blocks[data["executor"]] = {}
+        self.alive.add(data["executor"])
 
     def on_executor_lost(self, data: dict[str, Any]) -> None:
-        self.running.pop(data["executor"], None)
-
-    def on_outputs_stored(self, data: dict[str, Any]) -> None:
-        self.outputs.setdefault(data["shuffle"], {})[data["map"]] = data["executor"]
+        self.alive.discard(data["executor"])
 
     def on_outputs_lost(self, data: dict[str, Any]) -> None:
-        stage = self.stages[self.makes[data["shuffle"]]]
+        shuffle, executor = data["shuffle"], data["executor"]
         for each in data["maps"]:
-            if self.outputs[data["shuffle"]].pop(each, None) != data["executor"]:
-                self.wrong(
-                    "NotLost", f"output {each} of shuffle {data['shuffle']} was not on {data['executor']}"
-                )
-            stage.wanted.add(each)
+            output = self.state.outputs.get((shuffle, each))
+            if output is None or output.executor != executor:
+                self.wrong("NotLost", f"output {each} of shuffle {shuffle} was not on {executor}")
+            self.wanted[self.makes[shuffle]].add(each)
+
+    def has(self, executor: str, key: tuple[int, int]) -> bool:
+        """Whether it keeps this block."""
+        return any(copy.executor == executor for copy in self.state.blocks.get(key, ()))
 
     def on_block_stored(self, data: dict[str, Any]) -> None:
         executor, key = data["executor"], (data["rdd"], data["partition"])
-        blocks = self.blocks[executor]
-        if key in blocks:
+        if self.has(executor, key):
             self.wrong("TwiceStored", f"block {key} was on {executor} already")
-        blocks[key] = (data["where"], data["bytes"])
         if data["where"] == "memory":
             self.wrong("KeepsOwnRDD", keeps_own_rdd(self.evicted.pop(executor, ()), data["rdd"]))
-            sizes = [size for where, size in blocks.values() if where == "memory"]
-            self.wrong("TooMuchMemory", fits_memory(sizes, self.memory))
+            used = self.state.sizes.get(("memory", executor), 0) + data["bytes"]
+            self.wrong("TooMuchMemory", fits_memory(used, self.memory))
 
     def on_block_dropped(self, data: dict[str, Any]) -> None:
         executor, key = data["executor"], (data["rdd"], data["partition"])
-        if self.blocks.get(executor, {}).pop(key, None) is None:
+        if not self.has(executor, key):
             self.wrong("NotStored", f"block {key} was dropped by {executor}, which did not have it")
         if data["why"] in ("evicted", "spilled"):
             self.evicted.setdefault(executor, set()).add(data["rdd"])
 
 
-def _driver_events(trace: Iterable[Any]) -> Iterable[Any]:
-    return (event for event in trace if event.node == "driver")
-
-
 def check_trace(trace: Iterable[Any], cores: int = 1, memory: int = 1 << 62) -> Report:
     """Replay a run. cores, memory: of an executor."""
     replay = _Replay(cores, memory)
-    for event in _driver_events(trace):
-        replay.apply(event)
+    for event in trace:
+        if event.node == "driver":
+            replay.apply(event)
     return replay.report
-
-
-def predicted(trace: Iterable[Any]) -> dict[int, list[int]]:
-    """What had to be run again after the run's first ``executor_lost``, by its lineage: map tasks by stage.
-
-    For a run that caches nothing. It looks at the state just before the loss and at nothing that came after.
-    """
-    replay = _Replay(1 << 30, 1 << 62)
-    events = list(_driver_events(trace))
-    graph = _Replay(1 << 30, 1 << 62)  # how stages depend on each other, also of those that begin later
-    for event in events:
-        if event.kind == "stage_started":
-            graph.apply(event)
-    loser = None
-    for event in events:
-        if event.kind == "executor_lost":
-            loser = event.data["executor"]
-            break
-        replay.apply(event)
-    if loser is None:
-        return {}
-    lost = {
-        shuffle: [each for each, executor in maps.items() if executor == loser]
-        for shuffle, maps in replay.outputs.items()
-    }
-    unfinished: dict[int, list[int]] = {}
-    for job in replay.jobs.values():
-        for number in job:
-            stage = replay.stages.get(number)
-            if stage is None:
-                unfinished[number] = [0]  # it has not begun, so all of it is to be done
-            else:
-                left = [each for each in range(stage.total) if not replay.done(stage, each)]
-                unfinished[number] = (
-                    left if stage.shuffle is not None else sorted(stage.wanted - stage.results)
-                )
-    reads = {number: stage.reads for number, stage in graph.stages.items()}
-    return to_run_again(unfinished, reads, graph.makes, lost)

@@ -66,7 +66,7 @@ def _storage(state: LineageState, event: Any, data: Mapping[str, Any]) -> None:
 
 
 def _job_started(state: LineageState, event: Any, data: Mapping[str, Any]) -> None:
-    job = JobView(data["job"], data["rdd"], data.get("action") or "job", data.get("site") or "", event.time)
+    job = JobView(data["job"], data["rdd"], data.get("action") or "job", event.time)
     state.jobs[job.id] = job
     if len(state.jobs) > JOBS_KEPT:
         state.jobs.pop(next(iter(state.jobs)))
@@ -77,8 +77,7 @@ def _job_finished(state: LineageState, event: Any, data: Mapping[str, Any]) -> N
     job = state.jobs.get(data["job"])
     if job is None:
         return
-    error = str(data.get("error") or "")
-    state.jobs[job.id] = replace(job, end=event.time, ok=bool(data.get("ok")), error=error)
+    state.jobs[job.id] = replace(job, end=event.time, ok=bool(data.get("ok")))
     for unit in [unit for unit in state.interrupted if unit[:2] == ("result", job.id)]:
         del state.interrupted[unit]
     for unit in [unit for unit in state.owed if unit[:2] == ("result", job.id)]:
@@ -93,11 +92,9 @@ def _stage_started(state: LineageState, event: Any, data: Mapping[str, Any]) -> 
         data["job"],
         data.get("kind") or "result",
         data["rdd"],
-        tuple(data.get("rdds", ())),
         data.get("shuffle"),
         wanted,
         int(data.get("total") or len(wanted)),
-        int(data.get("attempt") or 0),
     )
 
 
@@ -138,7 +135,6 @@ def _task_finished(state: LineageState, event: Any, data: Mapping[str, Any]) -> 
         task,
         end=event.time,
         result=str(data.get("result") or ""),
-        error=str(data.get("error") or ""),
         records=int(data.get("records") or 0),
         bytes=int(data.get("fetched_local") or 0) + int(data.get("fetched_remote") or 0),
         **pairs,
@@ -211,7 +207,7 @@ def _block_dropped(state: LineageState, event: Any, data: Mapping[str, Any]) -> 
 
 def _tally(state: LineageState, rdd: int, copy: Copy, sign: int) -> None:
     count(state, (copy.where, rdd, copy.machine), sign)
-    where = (copy.where, copy.machine)
+    where = (copy.where, copy.executor)
     state.sizes[where] = state.sizes.get(where, 0) + sign * copy.bytes
 
 

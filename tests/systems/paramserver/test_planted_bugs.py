@@ -23,7 +23,7 @@ from .conftest import build, keep_books
 
 
 def broken(ps: ParameterServer) -> set[str]:
-    return {violation.invariant for violation in ps.check().violations}
+    return {violation.what for violation in ps.check().violations}
 
 
 def books(cluster: Cluster, iterations: int = 20, **options: Any) -> tuple[ParameterServer, Any]:

@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from labkit import Cluster
-from labkit.systems.spark import SingleContext, SparkContext
+from labkit.systems.spark import SingleContext, SparkContext, lost
 from labkit.systems.spark.trace_checks import check_trace
+from labkit.systems.spark.view import HANDLERS, LOSSES, LineageReducer
 
 MakeContext = Callable[..., SparkContext]
 
 #: Random schedules in the property tests; more with `pytest --schedules 2000`.
 SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "60"))
+
+
+def predicted(trace: Iterable[Any]) -> dict[int, list[int]]:
+    """The map tasks, by stage, that lineage says must run again for the first loss, when it is all told.
+
+    Nothing that came after is looked at; tasks that were interrupted made nothing yet that could be lost.
+    """
+    reducer = LineageReducer()
+    state = reducer.initial()
+    for event in trace:
+        if state.judging and event.kind in HANDLERS and event.kind not in LOSSES:
+            break
+        reducer.apply(state, event)
+    lost.judge(state)
+    found: dict[int, list[int]] = {}
+    for kind, shuffle, number in sorted(state.owed.keys() - state.interrupted.keys()):
+        if kind == "map":
+            (stage,) = [stage.id for stage in state.stages.values() if stage.shuffle == shuffle]
+            found.setdefault(stage, []).append(number)
+    return found
 
 
 def judge(sc: SparkContext) -> None:

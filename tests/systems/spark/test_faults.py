@@ -10,8 +10,8 @@ import pytest
 
 from labkit import Duplicate, Kill, Loss, Network, Pause, Restart, Resume, Slow, when
 from labkit.systems.spark import JobFailed, SingleContext, SparkContext, StorageLevel
-from labkit.systems.spark.trace_checks import check_trace, predicted
-from tests.systems.spark.conftest import MakeContext, events, judge
+from labkit.systems.spark.trace_checks import check_trace
+from tests.systems.spark.conftest import MakeContext, events, judge, predicted
 
 
 def shuffles(sc: Any, partitions: int = 6) -> Any:

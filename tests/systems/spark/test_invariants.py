@@ -15,10 +15,12 @@ from labkit.systems.spark.blocks import BlockStore
 from labkit.systems.spark.closures import narrow_lineage
 from labkit.systems.spark.dag import ResultStage
 from labkit.systems.spark.driver import Driver
-from labkit.systems.spark.invariants import only_missing, pipelined, to_run_again
+from labkit.systems.spark.invariants import only_missing, pipelined
 from labkit.systems.spark.shuffle import MapOutputs
+from labkit.systems.spark.state import Parent, RddView
 from labkit.systems.spark.tasks import ExecutorRecord, TaskScheduler
-from labkit.systems.spark.trace_checks import check_trace, predicted
+from labkit.systems.spark.trace_checks import check_trace
+from tests.systems.spark.conftest import predicted
 
 
 def run(kill_at: str = "outputs_stored", count: int = 5, memory: int = 20_000) -> Any:
@@ -202,7 +204,7 @@ def test_a_planted_bug_is_found(
 
 def event(kind: str, /, **data: Any) -> Any:
     """One of the driver's."""
-    return SimpleNamespace(kind=kind, node="driver", time=1.0, data=data)
+    return SimpleNamespace(kind=kind, node="driver", machine="client", seq=0, time=1.0, data=data)
 
 
 def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
@@ -212,13 +214,13 @@ def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
         "partitions": [0], "total": 1, "parents": [],
     }  # fmt: skip
     trace = [
-        event("executor_registered", executor="e"),
+        event("executor_registered", executor="e", machine="m1"),
         event("block_stored", where="memory", bytes=1, **block),
         event("block_stored", where="memory", bytes=1, **block),
         event("block_dropped", why="lost", **block),
         event("block_dropped", why="lost", **block),
         event("stage_started", **stage),
-        event("outputs_stored", shuffle=0, map=0, executor="e"),
+        event("outputs_stored", shuffle=0, map=0, executor="e", machine="m1"),
         event("outputs_lost", shuffle=0, maps=[0], executor="f"),
     ]
     assert [violation.what for violation in check_trace(trace).violations] == [
@@ -232,9 +234,10 @@ def test_blocks_and_outputs_are_where_they_were_said_to_be() -> None:
 
 
 def test_a_stage_follows_narrow_dependencies_only() -> None:
-    parents = {3: [(2, "narrow")], 2: [(1, "wide")], 1: [(0, "narrow")]}
-    assert pipelined(3, [2, 3], parents) is None
-    assert pipelined(3, [1, 2, 3], parents) == "RDDs [1] are not reached from 3 by narrow dependencies"
+    wide = {3: False, 2: True, 1: False}
+    known = {n: RddView(n, "", "", "", "", 1, (Parent(n - 1, wide[n], 0),)) for n in wide}
+    assert pipelined(3, [2, 3], known) is None
+    assert pipelined(3, [1, 2, 3], known) == "RDDs [1] are not reached from 3 by narrow dependencies"
 
 
 def test_only_what_is_missing() -> None:
@@ -242,16 +245,6 @@ def test_only_what_is_missing() -> None:
     assert only_missing([1, 2], [2]) == "ran [1, 2] while [2] were missing"
 
 
-def test_lineage_says_what_is_run_again() -> None:
-    """Stage 2 reads shuffle 1, made by stage 1, which reads shuffle 0, made by stage 0."""
-    reads, makes = {2: [1], 1: [0]}, {0: 0, 1: 1}
-    lost = {0: [4], 1: [2, 3]}
-    assert to_run_again({2: [0]}, reads, makes, lost) == {1: [2, 3], 0: [4]}
-    assert to_run_again({1: [5]}, reads, makes, lost) == {0: [4]}
-    assert to_run_again({2: []}, reads, makes, lost) == {}
-    assert to_run_again({2: [0]}, reads, makes, {0: [4], 1: []}) == {}
-
-
 def test_without_a_loss_nothing_is_predicted() -> None:
-    assert predicted([event("executor_registered", executor="e")]) == {}
+    assert predicted([event("executor_registered", executor="e", machine="m1")]) == {}
     assert tasks.NO_METRICS["computed"] == []

@@ -1,27 +1,20 @@
-"""A Spark job as data for the stage, and in words beside it. Pure functions."""
+"""A Spark job as data for the stage. Pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from labkit.systems.spark.state import LineageState, Piece, TaskView
-from labkit.trace.words import many, size
+from labkit.systems.spark.lineage import LineageView
+from labkit.systems.spark.rows import Band, Cell, Row
+from labkit.systems.spark.state import Piece, TaskView
+from labkit.trace.words import size
 
-from ..frames import lineagerows as rows
-from ..frames.lineage import LineageFrame, sources
 from ..layouts import layers
 from ..layouts.gantt import Bar, gantt
 from ..looks import indexes
 from ..scene import Label, Scene, scene_of
+from .stories import WORDS, piece_id, said, what
 
-HINT = "Select a partition, or the dot of an RDD, to see what it was made from"
-#: How a piece's state is said.
-WORDS = {
-    "todo": "not computed yet", "running": "being computed", "passed": "computed, not kept",
-    "memory": "in memory", "disk": "on disk", "delivered": "computed, result delivered",
-    "lost": "lost with", "ghost": "computed again; this copy was lost with",
-}  # fmt: skip
 LEGEND = (
     ("todo", "to do"), ("running", "being computed"), ("passed", "computed, not kept"),
     ("memory", "in memory"), ("disk", "on disk"), ("delivered", "result delivered"),
@@ -45,7 +38,7 @@ NEEDS = {
 
 
 def lineage_scene(
-    frame: LineageFrame, selected: str | None = None, made_from: frozenset[Piece] = frozenset()
+    frame: LineageView, selected: str | None = None, made_from: frozenset[Piece] = frozenset()
 ) -> Scene:
     """The job of a frame. `made_from`: what the selected partition was made from."""
     job, width = frame.job, layers.WIDTH
@@ -91,7 +84,7 @@ def lineage_scene(
     return scene_of(width, top, tasks, title=title, rows=True)
 
 
-def _title(band: rows.Band) -> str:
+def _title(band: Band) -> str:
     tasks = f"{band.done:,} of {band.total:,} {band.kind} tasks done"
     head = f"Stage {band.stage}" if band.stage is not None else "A stage"
     if band.state == "skipped":
@@ -103,7 +96,7 @@ def _title(band: rows.Band) -> str:
     return f"{sign}{head}: {tasks}"
 
 
-def _row(frame: LineageFrame, row: rows.Row, selected: str | None, made_from: frozenset[Piece]) -> layers.Row:
+def _row(frame: LineageView, row: Row, selected: str | None, made_from: frozenset[Piece]) -> layers.Row:
     """RDDs that are computed in one go, or the outputs of a shuffle."""
     rdd, titles = row.rdd, [rdd.title for rdd in row.rdds]
     pieces = tuple(_pieces(frame, row, selected, made_from))
@@ -127,7 +120,7 @@ def _row(frame: LineageFrame, row: rows.Row, selected: str | None, made_from: fr
 
 
 def _pieces(
-    frame: LineageFrame, row: rows.Row, selected: str | None, made_from: frozenset[Piece]
+    frame: LineageView, row: Row, selected: str | None, made_from: frozenset[Piece]
 ) -> Iterator[layers.Piece]:
     """Each partition where it is; what is in two places has a name of its own in the second."""
     used: set[str] = set()
@@ -144,30 +137,10 @@ def _pieces(
             yield layers.Piece(name, machine, cell.state, _tip(row, cell), cls)
 
 
-def piece_id(piece: Piece) -> str:
-    """The mark of a piece."""
-    return ":".join(map(str, piece))
-
-
-def _what(row: rows.Row, cell: rows.Cell) -> str:
-    if row.shuffle is not None:
-        return f"output {cell.partition} of shuffle {row.shuffle}"
-    return f"partition {cell.partition} of {row.rdd.title} (RDD {row.rdd.id})"
-
-
-def _tip(row: rows.Row, cell: rows.Cell) -> str:
+def _tip(row: Row, cell: Cell) -> str:
     held = f", {size(cell.bytes)}" if cell.bytes else ""
     again = ", computed again" if cell.again else ", must be computed again" if cell.owed else ""
-    return f"{_what(row, cell)}: {said(cell)}{held}{again}"
-
-
-def said(cell: rows.Cell) -> str:
-    """Where a piece is, or was, in words."""
-    if not cell.machine:
-        return WORDS[cell.state]
-    if cell.state == "delivered":
-        return f"computed on {cell.machine}; its result is with the driver"
-    return f"{WORDS[cell.state]} {'' if cell.state in ('lost', 'ghost') else 'on '}{cell.machine}"
+    return f"{what(row, cell)}: {said(cell)}{held}{again}"
 
 
 def _bar(task: TaskView, lines: dict[tuple[str, int], int], colours: dict[str, int]) -> Bar:
@@ -184,102 +157,3 @@ def _bar(task: TaskView, lines: dict[tuple[str, int], int], colours: dict[str, i
     words = ((30 + 10 * task.again, f"{sign} {task.stage}.{task.partition}".strip()), (9, sign))
     slot, colour = lines[task.executor, task.slot], colours.get(task.machine, -1)
     return Bar(f"t:{task.id}", slot, task.start, task.end, f"task {look}", colour, tip, words)
-
-
-# -- the story of what is selected ------------------------------------------------------------
-
-
-def told(state: LineageState, frame: LineageFrame, selected: str) -> dict[str, Any]:
-    """What is selected, in a few lines."""
-    if not selected:
-        return _story("", HINT, []) if frame.job else {}
-    name, _, machine = selected.partition("@")
-    for row in frame.rows:
-        if row.id == name:
-            return _story(selected, *_of_row(row))
-        for cell in row.cells:
-            if piece_id(cell.piece) == name and (
-                cell.machine == machine if machine else cell.state != "ghost"
-            ):
-                return _story(selected, *_of_cell(state, row, cell))
-    return {}
-
-
-def _story(selected: str, title: str, lines: list[tuple[str, str]]) -> dict[str, Any]:
-    items = [
-        {"number": n, "sign": sign, "text": text, "tone": "trouble" if sign == "✕" else "plain"}
-        for n, (sign, text) in enumerate(lines)
-    ]
-    return {"id": selected, "title": title, "items": items, "again": False}
-
-
-def _of_row(row: rows.Row) -> tuple[str, list[tuple[str, str]]]:
-    if row.shuffle is not None:
-        title = f"Shuffle {row.shuffle}"
-        return title, [
-            ("·", f"{many(row.rdd.partitions, 'map task')} wrote a file each, on their machines' disks"),
-            ("·", "a machine that dies takes its files along: then these map tasks run again"),
-        ]
-    rdd = row.rdd
-    lines = [("·", f"{rdd.kind} of {many(rdd.partitions, 'partition')}, made by {rdd.op or 'the context'}()")]
-    if rdd.site:
-        lines.append(("·", f"in {rdd.site}"))
-    for parent in rdd.parents:
-        how = "wide: each partition needs all" if parent.wide else "narrow: each partition needs its own"
-        lines.append(("⇐" if parent.wide else "←", f"{how} of RDD {parent.rdd}"))
-    keep = f"kept: {rdd.storage}" if rdd.storage else "not kept: whoever needs it computes it again"
-    return f"RDD {rdd.id}: {rdd.title}", [*lines, ("■" if rdd.storage else "□", keep)]
-
-
-def _of_cell(state: LineageState, row: rows.Row, cell: rows.Cell) -> tuple[str, list[tuple[str, str]]]:
-    what = _what(row, cell)
-    held = f", {size(cell.bytes)}" if cell.bytes else ""
-    lines = [("✕" if cell.state in ("lost", "ghost") else "·", said(cell) + held)]
-    task = state.done.get(state.makers.get(cell.piece, -1))
-    if task is not None and task.end is not None:
-        took = 1000 * (task.end - task.start)
-        lines.append(("·", f"made by task {task.id} on {task.machine} in {took:,.0f} ms{_again(task)}"))
-        lines.append(("←", _made_from(state, row, sources(state, cell.piece))))
-    return what[:1].upper() + what[1:], lines
-
-
-def _again(task: TaskView) -> str:
-    return ", computed again" if task.again else ""
-
-
-def _made_from(state: LineageState, row: rows.Row, pieces: set[Piece]) -> str:
-    outputs = sum(piece[0] == "output" for piece in pieces)
-    blocks = len(pieces) - outputs
-    if not pieces:
-        return "made from input that survives: a file, or the driver's data"
-    words = [many(blocks, "partition")] if blocks else []
-    words += [many(outputs, "shuffle output")] if outputs else []
-    return "made from " + " and ".join(words) + " (outlined)"
-
-
-def cost(frame: LineageFrame) -> dict[str, Any]:
-    """What the last failure cost, beside what lineage predicts."""
-    failure = frame.failure
-    if failure is None:
-        return {}
-    noticed = (
-        f"noticed after {failure.noticed - failure.time:.2f} s"
-        if failure.noticed is not None
-        else "not noticed yet"
-    )
-    # Nobody knows how many records there are in a task that never ended.
-    records = "not known yet" if failure.unknown else f"≈ {failure.predicted_records:,}"
-    rows = [
-        ["tasks", f"{failure.tasks:,}", f"{failure.predicted:,}"],
-        ["lost partitions computed", f"{failure.partitions:,}", f"of {failure.blocks:,} lost"],
-        ["records processed", f"{failure.records:,}", records],
-        ["shuffle bytes fetched", size(failure.bytes), f"≈ {size(failure.predicted_bytes)}"],
-        ["seconds of tasks", f"{failure.seconds:.2f}", ""],
-    ]
-    last = failure.last if failure.last is not None else failure.time
-    return {
-        "title": f"{failure.machine} died at {failure.time:.2f} s, {noticed}",
-        "head": ["Done again", "really", "predicted"],
-        "rows": rows,
-        "foot": f"the last of it ended {last - failure.time:.2f} s after the death" if failure.tasks else "",
-    }

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from labkit.systems.chord.view import Hop, LookupView
+from labkit.systems.chord.view import Hop, LookupView, RingNode, RingView
 from labkit.trace.words import many
-
-from ..frames.ring import RingFrame, RingNode
 
 
 def line(view: LookupView) -> str:
@@ -55,7 +53,7 @@ def words(number: int, hop: Hop) -> str:
     )
 
 
-def steps(view: LookupView | None, frame: RingFrame, replay: int, answer: str = "") -> dict[str, Any]:
+def steps(view: LookupView | None, frame: RingView, replay: int, answer: str = "") -> dict[str, Any]:
     """The list beside the stage: where the lookup began, every hop, what it found."""
     if view is None:
         return {}
@@ -124,15 +122,15 @@ def _place(key_id: int, bits: int) -> str:
     return f"{int(turn) or 12}:{int(turn % 1 * 60):02d} (as on a clock)"
 
 
-def checks(frame: RingFrame) -> list[dict[str, Any]]:
+def checks(frame: RingView) -> list[dict[str, Any]]:
     """The invariants, each with its name in words; ids in the details become the nodes' names."""
     names = {str(node.id): node.name for node in frame.nodes}
     return [
         {
-            "name": name,
-            "words": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize(),
-            "holds": holds,
-            "detail": re.sub(r"\d+", lambda found: names.get(found[0], found[0]), detail),
+            "name": verdict.name,
+            "words": re.sub(r"(?<=[a-z])(?=[A-Z])", " ", verdict.name).capitalize(),
+            "holds": verdict.holds,
+            "detail": re.sub(r"\d+", lambda found: names.get(found[0], found[0]), verdict.detail),
         }
-        for name, holds, detail in frame.verdicts
+        for verdict in frame.verdicts
     ]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from labkit.runtime.again import changed
+from labkit.systems.spark.lineage import LineageView, sources, view
 from labkit.systems.spark.state import LineageState, Piece
 from labkit.systems.spark.view import LineageReducer
 from labkit.trace.words import many
 
 from ..charts import Jobs
-from ..frames import lineage as frames
-from ..frames.lineage import LineageFrame
 from ..panel import Panel
 from ..pieces import Button, Chart, Choice, Form, Told
 from ..scene import Scene
 from ..script import Made, options_of
-from .lineage import cost, lineage_scene, told
+from .lineage import lineage_scene
+from .stories import cost, numbers, told
 
 #: Storage levels that can be chosen, with the words for each.
 LEVELS = (
@@ -29,28 +29,28 @@ LEVELS = (
 NOWHERE = "Checkpoint needs a folder that every machine sees: sc.setCheckpointDir(path)"
 
 
-def _kept(panel: Any, frame: LineageFrame) -> str | None:
+def _kept(panel: Any, frame: LineageView) -> str | None:
     """How the selected RDD is kept, "" if it is not, None if there is none."""
     number = selected_rdd(panel.stage.selected)
     rdd = frame.rdd(number) if number is not None else None
     return None if rdd is None else rdd.storage or ""
 
 
-def _not_kept(panel: Any, frame: LineageFrame) -> bool:
+def _not_kept(panel: Any, frame: LineageView) -> bool:
     return not _kept(panel, frame)
 
 
-def _cannot_keep(panel: Any, frame: LineageFrame) -> bool:
+def _cannot_keep(panel: Any, frame: LineageView) -> bool:
     return _kept(panel, frame) != ""
 
 
-def _why_not(panel: Any, frame: LineageFrame | None) -> dict[str, str]:
+def _why_not(panel: Any, frame: LineageView | None) -> dict[str, str]:
     """Why the selected RDD cannot be checkpointed."""
     can = frame is None or panel.off or _kept(panel, frame) in (None, "checkpoint")
     return {"text": "" if can or panel.sc.getCheckpointDir() is not None else NOWHERE}
 
 
-def _cannot_cut(panel: Any, frame: LineageFrame) -> bool:
+def _cannot_cut(panel: Any, frame: LineageView) -> bool:
     return _kept(panel, frame) in (None, "checkpoint") or bool(_why_not(panel, frame)["text"])
 
 
@@ -61,6 +61,7 @@ class LineagePanel(Panel):
     named = "sc"
     runs_are: ClassVar[str] = "Jobs"
     fold = LineageReducer
+    figures = staticmethod(numbers)
     look = "labkit-lineage"
     side = (
         Told("steps", "steps", lambda panel, frame: told(panel.state, frame, panel.stage.selected)),
@@ -86,7 +87,7 @@ class LineagePanel(Panel):
         jobs = self.history.at(None).jobs.values()
         return [(job.end, f"job {job.id}: {job.action}{' ↻' * bool(job.again)}") for job in jobs if job.end]
 
-    def news(self, frame: LineageFrame) -> str:
+    def news(self, frame: LineageView) -> str:
         """Which job has ended."""
         job = frame.job
         return f"job {job.id} has ended" if job is not None and job.end is not None else ""
@@ -97,22 +98,22 @@ class LineagePanel(Panel):
         state: LineageState = self.history.at(self.position.at)
         return state
 
-    def frame(self, position: float | None) -> LineageFrame:
+    def frame(self, position: float | None) -> LineageView:
         """The latest job at a position."""
-        return frames.frame(self.cluster.trace, position, history=self.history)
+        return view(self.history.at(position), position)
 
-    def scene(self, frame: LineageFrame) -> Scene:
+    def scene(self, frame: LineageView) -> Scene:
         """Lineage, partitions, tasks; what the selected partition was made from."""
         piece = selected_piece(self.stage.selected)
-        made_from = frames.sources(self.state, piece) if piece is not None else set()
+        made_from = sources(self.state, piece) if piece is not None else set()
         return lineage_scene(frame, self.stage.selected or None, frozenset(made_from))
 
-    def about(self, frame: LineageFrame) -> str:
+    def about(self, frame: LineageView) -> str:
         """The executors."""
         executors = len({slot.executor for slot in frame.slots})
         return f"{many(executors, 'executor')}, {len(frame.slots)} at a time" if executors else ""
 
-    def caption(self, frame: LineageFrame, left_out: int) -> str:
+    def caption(self, frame: LineageView, left_out: int) -> str:
         """How to read it."""
         counted = any(row.counts for row in frame.rows)
         return "too many partitions to draw each: a bar is as long as their number" if counted else ""

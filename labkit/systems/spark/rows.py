@@ -1,4 +1,4 @@
-"""The rows of the lineage panel: a job's RDDs from the first stage to the last, and its shuffles.
+"""The rows of a job's lineage: its RDDs from the first stage to the last, and its shuffles.
 
 Stages are found as Spark finds them: from the last RDD back, cut at wide dependencies (NSDI 2012, Section
 5.1).
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.systems.spark.state import JobView, LineageState, Piece, RddView
+from .state import JobView, LineageState, Piece, RddView
 
 #: A longer lineage leaves rows out.
 ROWS = 16

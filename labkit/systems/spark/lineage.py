@@ -1,30 +1,24 @@
-"""The frame of `LineagePanel`: the lineage of one job, where its partitions are, and what a failure costs.
+"""A job's lineage at one position: its stages, where its partitions are, and what each was made from.
 
 Rows are the RDDs of the job's lineage, stage by stage, and the outputs of its shuffles; each has its
-partitions on the machines that computed or keep them. Nothing is asked of the context: `view.py` folds
-its events. Who is dead is the runtime's word: what a dead machine held is drawn as lost before the driver has
-noticed.
+partitions on the machines that computed or keep them. Who is dead is the runtime's word: what a dead machine
+held is lost before the driver has noticed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from labkit.systems.spark.lost import pending, pipeline
-from labkit.systems.spark.state import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView
-from labkit.systems.spark.view import LineageReducer
-from labkit.trace.fold import History, fold
 from labkit.trace.machines import EventLine, MachineView
-from labkit.trace.words import many, size
 
-from ..numbers import Number
-from .lineagerows import Band, Cell, Row, plan
+from .lost import pending, pipeline
+from .rows import Band, Cell, Row, plan
+from .state import Copy, Failure, JobView, LineageState, Piece, RddView, TaskView, pieces
 
-#: More partitions than this are counted, not drawn one by one.
+#: More partitions than this are counted, not told one by one.
 DRAWN = 200
-#: Bars of the Gantt chart, and the jobs that it may reach back to.
+#: Tasks of the Gantt chart, and the jobs that it may reach back to.
 BARS, JOBS_BACK = 400, 12
 #: Seconds between two jobs that count as one go; the chart begins after a longer pause, as between cells.
 THINKING = 5.0
@@ -40,7 +34,7 @@ class Slot:
 
 
 @dataclass(frozen=True)
-class LineageFrame:
+class LineageView:
     """One job at one position."""
 
     time: float
@@ -55,7 +49,9 @@ class LineageFrame:
     slots: tuple[Slot, ...]
     moments: tuple[tuple[float, str, str], ...]
     start: float  # of the Gantt chart
-    numbers: tuple[Number, ...]
+    memory: int  # bytes of kept partitions, and on disk
+    disk: int
+    back: bool  # the machine of the failure has an executor again
     lines: tuple[EventLine, ...]
 
     @property
@@ -68,11 +64,8 @@ class LineageFrame:
         return next((rdd for row in self.rows for rdd in row.rdds if rdd.id == number), None)
 
 
-def frame(
-    trace: Any, position: float | None = None, *, history: History | None = None, job: int | None = None
-) -> LineageFrame:
+def view(state: LineageState, position: float | None, job: int | None = None) -> LineageView:
     """The lineage of a job (None: the latest) at `position` seconds (None: now)."""
-    state = history.at(position) if history is not None else fold(LineageReducer(), trace, position)
     now = state.lab.now if position is None else position
     chosen = state.jobs.get(job) if job is not None else None
     chosen = chosen or next(reversed(state.jobs.values()), None)
@@ -82,7 +75,7 @@ def frame(
     failure = next(reversed(state.failures.values()), None)
     if failure is not None and failure.number in state.judging:
         failure = replace(failure, predicted=failure.predicted + pending(state))
-    return LineageFrame(
+    return LineageView(
         time=now,
         machines=state.lab.views(),
         job=chosen,
@@ -95,9 +88,35 @@ def frame(
         slots=_slots(state, bars),
         moments=tuple(moment for moment in state.moments if moment[0] >= start),
         start=start,
-        numbers=_numbers(state, chosen, bands, failure),
+        memory=sum(held for (where, _), held in state.sizes.items() if where == "memory"),
+        disk=sum(held for (where, _), held in state.sizes.items() if where == "disk"),
+        back=failure is not None and failure.machine not in state.current,
         lines=tuple(state.lab.lines),
     )
+
+
+def sources(state: LineageState, piece: Piece) -> set[Piece]:
+    """What a piece was made from, back to what was kept or read: the cone that its loss would light up."""
+    found: set[Piece] = set()
+    waiting = [piece]
+    for one in waiting:
+        task = state.done.get(state.makers.get(one, -1))
+        stage = state.stages.get(task.stage) if task is not None else None
+        if task is None or stage is None:
+            continue
+        near: list[Piece] = [("block", rdd, p) for rdd, p in (*task.computed, *task.read)]
+        near = [other for other in near if one[0] != "block" or other[1] <= one[1]]
+        for rdd, _p in task.computed:
+            for parent in state.rdds[rdd].parents if rdd in state.rdds else ():
+                if parent.wide and parent.shuffle is not None and (one[0] != "block" or rdd <= one[1]):
+                    maps = state.rdds[parent.rdd].partitions if parent.rdd in state.rdds else 0
+                    near += [("output", parent.shuffle, m) for m in range(maps)]
+        for other in near:
+            if other != piece and other not in found:
+                found.add(other)
+                if other[0] == "output":
+                    waiting.append(other)
+    return found
 
 
 # -- cells: where the partitions are ------------------------------------------------------------
@@ -126,9 +145,9 @@ def _progress(state: LineageState, job: JobView, band: Band) -> Band:
     stage = state.stages.get(band.stage) if band.stage is not None else None
     shuffle = band.rows[-1].shuffle if band.rows else None
     if shuffle is not None:
-        done = _sum(state, "output", shuffle)
+        done = pieces(state, "output", shuffle)
     else:
-        done = _sum(state, "result", job.id)
+        done = pieces(state, "result", job.id)
     total = len(stage.wanted) if stage is not None and band.kind == "result" else band.total
     if stage is None:
         kind = "waiting" if job.end is None and not (shuffle is not None and done >= total) else "skipped"
@@ -137,10 +156,6 @@ def _progress(state: LineageState, job: JobView, band: Band) -> Band:
     else:
         kind = "done" if stage.ok else "failed"
     return replace(band, state=kind, done=min(done, total), total=total)
-
-
-def _sum(state: LineageState, what: str, ident: int) -> int:
-    return sum(state.counts.get((what, ident), {}).values())
 
 
 def _running(state: LineageState, job: JobView) -> dict[Piece, TaskView]:
@@ -213,8 +228,8 @@ def _counts(
     """How many pieces are in each state on each machine, without a look at each of them."""
     kind, ident = ("output", row.shuffle) if row.shuffle is not None else ("block", row.rdd.id)
     states = {"output": "disk"} if kind == "output" else {"memory": "memory", "disk": "disk"}
-    if not any(_sum(state, what, ident) for what in (*states, f"lost {kind}")) and kind == "block":
-        final = row.rdd.id == job.rdd and _sum(state, "result", job.id)
+    if not any(pieces(state, what, ident) for what in (*states, f"lost {kind}")) and kind == "block":
+        final = row.rdd.id == job.rdd and pieces(state, "result", job.id)
         states = {"result": "delivered"} if final else {"passed": "passed"}
         ident = job.id if final else ident
     found: dict[tuple[str, str], int] = {}
@@ -261,81 +276,3 @@ def _slots(state: LineageState, bars: tuple[TaskView, ...]) -> tuple[Slot, ...]:
     order = {machine.name: n for n, machine in enumerate(state.lab.views())}
     keys = sorted(found, key=lambda key: (order.get(key[0], len(order)), key[1], key[2]))
     return tuple(Slot(name, machine, index) for machine, name, index in keys)
-
-
-# -- numbers ------------------------------------------------------------
-
-
-def _numbers(
-    state: LineageState, job: JobView | None, bands: tuple[Band, ...], failure: Failure | None
-) -> tuple[Number, ...]:
-    now = Number("Job", "none yet", "an action starts one")
-    if job is not None:
-        counted = [band for band in bands if band.state != "skipped"]
-        done, total = sum(band.done for band in counted), sum(band.total for band in counted)
-        words = {None: "running", True: "done", False: "failed"}[job.ok]
-        tone = {None: "plain", True: "good", False: "bad"}[job.ok]
-        now = Number(f"{job.action}: tasks", f"{done:,} of {total:,}", f"job {job.id} {words}", tone)
-    memory = sum(held for (where, _), held in state.sizes.items() if where == "memory")
-    disk = sum(held for (where, _), held in state.sizes.items() if where == "disk")
-    kept = Number("Kept in memory", size(memory), f"and {size(disk)} on disk" if disk else "by persist()")
-    return (now, kept, *_losses(state, failure, job))
-
-
-def _losses(state: LineageState, failure: Failure | None, job: JobView | None) -> tuple[Number, ...]:
-    if failure is None:
-        return (
-            Number("Lost", "nothing", "no executor has died"),
-            Number("Tasks run again", "0", "lineage predicts 0"),
-            Number("Work done again", "0 %", "of the job"),
-        )
-    gone = [
-        many(failure.blocks, "partition"),
-        many(failure.outputs, "output"),
-        many(failure.interrupted, "task"),
-    ]
-    told = [words for words in gone if not words.startswith("0 ")]
-    told = ["memory, disk, tasks"] if len(told) > 2 else told
-    value = str(failure.blocks + failure.outputs + failure.interrupted)
-    if failure.noticed is None:
-        lost = Number(f"Lost with {failure.machine}", "?", "not noticed yet", "bad")
-    else:
-        what = ", ".join(told) or "nothing that is kept"
-        back = failure.machine not in state.current
-        lost = Number(f"Lost with {failure.machine}", value, what, "plain" if back else "bad")
-    running = job is not None and job.end is None
-    equal = failure.tasks == failure.predicted
-    tone = ("good" if failure.tasks else "plain") if equal else "plain" if running else "bad"
-    part = job.again_seconds / job.seconds if job is not None and job.seconds else 0.0
-    return (
-        lost,
-        Number("Tasks run again", f"{failure.tasks}", f"lineage predicts {failure.predicted}", tone),
-        Number("Work done again", f"{part:.0%}", "of this job's time"),
-    )
-
-
-# -- one partition, or one RDD, in words ------------------------------------------------------------
-
-
-def sources(state: LineageState, piece: Piece) -> set[Piece]:
-    """What a piece was made from, back to what was kept or read: the cone that its loss would light up."""
-    found: set[Piece] = set()
-    waiting = [piece]
-    for one in waiting:
-        task = state.done.get(state.makers.get(one, -1))
-        stage = state.stages.get(task.stage) if task is not None else None
-        if task is None or stage is None:
-            continue
-        near: list[Piece] = [("block", rdd, p) for rdd, p in (*task.computed, *task.read)]
-        near = [other for other in near if one[0] != "block" or other[1] <= one[1]]
-        for rdd, _p in task.computed:
-            for parent in state.rdds[rdd].parents if rdd in state.rdds else ():
-                if parent.wide and parent.shuffle is not None and (one[0] != "block" or rdd <= one[1]):
-                    maps = state.rdds[parent.rdd].partitions if parent.rdd in state.rdds else 0
-                    near += [("output", parent.shuffle, m) for m in range(maps)]
-        for other in near:
-            if other != piece and other not in found:
-                found.add(other)
-                if other[0] == "output":
-                    waiting.append(other)
-    return found
