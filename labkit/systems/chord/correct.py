@@ -23,8 +23,9 @@ from labkit.runtime.errors import Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply, protocol_round
+from .nodes import Reply, protocol_round
 from .pointers import LookupFailed, NotAMember
+from .store import BlockStore
 
 __all__ = ["CorrectChordNode"]
 
@@ -36,7 +37,7 @@ class Busy(LookupFailed):
     """The other node is in the middle of a step; ask again later."""
 
 
-class CorrectChordNode(ChordNode):
+class CorrectChordNode(BlockStore):
     """A member that maintains the ring by Zave's protocol."""
 
     #: In the middle of a step: pointers are not to be read.

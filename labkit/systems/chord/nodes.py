@@ -3,8 +3,8 @@ specification).
 
 ``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs
 fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and
-``sigcomm2001.py`` the paper's Fig. 7. Beneath are ``store.py`` (keys and copies) and ``routing.py``
-(lookups).
+``sigcomm2001.py`` the paper's Fig. 7. Beneath is ``routing.py`` (lookups), above ``store.py`` (keys and
+copies), which is told by upcalls what becomes of its keys (Fig. 1).
 
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
@@ -24,8 +24,7 @@ from labkit.runtime.node import every, rpc
 from .ids import Peer, between, finger_start, in_half_open, shared_peer
 from .patience import LIMIT, PATIENCE, ask_patiently
 from .pointers import NotAMember, Settings
-from .routing import Found
-from .store import Storage
+from .routing import Found, Routing
 
 __all__ = ["ChordNode", "Reply", "Settled", "protocol_round"]
 
@@ -77,15 +76,11 @@ class Reply(NamedTuple):
 #: Rounds between two samples of the ring.
 SAMPLE_EVERY = 5
 
-#: Old acquaintances remembered for sampling.
-ACQUAINTANCES = 64
 
-
-class ChordNode(Storage):
+class ChordNode(Routing):
     """A member of the ring; see the module's text."""
 
     __slots__ = (
-        "_met",
         "_rounds",
         "_sample_in",
         "_settled",
@@ -105,7 +100,6 @@ class ChordNode(Storage):
         directory: str | None = None,
     ) -> None:
         super().__init__(id, settings)
-        self.fingers = [None] * settings.bits
         self._settled = settled
         #: Members through which to join, tried in turn.
         self.contacts = contacts
@@ -113,8 +107,6 @@ class ChordNode(Storage):
         self.directory = directory
         #: Seconds between rounds; None switches the periodic methods off.
         self.maintain_every = settings.stabilize_every
-        #: Names met so far: whom to ask when sampling. A dict, for its order.
-        self._met: dict[str, None] = {}
         self._sample_in = SAMPLE_EVERY
         #: Rounds of the maintenance protocol that are under way, and whether the node waits for their end.
         self._rounds = 0
@@ -146,15 +138,12 @@ class ChordNode(Storage):
         self.predecessor = settled.predecessor
         self.successors = tuple([shared_peer(*peer) for peer in settled.successors])
         self.fingers = [peer and shared_peer(*peer) for peer in settled.fingers]
-        self._arc_start = self._sure = settled.predecessor.id if settled.predecessor else None
         self._settled = None
         self.become_member()
 
     def become_member(self) -> None:
         """The node is part of the ring from now on."""
         self.joined = True
-        if not self.successors:
-            self._sure = self.id  # alone: every key is its own
         self.emit("joined", id=self.id, successor=self.successor().name)
         if self.settings.announce:
             self._announce_successors()
@@ -215,15 +204,8 @@ class ChordNode(Storage):
 
     @rpc
     async def leave(self) -> int:
-        """Leave in order: copies go to the next members, the neighbours are told; how many copies there were.
-
-        To as many as there are replicas, so that no key has fewer copies than before.
-        """
-        count, heirs = len(self.copies), 0
-        for heir in self.successors:
-            heirs += await self.move_keys(heir, "leave")
-            if heirs == self.settings.replicas:
-                break
+        """Leave in order: the layer above hands its copies on, the neighbours are told; how many copies."""
+        count = await self.leaving()
         self.joined, self.left = False, True
         for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
             self.send(neighbour, "neighbour_left", self.name)
@@ -259,6 +241,23 @@ class ChordNode(Storage):
         self.__class__ = protocol  # type: ignore[assignment]
         self.settings = self.settings._replace(sampling=sampling)
 
+    # --- upcalls, as those of ``pointers.py`` --------------------------------------------------------------
+
+    def load(self) -> None:
+        """The node has restarted: what the disk has kept is there."""
+
+    @every("maintain_every")
+    async def each_round(self) -> None:
+        """Time to look after what is kept."""
+
+    async def move_keys(self, to: Peer, why: str) -> bool:
+        """Another node is about to own keys of this one; whether it has got them all."""
+        return True
+
+    async def leaving(self) -> int:
+        """The node leaves: how many copies the layer above has handed on."""
+        return 0
+
     # --- pointers ---------------------------------------------------------------------------------------
 
     @rpc
@@ -269,8 +268,7 @@ class ChordNode(Storage):
 
     @rpc
     def report(self, keys: bool = False) -> dict[str, Any]:
-        """For the observer, never for a node: the node's pointers as they are, and which copies it holds."""
-        copies = [(copy.key, copy.key_id, copy.version, copy.deleted) for copy in self.copies.values()]
+        """For the observer, never for a node: the pointers as they are, and ``keys`` of the layer above."""
         return {
             "id": self.id,
             "joined": self.joined,
@@ -278,51 +276,11 @@ class ChordNode(Storage):
             "predecessor": self.predecessor.id if self.predecessor else None,
             "successors": tuple(peer.id for peer in self.successors),
             "fingers": tuple(peer.id if peer else None for peer in self.fingers),
-            "copies": copies if keys else [],
         }
 
     def _require_membership(self) -> None:
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
-
-    def set_successors(self, peers: tuple[Peer, ...]) -> None:
-        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies
-        beyond it.
-        """
-        kept: dict[Peer, None] = {}
-        for peer in peers:
-            if peer.name == self.name or len(kept) == self.settings.successors:
-                break
-            kept[shared_peer(*peer)] = None
-        after = tuple(kept)
-        if after == self.successors:
-            return
-        replicas = self.settings.replicas - 1
-        changed = after[:replicas] != self.successors[:replicas]
-        self.successors = after
-        self._distances = None
-        if changed:
-            self.neighbours_changed()
-        for peer in after:
-            self._meet(peer)
-        self._announce_successors()
-        self._fill_near_fingers()
-
-    def _announce_successors(self) -> None:
-        if self.settings.announce:
-            names = tuple(peer.name for peer in self.successors)
-            self.emit("successors_changed", successors=names, ids=tuple(peer.id for peer in self.successors))
-
-    def set_predecessor(self, peer: Peer | None) -> None:
-        if peer != self.predecessor:
-            super().set_predecessor(peer)
-            self.neighbours_changed()
-
-    def _meet(self, peer: Peer) -> None:
-        self._met.pop(peer.name, None)
-        self._met[peer.name] = None
-        if len(self._met) > ACQUAINTANCES:
-            del self._met[next(iter(self._met))]
 
     @every("maintain_every")
     async def check_predecessor(self) -> None:
@@ -346,27 +304,6 @@ class ChordNode(Storage):
         raise NotImplementedError
 
     # --- fingers ----------------------------------------------------------------------------------------
-
-    def _near(self) -> int:
-        """How many fingers start between the node and its successor: all these are the successor."""
-        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
-
-    def _fill_near_fingers(self) -> None:
-        successor = self.successors[0] if self.successors else None
-        if successor is not None:
-            self.set_fingers(dict.fromkeys(range(1, self._near() + 1), successor))
-
-    def set_fingers(self, fingers: dict[int, Peer]) -> None:
-        """Change some fingers, and say which."""
-        changed = {k: peer for k, peer in fingers.items() if self.fingers[k - 1] != peer}
-        if not changed:
-            return
-        for k, peer in changed.items():
-            self.fingers[k - 1] = peer
-            self._meet(peer)
-        self._distances = None
-        if self.settings.announce:
-            self.emit("fingers_changed", fingers={k: peer.name for k, peer in changed.items()})
 
     @every("maintain_every")
     async def fix_fingers(self) -> None:

@@ -15,9 +15,13 @@ from typing import NamedTuple
 from labkit.runtime.errors import Definite
 from labkit.runtime.node import Node
 
-from .ids import Peer, in_half_open
+from .ids import Peer, in_half_open, shared_peer
 
 __all__ = ["LookupFailed", "NotAMember", "RoutingTable", "Settings"]
+
+
+#: Old acquaintances remembered for sampling.
+ACQUAINTANCES = 64
 
 
 class LookupFailed(Definite):
@@ -66,6 +70,7 @@ class RoutingTable(Node):
         "_distances",
         "_first",
         "_mask",
+        "_met",
         "_near_names",
         "_reach",
         "_routes",
@@ -90,9 +95,11 @@ class RoutingTable(Node):
         #: The next members clockwise, nearest first, without the node itself; empty only in a ring of one.
         self.successors: tuple[Peer, ...] = ()
         #: ``fingers[k-1]`` is the best known successor of id + 2**(k-1), None while unknown.
-        self.fingers: list[Peer | None] = []
+        self.fingers: list[Peer | None] = [None] * settings.bits
         #: Nodes that did not answer, with the time until which they are avoided.
         self.avoided: dict[str, float] = {}
+        #: Names met so far, the latest last: whom to ask when sampling. A dict, for its order.
+        self._met: dict[str, None] = {}
         #: All known peers by their distance clockwise, and what follows from them; None when a pointer has
         #: changed.
         self._distances: Sequence[int] | None = None
@@ -195,9 +202,74 @@ class RoutingTable(Node):
         if peer == self.predecessor:
             self.set_predecessor(None)
 
+    # --- changing the pointers --------------------------------------------------------------------------
+
     def set_predecessor(self, peer: Peer | None) -> None:
         """Change the predecessor and say so."""
         if peer != self.predecessor:
             self.predecessor = peer
             if self.settings.announce:
                 self.emit("predecessor_changed", predecessor=peer.name if peer else None)
+            self.keys_changed()
+
+    def set_successors(self, peers: tuple[Peer, ...]) -> None:
+        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies
+        beyond it.
+        """
+        kept: dict[Peer, None] = {}
+        for peer in peers:
+            if peer.name == self.name or len(kept) == self.settings.successors:
+                break
+            kept[shared_peer(*peer)] = None
+        after = tuple(kept)
+        if after == self.successors:
+            return
+        before, self.successors = self.successors, after
+        self._distances = None
+        self.followers_changed(before)
+        for peer in after:
+            self._meet(peer)
+        self._announce_successors()
+        self._fill_near_fingers()
+
+    def _announce_successors(self) -> None:
+        if self.settings.announce:
+            names = tuple(peer.name for peer in self.successors)
+            self.emit("successors_changed", successors=names, ids=tuple(peer.id for peer in self.successors))
+
+    def _near(self) -> int:
+        """How many fingers start between the node and its successor: all these are the successor."""
+        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
+
+    def _fill_near_fingers(self) -> None:
+        successor = self.successors[0] if self.successors else None
+        if successor is not None:
+            self.set_fingers(dict.fromkeys(range(1, self._near() + 1), successor))
+
+    def set_fingers(self, fingers: dict[int, Peer]) -> None:
+        """Change some fingers, and say which."""
+        changed = {k: peer for k, peer in fingers.items() if self.fingers[k - 1] != peer}
+        if not changed:
+            return
+        for k, peer in changed.items():
+            self.fingers[k - 1] = peer
+            self._meet(peer)
+        self._distances = None
+        if self.settings.announce:
+            self.emit("fingers_changed", fingers={k: peer.name for k, peer in changed.items()})
+
+    def _meet(self, peer: Peer) -> None:
+        self._met.pop(peer.name, None)
+        self._met[peer.name] = None
+        if len(self._met) > ACQUAINTANCES:
+            del self._met[next(iter(self._met))]
+
+    # --- upcalls: what the layer above is told (Fig. 1); that layer overrides them ------------------------
+
+    def keys_changed(self) -> None:
+        """The set of keys that this node is responsible for has changed: its predecessor is another."""
+
+    def followers_changed(self, before: tuple[Peer, ...]) -> None:
+        """The members that follow this one are others than ``before``: a layer that keeps copies there will
+        move them.
+        """

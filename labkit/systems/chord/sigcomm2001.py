@@ -12,13 +12,14 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply, protocol_round
+from .nodes import Reply, protocol_round
 from .pointers import NotAMember
+from .store import BlockStore
 
 __all__ = ["Sigcomm2001ChordNode"]
 
 
-class Sigcomm2001ChordNode(ChordNode):
+class Sigcomm2001ChordNode(BlockStore):
     """A member that maintains the ring as the paper's Fig. 7 says."""
 
     @protocol_round

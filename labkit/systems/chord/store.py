@@ -1,9 +1,9 @@
 """The block store on top of lookups: k copies on the successor list, moved when the ring changes (SIGCOMM
-2001, sections 2 and 4; CFS).
+2001, Fig. 1).
 
-Chord itself only maps keys to nodes, and tells the layer above when "the set of keys that the node is
-responsible for" changes. This is that layer. A key belongs to its successor, the *owner*, and to the next k -
-1 members:
+Chord itself only maps keys to nodes, and tells the layer above by an upcall when the set of keys that a node
+is responsible for has changed. This is that layer. A key belongs to its successor, the *owner*, and to the
+next k - 1 members:
 
 * a **write** is acknowledged by the owner with the number of copies that exist;
 * a new predecessor gets the keys it will own **before** the node accepts it as predecessor, hence before
@@ -31,10 +31,11 @@ from labkit.runtime.node import every, rpc
 from labkit.runtime.sync import gather
 
 from .ids import Peer, between, in_half_open
-from .pointers import NotAMember, Settings
-from .routing import Found, Routing
+from .nodes import ChordNode
+from .pointers import NotAMember
+from .routing import Found
 
-__all__ = ["Copy", "NotResponsible", "Storage", "Version"]
+__all__ = ["BlockStore", "Copy", "NotResponsible", "Version"]
 
 #: (number, writer): compared as a pair, so that two writers never make the same version.
 Version = tuple[int, str]
@@ -66,13 +67,13 @@ class Copy(NamedTuple):
     deleted: bool = False
 
 
-class Storage(Routing):
-    """The keys of a node, its own and its copies of others'."""
+class BlockStore(ChordNode):
+    """A member that keeps keys, its own and its copies of others'."""
 
     __slots__ = ("_arc_start", "_recovering", "_refreshed", "_repair_due", "_round", "_sure", "copies")
 
-    def __init__(self, id: int, settings: Settings) -> None:
-        super().__init__(id, settings)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         #: Copies by key. Everything here is also on the disk, under ("copy", key).
         self.copies: dict[Any, Copy] = {}
         #: Round in which the owner last asked for this copy.
@@ -86,6 +87,20 @@ class Storage(Routing):
         self._recovering = False
         #: Where the node's own arc began when last said; its copies' roles in the trace are right for that.
         self._arc_start: int | None = None
+
+    def become_member(self) -> None:
+        """As below; a first member has the keys of its whole arc, one that is alone has all."""
+        if self.predecessor is not None:
+            self._arc_start = self._sure = self.predecessor.id
+        elif not self.successors:
+            self._sure = self.id
+        super().become_member()
+
+    @rpc
+    def report(self, keys: bool = False) -> dict[str, Any]:
+        """As below, and which copies it holds."""
+        copies = [(copy.key, copy.key_id, copy.version, copy.deleted) for copy in self.copies.values()]
+        return {**super().report(), "copies": copies if keys else []}
 
     # --- what the node is responsible for ---------------------------------------------------------------
 
@@ -195,6 +210,17 @@ class Storage(Routing):
 
     # --- when the ring changes --------------------------------------------------------------------------
 
+    async def leaving(self) -> int:
+        """Hand the copies to as many of the next members as there are replicas, so that no key has fewer than
+        before.
+        """
+        count, heirs = len(self.copies), 0
+        for heir in self.successors:
+            heirs += await self.move_keys(heir, "leave")
+            if heirs == self.settings.replicas:
+                break
+        return count
+
     async def move_keys(self, to: Peer, why: str) -> bool:
         """Give another node the keys it is about to own; whether it has them all. Writes meanwhile go along.
 
@@ -227,8 +253,14 @@ class Storage(Routing):
             if self._is_mine(copy.key_id) and not in_half_open(to.id, copy.key_id, self.id)
         ]  # fmt: skip
 
-    def neighbours_changed(self) -> None:
-        """The upcall of section 2: the set of keys, or where their copies belong, has changed."""
+    def followers_changed(self, before: tuple[Peer, ...]) -> None:
+        """Copies belong to the next members: what changes beyond those is of no matter."""
+        replicas = self.settings.replicas - 1
+        if self.successors[:replicas] != before[:replicas]:
+            self.keys_changed()
+
+    def keys_changed(self) -> None:
+        """The upcall of Fig. 1: the set of keys, or where their copies belong, has changed."""
         self._repair_due = True
         if self.predecessor is not None:
             self._say_roles(self.predecessor.id)
@@ -311,7 +343,7 @@ class Storage(Routing):
         ]
 
     @every("maintain_every")
-    async def maintain_copies(self) -> None:
+    async def each_round(self) -> None:
         """Each round: bring replicas up to date if something changed; now and then compare anyway, and hand
         back strays.
         """
