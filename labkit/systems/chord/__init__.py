@@ -11,6 +11,7 @@ the architecture:
 ``patience.py``       how long to wait for a member that is at work
 ``nodes.py``          a member: starting, leaving, fingers, sampling
 ``store.py``          the layer above: keys and their copies: writing, moving, repairing
+``protocol.py``       what a maintenance protocol is
 ``correct.py``        ring maintenance by Zave's protocol
 ``sigcomm2001.py``    ring maintenance as in the paper's Fig. 7
 ``starting.py``       ids and machines of the members; ``directory.py`` refounds a ring that has died

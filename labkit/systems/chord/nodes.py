@@ -1,10 +1,10 @@
 """The system architecture of Chord: one role, every node is equal (SIGCOMM 2001; checklist 1-12 of the lab's
 specification).
 
-``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs
-fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and
-``sigcomm2001.py`` the paper's Fig. 7. Beneath is ``routing.py`` (lookups), above ``store.py`` (keys and
-copies), which is told by upcalls what becomes of its keys (Fig. 1).
+``ChordNode`` starts, answers for its pointers, repairs fingers, notices a dead predecessor, leaves, and
+samples the ring. How it keeps its successors and its predecessor right is the matter of its ``protocol``:
+``correct.py`` is Zave's, ``sigcomm2001.py`` the paper's Fig. 7. Beneath is ``routing.py`` (lookups), above
+``store.py`` (keys and copies), which is told by upcalls what becomes of its keys (Fig. 1).
 
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
@@ -15,8 +15,7 @@ disk. If no member is left, the first that restarts founds the ring again (``dir
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
@@ -26,35 +25,7 @@ from .patience import LIMIT, PATIENCE, ask_patiently
 from .pointers import NotAMember, Settings
 from .routing import Found, Routing
 
-__all__ = ["ChordNode", "Reply", "Settled", "protocol_round"]
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def protocol_round(method: Method) -> Method:
-    """Mark what follows the rules of one maintenance protocol from its call to its end: ``switch`` waits for
-    it, and meanwhile none begins.
-    """
-
-    @wraps(method)
-    def begin(self: ChordNode, *args: Any) -> Any:
-        if self.switching:
-            return _not_now()
-        self._rounds += 1
-        return _to_the_end(self, method(self, *args))
-
-    return begin  # type: ignore[return-value]
-
-
-async def _to_the_end(node: ChordNode, working: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return await working
-    finally:
-        node._rounds -= 1
-
-
-async def _not_now() -> None:
-    """What a round does that may not begin."""
+__all__ = ["ChordNode", "Reply", "Settled"]
 
 
 class Settled(NamedTuple):
@@ -80,15 +51,17 @@ SAMPLE_EVERY = 5
 class ChordNode(Routing):
     """A member of the ring; see the module's text."""
 
+    #: What makes the rules of ring maintenance that a node starts with: a ``Protocol``.
+    maintained_by: ClassVar[Callable[[ChordNode], Any]]
+
     __slots__ = (
-        "_rounds",
         "_sample_in",
         "_settled",
         "contacts",
         "directory",
         "left",
         "maintain_every",
-        "switching",
+        "protocol",
     )
 
     def __init__(
@@ -100,6 +73,8 @@ class ChordNode(Routing):
         directory: str | None = None,
     ) -> None:
         super().__init__(id, settings)
+        #: The rules of ring maintenance that it follows now.
+        self.protocol = self.maintained_by(self)
         self._settled = settled
         #: Members through which to join, tried in turn.
         self.contacts = contacts
@@ -108,9 +83,6 @@ class ChordNode(Routing):
         #: Seconds between rounds; None switches the periodic methods off.
         self.maintain_every = settings.stabilize_every
         self._sample_in = SAMPLE_EVERY
-        #: Rounds of the maintenance protocol that are under way, and whether the node waits for their end.
-        self._rounds = 0
-        self.switching = False
         #: It has left in order, and waits to be removed.
         self.left = False
 
@@ -160,7 +132,7 @@ class ChordNode(Routing):
             for contact in self.contacts:
                 try:
                     await self.call(contact, "ping", timeout=self.settings.timeout)
-                    await self.join(contact)
+                    await self.protocol.join(contact)
                 except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
                     continue
                 if self.joined:
@@ -198,10 +170,6 @@ class ChordNode(Routing):
             )
         )  # fmt: skip
 
-    async def join(self, contact: str) -> None:
-        """Become a member with the help of one; each protocol has its own way."""
-        raise NotImplementedError
-
     @rpc
     async def leave(self) -> int:
         """Leave in order: the layer above hands its copies on, the neighbours are told; how many copies."""
@@ -219,27 +187,6 @@ class ChordNode(Routing):
             if peer.name == name:
                 self.silent(peer)
         await self.stabilize()
-
-    @rpc
-    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
-        """Maintain the ring by another protocol from now on, from the pointers as they are; also after a
-        restart. Both protocols keep the same state, so only the rules change: between two rounds, since a
-        round that has begun by the rules of one cannot end by those of the other.
-        """
-        self.switching = True
-        try:
-            while self._rounds:
-                await self.sleep(self.settings.timeout / 10)
-            self._follow(protocol, sampling)
-        finally:
-            self.switching = False
-        self.disk["protocol"] = (protocol, sampling)
-        self.disk.sync()
-        self.emit("protocol_changed", protocol=protocol.__name__)
-
-    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
-        self.__class__ = protocol  # type: ignore[assignment]
-        self.settings = self.settings._replace(sampling=sampling)
 
     # --- upcalls, as those of ``pointers.py`` --------------------------------------------------------------
 
@@ -288,9 +235,10 @@ class ChordNode(Routing):
         6).
         """
         if self.joined and self.predecessor is not None:
-            await self._lives(self.predecessor)
+            await self.lives(self.predecessor)
 
-    async def _lives(self, peer: Peer) -> bool:
+    async def lives(self, peer: Peer) -> bool:
+        """Whether a member answers a ping; one that does not is noted as silent."""
         try:
             await self.call(peer.name, "ping", timeout=self.settings.timeout)
             self.avoided.pop(peer.name, None)
@@ -298,10 +246,6 @@ class ChordNode(Routing):
         except (Timeout, NotAMember):
             self.silent(peer)
             return False
-
-    async def stabilize(self) -> None:
-        """One round of the protocol's ring maintenance."""
-        raise NotImplementedError
 
     # --- fingers ----------------------------------------------------------------------------------------
 
@@ -351,10 +295,46 @@ class ChordNode(Routing):
         try:
             owner = (await self.ask_owner(acquaintance, after)).owner
             if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
-                await self.consider_successor(owner)
+                await self.protocol.consider_successor(owner)
         except LabError:  # gone, or no member: others will be asked
             return
 
-    async def consider_successor(self, peer: Peer) -> None:
-        """Adopt a closer successor if it answers."""
-        raise NotImplementedError
+    # --- ring maintenance, as the protocol has it -----------------------------------------------------------
+
+    @rpc
+    def pointers(self) -> Reply | None:
+        """The message of stabilize: the node's pointers; None means busy (Zave)."""
+        self._require_membership()
+        return None if self.protocol.busy else Reply(self.peer, self.predecessor, self.successors)
+
+    @every("maintain_every")
+    def stabilize(self) -> Coroutine[Any, Any, None]:
+        """``n.stabilize()`` of Fig. 7, one round of it."""
+        return self.protocol.stabilize()
+
+    @rpc
+    def notify(self, id: int, name: str) -> Coroutine[Any, Any, None] | None:
+        """``n.notify(n')`` of Fig. 7: that member thinks it is our predecessor."""
+        return self.protocol.notify(Peer(id, name))
+
+    @property
+    def maintenance(self) -> str:
+        """The protocol by which it maintains the ring now."""
+        return self.protocol.name
+
+    @rpc
+    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
+        """Maintain the ring as nodes of that class do from now on, also after a restart: from the pointers as
+        they are, and between two rounds.
+        """
+        while self.protocol.rounds:
+            self.protocol.ending = True
+            await self.sleep(self.settings.timeout / 10)
+        self._follow(protocol, sampling)
+        self.disk["protocol"] = (protocol, sampling)
+        self.disk.sync()
+        self.emit("protocol_changed", protocol=protocol.__name__)
+
+    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
+        self.protocol = protocol.maintained_by(self)
+        self.settings = self.settings._replace(sampling=sampling)
