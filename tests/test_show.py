@@ -10,15 +10,15 @@ from labkit.systems.chord.correct import CorrectChordNode
 
 
 def test_shows_the_source_as_it_runs():
-    shown = labkit.show(CorrectChordNode.maintained_by.stabilize)
+    shown = labkit.show(CorrectChordNode.stabilize)
     assert repr(shown).startswith(("@every", "async def stabilize", "def stabilize"))
     assert shown._repr_markdown_().startswith("```python\n")
 
 
 def test_a_notebook_keeps_the_lines_whole():
-    shown = labkit.show(CorrectChordNode.maintained_by.stabilize)._repr_html_()
+    shown = labkit.show(CorrectChordNode.stabilize)._repr_html_()
     lines = html.unescape(re.sub("<style>.*</style>|<[^>]*>", "", shown, flags=re.DOTALL)).rstrip("\n")
-    assert lines == repr(labkit.show(CorrectChordNode.maintained_by.stabilize))
+    assert lines == repr(labkit.show(CorrectChordNode.stabilize))
     assert "white-space: pre !important" in shown
     assert '<span class="k">async</span>' in shown or '<span class="k">def</span>' in shown
 

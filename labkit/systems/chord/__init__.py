@@ -7,7 +7,7 @@ the architecture:
 ====================  =======================================================================================
 ``ids.py``            the identifier circle: SHA-1, intervals
 ``pointers.py``       what a node knows of the ring, and the next hop of a lookup
-``routing.py``        lookups: recursive and iterative, detours round dead nodes
+``routing.py``        lookups: ``search.py`` at their origin; on the way ``recursive.py`` or ``iterative.py``
 ``patience.py``       how long to wait for a member that is at work
 ``nodes.py``          a member: starting, leaving, fingers, sampling
 ``store.py``          the layer above: keys and their copies: writing, moving, repairing

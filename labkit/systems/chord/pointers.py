@@ -132,13 +132,10 @@ class RoutingTable(Node):
         """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
         of 5.2).
         """
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
+        distances = self._distances or self._sort_routes()
         span = (key_id - self.id) & self._mask or self._mask + 1
-        nearest = bisect_left(distances, span)
         routes, avoided = self._routes, self.avoided
-        for i in range(nearest - 1, -1, -1):
+        for i in range(bisect_left(distances, span) - 1, -1, -1):
             peer = routes[i]
             if peer.name not in avoided and peer.name not in avoid:
                 return peer
@@ -150,10 +147,8 @@ class RoutingTable(Node):
         """
         if self.avoided:
             self._forgive()
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
         if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
+            distances = self._distances or self._sort_routes()
             span = (key_id - self.id) & self._mask or self._mask + 1
             if span <= self._reach:
                 return self._first, True
