@@ -26,7 +26,8 @@ from labkit.systems.chord.correct import Busy, Correct
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers, not_ideal
 from labkit.systems.chord.nodes import Reply, Settled
-from labkit.systems.chord.pointers import NotAMember, Settings
+from labkit.systems.chord.options import Settings
+from labkit.systems.chord.pointers import NotAMember
 from labkit.systems.chord.single import IdealRing
 from labkit.systems.chord.store import BlockStore
 from labkit.systems.chord.trace_checks import Report, check_trace

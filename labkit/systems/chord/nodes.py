@@ -21,8 +21,9 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between, finger_start, in_half_open, shared_peer
+from .options import Settings
 from .patience import LIMIT, PATIENCE, ask_patiently
-from .pointers import NotAMember, Settings
+from .pointers import NotAMember
 from .routing import Found, Routing
 
 __all__ = ["ChordNode", "Reply", "Settled"]

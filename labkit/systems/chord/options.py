@@ -1,29 +1,119 @@
-"""Bad input to ``Chord(...)``: each refused with the value given and what to write instead."""
+"""The options of ``Chord(...)``: what each means. Bad input is refused with the value given and what to
+write instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from labkit.runtime.errors import MachineDead, NameTaken
 
 from .ids import MAX_BITS
-from .pointers import Settings
 
-__all__ = [
-    "MAINTENANCE",
-    "ROUTING",
-    "check_name",
-    "check_options",
-    "check_place",
-    "check_ring",
-    "chosen_ids",
-    "chosen_machines",
-    "defaults_for",
-]
+__all__ = ["MAINTENANCE", "ROUTING", "Options", "Settings", "check_place", "with_options"]
 
 MAINTENANCE = ("correct", "sigcomm2001")
 ROUTING = ("recursive", "iterative")
+
+#: Above this many nodes pointers are not announced in the trace: nobody could watch them.
+ANNOUNCED_UP_TO = 1000
+
+
+class Settings(NamedTuple):
+    """What all nodes of a ring agree on."""
+
+    #: Of an identifier: 1 to 160, which is all of SHA-1.
+    bits: int = 32
+    #: Length of the successor lists, 1 or more: L in Zave's papers, r in the SIGCOMM paper.
+    successors: int = 8
+    #: Copies of each value, the owner's included: 1 to ``successors`` + 1.
+    replicas: int = 3
+    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
+    #: experiments).
+    stabilize_every: float | None = 1.0
+    #: "recursive" or "iterative".
+    routing: str = "recursive"
+    #: Seconds without an answer after which a node takes another for dead.
+    timeout: float = 0.5
+    #: How often a lookup starts anew before it is given up.
+    attempts: int = 3
+    #: Whether a node whose next hop is silent tries another; False: the lookup fails (SIGCOMM section 6.4).
+    detours: bool = True
+    #: Seconds for which a node avoids one that did not answer.
+    avoid_for: float = 10.0
+    #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
+    fingers_per_round: int = 1
+    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
+    #: again.
+    sampling: bool = True
+    #: Whether nodes emit their pointers as events; off for rings too large to watch.
+    announce: bool = True
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user of a ring chooses, besides the ``Settings`` of its nodes."""
+
+    settings: Settings
+    #: Members at the start, as a settled ring (a ring must not start smaller than its successor lists).
+    nodes: int = 24
+    #: Members that each node stands for (SIGCOMM 2001, Fig. 9).
+    virtual_nodes: int = 1
+    #: "correct" (Zave) or "sigcomm2001" (Fig. 7).
+    maintenance: str = "correct"
+    #: Identifiers to use instead of SHA-1 of the names, one for each member (for textbook rings).
+    ids: Iterable[int] | None = None
+    #: Names of the machines to use; all by default.
+    machines: Iterable[str] | None = None
+    #: Of the ring: its members are called after it.
+    name: str = "chord"
+
+    @classmethod
+    def of(cls, given: dict[str, Any], machines: list[str]) -> Options:
+        """The options as they were given, checked, with the defaults that depend on others."""
+        unknown = [name for name in given if name not in CHOICES]
+        if unknown:
+            raise TypeError(f"Chord has no option {unknown[0]!r}; its options are {', '.join(CHOICES)}")
+        chosen = {**CHOICES, **given}
+        nodes, timeout = chosen["nodes"], chosen["timeout"]
+        check_name(chosen["name"])
+        chosen["successors"], chosen["replicas"] = defaults_for(
+            nodes, chosen["virtual_nodes"], given.get("successors"), given.get("replicas")
+        )
+        for name, usual in (
+            ("sampling", chosen["maintenance"] == "correct"),
+            ("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO),
+            ("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0),
+        ):
+            chosen[name] = given.get(name, usual)
+        settings = Settings(**{name: chosen.pop(name) for name in Settings._fields})
+        check_ring(settings, nodes, chosen["virtual_nodes"], chosen["maintenance"])
+        chosen["ids"] = chosen_ids(chosen["ids"], nodes * chosen["virtual_nodes"], settings.bits)
+        chosen["machines"] = chosen_machines(chosen["machines"], machines)
+        return cls(settings=settings, **chosen)
+
+
+#: Every option by name, with its default.
+CHOICES: dict[str, Any] = {
+    **{field.name: field.default for field in fields(Options) if field.name != "settings"},
+    **Settings._field_defaults,
+}
+
+
+def with_options(init: Callable[..., None]) -> Callable[..., None]:
+    """Have ``help(Chord)`` and completion name the options that ``**options`` stands for."""
+    signature = inspect.signature(init)
+    *named, _ = signature.parameters.values()
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+        for name, default in CHOICES.items()
+        if name not in signature.parameters
+    ]
+    init.__signature__ = signature.replace(parameters=[*named, *more])  # type: ignore[attr-defined]
+    return init
 
 
 def defaults_for(
@@ -36,15 +126,6 @@ def defaults_for(
     if replicas is None:
         replicas = min(3, successors + 1) if isinstance(successors, int) else 3
     return successors, replicas
-
-
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse further options that do not exist."""
-    unknown = [option for option in options if option not in Settings._fields]
-    if unknown:
-        raise TypeError(
-            f"Chord has no option {unknown[0]!r}; further options are {', '.join(Settings._fields)}"
-        )
 
 
 def check_name(name: Any) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from labkit.runtime.errors import Definite
 from labkit.runtime.node import Node
 
 from .ids import Peer, in_half_open, shared_peer
+from .options import Settings
 
-__all__ = ["LookupFailed", "NotAMember", "RoutingTable", "Settings"]
+__all__ = ["LookupFailed", "NotAMember", "RoutingTable"]
 
 
 #: Old acquaintances remembered for sampling.
@@ -30,35 +30,6 @@ class LookupFailed(Definite):
 
 class NotAMember(Definite):
     """The node is not (or no longer) part of the ring: to its peers that is as good as dead."""
-
-
-class Settings(NamedTuple):
-    """What all nodes of a ring agree on."""
-
-    bits: int = 32
-    #: Length of the successor lists: L in Zave's papers, r in the SIGCOMM paper.
-    successors: int = 8
-    #: Copies of each value, the owner's included.
-    replicas: int = 3
-    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
-    #: experiments).
-    stabilize_every: float | None = 1.0
-    routing: str = "recursive"
-    #: Seconds without an answer after which a node takes another for dead.
-    timeout: float = 0.5
-    #: How often a lookup starts anew before it is given up.
-    attempts: int = 3
-    #: Whether a node whose next hop is silent tries another; False: the lookup fails (SIGCOMM section 6.4).
-    detours: bool = True
-    #: Seconds for which a node avoids one that did not answer.
-    avoid_for: float = 10.0
-    #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
-    fingers_per_round: int = 1
-    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
-    #: again.
-    sampling: bool = True
-    #: Whether nodes emit their pointers as events; off for rings too large to watch.
-    announce: bool = True
 
 
 class RoutingTable(Node):

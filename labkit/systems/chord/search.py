@@ -17,7 +17,8 @@ from labkit.runtime.node import rpc
 
 from .events import EVENTS
 from .ids import Peer
-from .pointers import LookupFailed, NotAMember, RoutingTable, Settings
+from .options import Settings
+from .pointers import LookupFailed, NotAMember, RoutingTable
 
 __all__ = ["Answer", "Found", "Search", "Searching"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from labkit import Cluster
 from labkit.systems.chord.correct import Correct
 from labkit.systems.chord.nodes import ChordNode, Settled
-from labkit.systems.chord.pointers import Settings
+from labkit.systems.chord.options import Settings
 from labkit.systems.chord.routing import Found
 from labkit.systems.chord.single import IdealRing
 
