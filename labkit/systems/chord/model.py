@@ -87,9 +87,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     @classmethod
     def stable(cls, cluster: Cluster, nodes: int = 10_000, **options: Any) -> Chord:
-        """A settled ring without maintenance, built at once: for experiments with lookups. Options as for
-        ``Chord``.
-        """
+        """A settled ring without maintenance, built at once, for experiments with lookups."""
         options.setdefault("stabilize_every", None)
         return cls(cluster, nodes, **options)
 
@@ -188,9 +186,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     @property
     def nodes(self) -> list[NodeHandle]:
-        """Every member that has not left, in the order of the circle; those on a dead machine are not
-        ``alive``.
-        """
+        """Every member that has not left, in the order of the circle; some may not be ``alive``."""
         homes = self.cluster.nodes
         members = sorted(self.ids.items(), key=lambda member: member[1])
         return [self._handle(name, id, homes[name]) for name, id in members if name in homes]
@@ -246,9 +242,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         return self.node(name)
 
     def leave(self, node: str | NodeHandle) -> int:
-        """Have a member leave in order: its keys go to its successor. Returns how many copies it handed
-        over.
-        """
+        """Have a member leave in order: its keys go to its successor. Returns how many copies did."""
         name = self._member(node)
         self._need_maintenance("leave")
         self._check_leave(name)
@@ -315,32 +309,17 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     # --- health -----------------------------------------------------------------------------------------
 
     def health(self, fingers: bool = True) -> Health:
-        """The invariants judged on what the members say now, what differs from the ideal, and whether keys
-        have their copies.
-        """
+        """The invariants on what the members say now, differences from the ideal, and missing copies."""
         reports = self._reports(keys=True)
         alive = [node.name for node in self.nodes if node.alive]
         joined = {name: report for name, report in reports.items() if report["joined"]}
         absent = tuple(name for name in alive if name not in joined)
-        settings = self.settings
+        names = {id: name for name, id in self.ids.items()}
         promised = self.maintenance == "correct"
-        return examine(
-            joined,
-            reports,
-            {id: name for name, id in self.ids.items()},
-            len(alive),
-            absent,
-            settings.bits,
-            settings.successors,
-            settings.replicas,
-            promised,
-            fingers,
-        )
+        return examine(joined, reports, names, len(alive), absent, self.settings, promised, fingers)
 
     def settle(self, timeout: float = 300.0, fingers: bool = True) -> Health:
-        """Let time pass until the ring is ideal (and its fingers too, unless told otherwise); raises
-        ``Timeout`` with what is wrong.
-        """
+        """Let time pass until the ring is ideal (its fingers too, if wanted). Raises ``Timeout``."""
         self._need_maintenance("settle")
         deadline = self.cluster.now + timeout
         while True:

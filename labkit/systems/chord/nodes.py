@@ -155,9 +155,7 @@ class ChordNode(Routing):
             return None
 
     async def forget_last_successor(self, peer: Peer) -> None:
-        """The last successor known is silent. It is kept, since it may only be out of reach, unless the node
-        is the last one of the ring.
-        """
+        """The last successor known is silent: it may be out of reach, so only a lone node forgets it."""
         if await self._ask_directory("is_alone") and self.successors == (peer,):
             self.set_successors(())
 
@@ -232,9 +230,7 @@ class ChordNode(Routing):
 
     @every("maintain_every")
     async def check_predecessor(self) -> None:
-        """If the predecessor has failed, forget it, so that a live one can take its place (ToN version, Fig.
-        6).
-        """
+        """Forget a predecessor that has failed, so that a live one can take its place (ToN, Fig. 6)."""
         if self.joined and self.predecessor is not None:
             await self.lives(self.predecessor)
 
@@ -325,9 +321,7 @@ class ChordNode(Routing):
 
     @rpc
     async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
-        """Maintain the ring as nodes of that class do from now on, also after a restart: from the pointers as
-        they are, and between two rounds.
-        """
+        """Maintain the ring as nodes of that class do, also after a restart; between two rounds."""
         while self.protocol.rounds:
             self.protocol.ending = True
             await self.sleep(self.settings.timeout / 10)

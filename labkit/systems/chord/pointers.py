@@ -100,9 +100,7 @@ class RoutingTable(Node):
         return Peer(self.id, self.name)
 
     def closest_preceding_finger(self, key_id: int, avoid: tuple[str, ...] = ()) -> Peer:
-        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
-        of 5.2).
-        """
+        """The known node closest before the key, else itself (Fig. 4, with the successor list of 5.2)."""
         distances = self._distances or self._sort_routes()
         span = (key_id - self.id) & self._mask or self._mask + 1
         routes, avoided = self._routes, self.avoided
@@ -113,9 +111,7 @@ class RoutingTable(Node):
         return Peer(self.id, self.name)
 
     def next_hop(self, key_id: int, avoid: tuple[str, ...] = ()) -> tuple[Peer, bool]:
-        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the
-        owner.
-        """
+        """Where a lookup goes from here, and whether that is the final step, to the owner."""
         if self.avoided:
             self._forgive()
         if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
@@ -179,9 +175,7 @@ class RoutingTable(Node):
             self.keys_changed()
 
     def set_successors(self, peers: tuple[Peer, ...]) -> None:
-        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies
-        beyond it.
-        """
+        """Change the successor list: at most L entries, nobody twice, and it ends before the node itself."""
         kept: dict[Peer, None] = {}
         for peer in peers:
             if peer.name == self.name or len(kept) == self.settings.successors:
@@ -236,6 +230,4 @@ class RoutingTable(Node):
         """The set of keys that this node is responsible for has changed: its predecessor is another."""
 
     def followers_changed(self, before: tuple[Peer, ...]) -> None:
-        """The members that follow this one are others than ``before``: a layer that keeps copies there will
-        move them.
-        """
+        """The members that follow are others than ``before``: where a store keeps its copies."""

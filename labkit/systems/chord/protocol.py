@@ -20,9 +20,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def protocol_round(method: Method) -> Method:
-    """Mark what follows the rules of one protocol from its call to its end: ``switch`` waits for it, and
-    meanwhile none begins.
-    """
+    """Mark what follows one protocol's rules to its end: ``switch`` waits for it, and none begins."""
 
     @wraps(method)
     def begin(self: Protocol, *args: Any) -> Any:

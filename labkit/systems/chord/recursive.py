@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from labkit.runtime.errors import Timeout
-from labkit.runtime.loop import Future, running_loop
+from labkit.runtime.loop import Future
 from labkit.runtime.node import rpc
 
 from .ids import Peer
@@ -65,11 +65,10 @@ class Recursive(Searching):
         peer, final = self._way_round(silent, key_id) if silent else self.next_hop(key_id)
         if traced:
             self._emit_hop(peer.name, key_id, len(path) + 1, final)
-        span = running_loop().span
         call = self.call(peer.name, "find_predecessor", final, *request, timeout=self._timeout)
         # A task that awaits the acknowledgement would cost as much as the hop itself: one is started only if
         # there is none.
-        call.add_done(partial(self._acknowledged, span, peer, request))
+        call.add_done(partial(self._acknowledged, call.loop.span, peer, request))
 
     def _acknowledged(self, span: int | None, peer: Peer, request: Request, call: Future) -> None:
         if call.error is not None:

@@ -28,9 +28,7 @@ Answer = tuple[Any, ...]
 
 
 class Found(NamedTuple):
-    """The answer to a lookup: the owner, who was asked on the way to its predecessor, and how many did not
-    answer.
-    """
+    """The owner, who was asked on the way to its predecessor, and how many did not answer."""
 
     owner: Peer
     path: tuple[str, ...]
@@ -81,9 +79,7 @@ class Searching(RoutingTable):
 
     @rpc
     def find_successor(self, key_id: int) -> Future:
-        """The live node that owns an identifier, as an ``Answer``. Raises ``LookupFailed`` when every attempt
-        ended at dead nodes.
-        """
+        """``n.find_successor(id)`` of Fig. 4: an ``Answer``. Raises ``LookupFailed``."""
         return self._seek(key_id, False)
 
     def _seek(self, key_id: int, traced: bool) -> Future:

@@ -134,9 +134,7 @@ class BlockStore(ChordNode):
 
     @rpc
     async def store(self, copies: list[Copy]) -> list[int]:
-        """Write, at the owner; the number of copies of each. Raises ``NotResponsible`` and then has written
-        nothing.
-        """
+        """Write, at the owner; the number of copies of each. Raises ``NotResponsible``, nothing written."""
         for copy in copies:
             self._require(copy.key, copy.key_id)
         self._merge(copies, replica=False)
@@ -198,9 +196,7 @@ class BlockStore(ChordNode):
         self.disk.sync()
 
     def load(self) -> None:
-        """After a restart: the copies on the disk. They may be old; `hand_back` offers them to their
-        owners.
-        """
+        """After a restart: the copies on the disk, perhaps old ones; `hand_back` offers them."""
         for kind, _key in [entry for entry in self.disk if entry[0] == "copy"]:
             copy = Copy(*self.disk[kind, _key])
             self.copies[copy.key] = copy
@@ -211,9 +207,7 @@ class BlockStore(ChordNode):
     # --- when the ring changes --------------------------------------------------------------------------
 
     async def leaving(self) -> int:
-        """Hand the copies to as many of the next members as there are replicas, so that no key has fewer than
-        before.
-        """
+        """Hand the copies to as many next members as there are replicas: no key has fewer than before."""
         count, heirs = len(self.copies), 0
         for heir in self.successors:
             heirs += await self.move_keys(heir, "leave")
@@ -286,9 +280,7 @@ class BlockStore(ChordNode):
     # then. Otherwise it would call keys absent that are not, and a write would begin anew with version 1.
 
     def _narrow(self) -> bool:
-        """Take over the arc as it is now if that is no larger than what the node is sure of; whether it was
-        so.
-        """
+        """Take over the arc as it is now if it is no larger than what is sure; whether it was so."""
         before = self.predecessor
         start = self.id if before is None else before.id  # without a predecessor: the whole circle
         if not self.successors:
@@ -302,9 +294,7 @@ class BlockStore(ChordNode):
         return True
 
     async def _recover(self) -> None:
-        """Get the newest copies of whatever the node may have inherited, from the members that should have
-        replicas.
-        """
+        """Get the newest copies of what may be inherited, from the members that should have replicas."""
         try:
             for peer in self.successors[: max(1, self.settings.replicas)]:
                 await self._recover_from(peer)
@@ -330,9 +320,7 @@ class BlockStore(ChordNode):
 
     @rpc
     def behind(self, end: int, versions: dict[Any, Version]) -> list[Copy]:
-        """Our copies of keys in the arc from here round to ``end``, where they are newer than the versions
-        given.
-        """
+        """Our copies of keys from here round to ``end``, where newer than the versions given."""
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         return [
@@ -344,9 +332,7 @@ class BlockStore(ChordNode):
 
     @every("maintain_every")
     async def each_round(self) -> None:
-        """Each round: bring replicas up to date if something changed; now and then compare anyway, and hand
-        back strays.
-        """
+        """Bring replicas up to date if something changed; now and then compare anyway, hand back strays."""
         self._round += 1
         if not self.joined or not self.copies:
             self._repair_due = False
@@ -358,9 +344,7 @@ class BlockStore(ChordNode):
             await self.hand_back()
 
     async def repair(self) -> None:
-        """Compare versions with the members that should hold copies of the node's keys, and exchange what
-        differs.
-        """
+        """Compare versions with the members that should hold copies, and exchange what differs."""
         for peer in self.successors[: self.settings.replicas - 1]:
             mine = {copy.key: copy.version for copy in self.own_copies()}
             if not mine:
@@ -383,9 +367,7 @@ class BlockStore(ChordNode):
 
     @rpc
     def compare(self, versions: dict[Any, Version]) -> tuple[list[Any], list[Copy]]:
-        """The owner's versions against ours: the keys whose copy here is older or missing, and our newer
-        copies.
-        """
+        """The owner's versions against ours: keys older or missing here, and our newer copies."""
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         missing, newer = [], []
@@ -399,9 +381,7 @@ class BlockStore(ChordNode):
         return missing, newer
 
     async def hand_back(self) -> None:
-        """Offer copies that no owner has asked for lately to their owners, and drop those that are not wanted
-        here.
-        """
+        """Offer copies that no owner has asked for lately to their owners; drop the unwanted."""
         strays = [
             copy
             for copy in self.copies.values()
