@@ -1,5 +1,5 @@
 """Iterative lookups: the origin asks one node after the other for its best next hop, and does the waiting
-itself (SIGCOMM 2001, Fig. 4: ``find_predecessor`` as printed).
+itself (SIGCOMM 2001, Fig. 4).
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ class Iterative(Searching):
     def best_hop(
         self, key_id: int, avoid: tuple[str, ...], final: bool
     ) -> tuple[int | None, str | None, bool]:
-        """One question of an iterative lookup: (id, name, final) of the node to ask next, or (None, None,
-        False).
+        """A question of an iterative lookup: (id, name, final) of whom to ask next, Nones if there is nobody.
 
         ``final``: the origin takes us for the owner; an owner names itself.
         """
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
         if final:
+            # A node has come between: it owns the key, unless the origin knows that it is silent.
             before = self.predecessor
             if before is None or before.name in avoid or self._is_mine(key_id):
                 return self.id, self.name, True
             return before.id, before.name, True
+        # closest_preceding_finger, or the successor as the final step (Fig. 4).
         peer, last = self.next_hop(key_id, avoid)
         if peer.name == self.name and self.successors:
             return None, None, False
@@ -56,11 +57,13 @@ class Iterative(Searching):
         path = [self.name]
         here = self.name
         id, name, final = self.best_hop(key_id, search.silent, False)
+        # find_predecessor (Fig. 4): until the key lies between a node and its successor, who answers too.
         while True:
             if name is None or id is None or name in search.silent:
                 if len(path) == 1:
                     search.silent = ()  # all that this node knows: the next attempt may try them again
                     raise LookupFailed(f"{here} knew no live node to ask next")
+                # A dead end: one step back along the path, for another way.
                 path.pop()
                 here = path[-1]
                 id, name, final = await self._ask_again(here, search)
@@ -73,6 +76,7 @@ class Iterative(Searching):
                 reply = await self.call(name, "best_hop", key_id, search.silent, final, timeout=self._timeout)
             except (Timeout, NotAMember) as error:
                 self._no_answer(error, Peer(id, name), key_id, search.traced)
+                # An earlier finger or a further successor serves in its place (section 5.2).
                 search.silent = (*search.silent, name)
                 timeouts += 1
                 if not self.settings.detours:

@@ -100,6 +100,7 @@ class ChordNode(Routing):
                 if "protocol" in self.disk:
                     self._follow(*self.disk["protocol"])
                 self.load()
+        # Zave: the initial ring is settled, and has L + 1 members or more.
         if self._settled is not None:
             self._settle(self._settled)
         elif self.contacts or self.directory:
@@ -138,6 +139,7 @@ class ChordNode(Routing):
                     continue
                 if self.joined:
                     return
+            # The papers leave open how a ring begins: here the lab's directory says (``directory.py``).
             advice = await self._ask_directory("whom_to_join")
             if advice == []:
                 self.become_member()
@@ -173,6 +175,7 @@ class ChordNode(Routing):
     async def leave(self) -> int:
         """Leave in order: the layer above hands its copies on, the neighbours are told; how many copies."""
         count = await self.leaving()
+        # The neighbours need not wait for a timeout to notice (ToN, section IV-E.4).
         self.joined, self.left = False, True
         for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
             self.send(neighbour, "neighbour_left", self.name)
@@ -254,15 +257,15 @@ class ChordNode(Routing):
         """
         if not self.joined:
             return
+        # finger[k].start = (n + 2**(k-1)) mod 2**m (Table 1); the near ones are the successor.
         far = range(self._near() + 1, self.settings.bits + 1)
         count = self.settings.fingers_per_round
         for k in list(far) if count == 0 else [self.random.choice(far) for _ in range(min(count, len(far)))]:
             start = finger_start(self.id, k, self.settings.bits)
             before = self.fingers[k - 2] if count == 0 and k > 1 else None
             if before is not None and in_half_open(self.id, start, before.id):
-                self.set_fingers(
-                    {k: before}
-                )  # the previous finger, fresh from this round, is beyond this start too
+                # The previous finger, fresh from this round, is beyond this start too.
+                self.set_fingers({k: before})
                 continue
             try:
                 found = Found.of(await self.find_successor(start))

@@ -104,6 +104,7 @@ class RoutingTable(Node):
         distances = self._distances or self._sort_routes()
         span = (key_id - self.id) & self._mask or self._mask + 1
         routes, avoided = self._routes, self.avoided
+        # for i = m downto 1: if finger[i].node in (n, id) return it (Fig. 4); by bisection, as all are sorted
         for i in range(bisect_left(distances, span) - 1, -1, -1):
             peer = routes[i]
             if peer.name not in avoided and peer.name not in avoid:
@@ -117,9 +118,11 @@ class RoutingTable(Node):
         if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
             distances = self._distances or self._sort_routes()
             span = (key_id - self.id) & self._mask or self._mask + 1
+            # id in (n, n.successor]: n is the predecessor, and its successor the owner (Fig. 4)
             if span <= self._reach:
                 return self._first, True
             return self._routes[bisect_left(distances, span) - 1], False
+        # The first live entry of the list serves as successor (section 5.2).
         successor = self.successor(avoid)
         if in_half_open(self.id, key_id, successor.id):
             return successor, True
@@ -128,6 +131,7 @@ class RoutingTable(Node):
 
     def _sort_routes(self) -> Sequence[int]:
         here, mask = self.id, self._mask
+        # Fingers and successor list together: each entry is a way on (section 5.2).
         known = {
             (peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None
         }

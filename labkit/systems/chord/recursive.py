@@ -57,6 +57,7 @@ class Recursive(Searching):
         """
         if not self.joined:
             raise NotAMember(f"{self.name} is not a member of the ring")
+        # The owner is asked too: no answer is known from hearsay only.
         if final:
             self._arrive((key_id, origin, number, traced, silent, timeouts, *path))
             return
@@ -82,8 +83,10 @@ class Recursive(Searching):
         while True:
             self._no_answer(error, peer, key_id, traced)
             timeouts += 1
+            # Whoever was silent travels along, so that nobody on the way waits for it again.
             tried, silent = (*tried, peer.name), (*(silent or ()), peer.name)
             self.send(origin, "heard_of", number, peer.name)
+            # An earlier finger or a further entry of the successor list (section 5.2).
             peer, final = self._way_round(silent, key_id, tried)
             dead_end = peer.name in tried or (peer.name == self.name and self.successors)
             if dead_end or not self.settings.detours:
@@ -117,6 +120,7 @@ class Recursive(Searching):
     def _arrive(self, request: Request) -> None:
         """The lookup has reached the node that its sender takes for the owner."""
         key_id, origin, number, _, _, timeouts, *path = request
+        # A key belongs to its successor (section 4.2): the first member at or after it.
         if self._is_mine(key_id):
             self.send(origin, "answer", number, self.id, self.name, timeouts, *path)
         else:

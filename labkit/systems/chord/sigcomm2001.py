@@ -28,6 +28,7 @@ class Sigcomm2001(Protocol):
     async def join(self, contact: str) -> None:
         """``predecessor = nil; successor = n'.find_successor(n)`` (Fig. 7)."""
         node = self.node
+        # predecessor = nil: stabilize and notify will find it
         node.predecessor = None
         found = await node.ask_owner(contact, node.id)
         node.set_successors((found.owner,))  # fault 1: one successor, and nobody asked whether it lives
@@ -43,6 +44,7 @@ class Sigcomm2001(Protocol):
         try:
             answer = await node.call(successor.name, "pointers", timeout=node.settings.timeout)
         except (Timeout, NotAMember):
+            # The paper's stabilize does not say what if the successor is silent; section 5.2 does.
             node.silent(successor)
             await self._replace(successor)
             return
@@ -52,6 +54,7 @@ class Sigcomm2001(Protocol):
         reply = Reply(*answer)
         # The successor list of section 5.2: the successor, then its own list without the last entry.
         node.set_successors((reply.peer, *reply.successors))
+        # if x in (n, successor): successor = x
         x = reply.predecessor
         if x is not None and between(node.id, x[0], successor.id):
             # fault 2: x may be dead by now, and pushes a live entry out

@@ -135,6 +135,7 @@ class BlockStore(ChordNode):
     @rpc
     async def store(self, copies: list[Copy]) -> list[int]:
         """Write, at the owner; the number of copies of each. Raises ``NotResponsible``, nothing written."""
+        # Only the key's successor writes, so that versions are compared in one place.
         for copy in copies:
             self._require(copy.key, copy.key_id)
         self._merge(copies, replica=False)
@@ -145,6 +146,7 @@ class BlockStore(ChordNode):
 
     async def _replicate(self, copies: list[Copy]) -> int:
         """Copy to the next live members, as many as there should be; how many took it."""
+        # Copies live on the members that follow the owner.
         wanted, held = self.settings.replicas - 1, 0
         candidates = [peer for peer in self.successors if peer.name not in self.avoided]
         while held < wanted and candidates:
@@ -172,6 +174,7 @@ class BlockStore(ChordNode):
         for copy in copies:
             copy = Copy(*copy)
             self._refreshed[copy.key] = self._round
+            # The larger version wins: a repeated or late message changes nothing.
             mine = self.copies.get(copy.key)
             if mine is not None and mine.version >= copy.version:
                 continue
@@ -223,6 +226,7 @@ class BlockStore(ChordNode):
         """
         sent: dict[Any, Version] = {}
         news = 0
+        # Again until nothing is left: what is written meanwhile goes along.
         while True:
             moving = [copy for copy in self._moving(to, why) if sent.get(copy.key) != copy.version]
             if not moving:
@@ -296,6 +300,7 @@ class BlockStore(ChordNode):
     async def _recover(self) -> None:
         """Get the newest copies of what may be inherited, from the members that should have replicas."""
         try:
+            # Replicas of what a failed predecessor owned are at the members behind us.
             for peer in self.successors[: max(1, self.settings.replicas)]:
                 await self._recover_from(peer)
             self._sure = self.id  # of all that could be asked …
