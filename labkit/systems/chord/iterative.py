@@ -27,8 +27,7 @@ class Iterative(Searching):
 
         ``final``: the origin takes us for the owner; an owner names itself.
         """
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        self.require_membership()
         if final:
             # A node has come between: it owns the key, unless the origin knows that it is silent.
             before = self.predecessor

@@ -212,7 +212,7 @@ class ChordNode(Routing):
     @rpc
     def ping(self) -> int:
         """Alive and a member."""
-        self._require_membership()
+        self.require_membership()
         return self.id
 
     @rpc
@@ -226,10 +226,6 @@ class ChordNode(Routing):
             "successors": tuple(peer.id for peer in self.successors),
             "fingers": tuple(peer.id if peer else None for peer in self.fingers),
         }
-
-    def _require_membership(self) -> None:
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
 
     @every("maintain_every")
     async def check_predecessor(self) -> None:
@@ -304,7 +300,7 @@ class ChordNode(Routing):
     @rpc
     def pointers(self) -> Reply | None:
         """The message of stabilize: the node's pointers; None means busy (Zave)."""
-        self._require_membership()
+        self.require_membership()
         return None if self.protocol.busy else Reply(self.peer, self.predecessor, self.successors)
 
     @every("maintain_every")

@@ -185,54 +185,43 @@ def _is_seconds(value: Any) -> bool:
 
 def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: Any) -> None:
     """Refuse what cannot work, and say what would."""
+    bits, successors, replicas = settings.bits, settings.successors, settings.replicas
     members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 0
-    if not _is_count(nodes, 1):
-        raise ValueError(f"nodes={nodes!r}: a ring needs at least one node; write nodes=24")
-    if not _is_count(virtual_nodes, 1):
-        raise ValueError(
-            f"virtual_nodes={virtual_nodes!r}: each node stands for at least one; write virtual_nodes=1"
-        )
-    if not _is_count(settings.bits, 1) or settings.bits > MAX_BITS:
-        raise ValueError(
-            f"bits={settings.bits!r}: SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32"
-        )
-    if members > 2**settings.bits:
-        raise ValueError(f"{members} members do not fit on a circle of 2**{settings.bits} ids; write bits=32")
-    if maintenance not in MAINTENANCE:
-        raise ValueError(
-            f'maintenance={maintenance!r}: write maintenance="correct" or maintenance="sigcomm2001"'
-        )
-    if settings.routing not in ROUTING:
-        raise ValueError(f'routing={settings.routing!r}: write routing="recursive" or routing="iterative"')
-    if not _is_count(settings.successors, 1):
-        raise ValueError(
-            f"successors={settings.successors!r}: a successor list has at least one entry; write successors=8"
-        )
-    least = 1 if settings.successors == 1 else settings.successors + 1  # a ring of one grows from there
+
+    def need(fine: bool, name: str, words: str, value: Any = None) -> None:
+        if not fine:
+            raise ValueError(f"{name}={getattr(settings, name, value)!r}: {words}")
+
+    need(_is_count(nodes, 1), "nodes", "a ring needs at least one node; write nodes=24", nodes)
+    words = "each node stands for at least one; write virtual_nodes=1"
+    need(_is_count(virtual_nodes, 1), "virtual_nodes", words, virtual_nodes)
+    words = f"SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32"
+    need(_is_count(bits, 1) and bits <= MAX_BITS, "bits", words)
+    if members > 2**bits:
+        raise ValueError(f"{members} members do not fit on a circle of 2**{bits} ids; write bits=32")
+    words = 'write maintenance="correct" or maintenance="sigcomm2001"'
+    need(maintenance in MAINTENANCE, "maintenance", words, maintenance)
+    need(settings.routing in ROUTING, "routing", 'write routing="recursive" or routing="iterative"')
+    need(
+        _is_count(successors, 1), "successors", "a successor list has at least one entry; write successors=8"
+    )
+    least = 1 if successors == 1 else successors + 1  # a ring of one grows from there
     if maintenance == "correct" and settings.stabilize_every is not None and members < least:
         raise ValueError(
-            f"{members} members with successors={settings.successors}: the correct protocol starts with "
-            f"at least successors + 1 = {settings.successors + 1}; write successors={max(1, members - 1)}, "
-            "or more nodes"
+            f"{members} members with successors={successors}: the correct protocol starts with at least "
+            f"successors + 1 = {successors + 1}; write successors={max(1, members - 1)}, or more nodes"
         )
-    if not isinstance(settings.replicas, int) or not 1 <= settings.replicas <= settings.successors + 1:
-        raise ValueError(
-            f"replicas={settings.replicas!r}: copies go to the owner and its "
-            f"successors={settings.successors}, so write 1 to {settings.successors + 1}"
+    words = f"copies go to the owner and its successors={successors}, so write 1 to {successors + 1}"
+    need(isinstance(replicas, int) and 1 <= replicas <= successors + 1, "replicas", words)
+    for name in ("stabilize_every", "timeout"):
+        value = getattr(settings, name)
+        frozen = value is None and name == "stabilize_every"
+        need(
+            frozen or (_is_seconds(value) and value > 0), name, f"seconds must be positive; write {name}=1.0"
         )
-    for field in ("stabilize_every", "timeout"):
-        value = getattr(settings, field)
-        if value is None and field == "stabilize_every":
-            continue
-        if not _is_seconds(value) or value == 0:
-            raise ValueError(f"{field}={value!r}: seconds must be positive; write {field}=1.0")
-    for field, least in (("attempts", 1), ("fingers_per_round", 0)):
-        value = getattr(settings, field)
-        if not _is_count(value, least):
-            raise ValueError(f"{field}={value!r}: a whole number >= {least}; write {field}={max(least, 1)}")
-    wait = settings.avoid_for
-    if not _is_seconds(wait):
-        raise ValueError(f"avoid_for={wait!r}: seconds, 0 or more; write avoid_for=5.0")
-    for field in ("detours", "sampling", "announce"):
-        if not isinstance(value := getattr(settings, field), bool):
-            raise ValueError(f"{field}={value!r}: write {field}=True or {field}=False")
+    for name, least in (("attempts", 1), ("fingers_per_round", 0)):
+        words = f"a whole number >= {least}; write {name}={max(least, 1)}"
+        need(_is_count(getattr(settings, name), least), name, words)
+    need(_is_seconds(settings.avoid_for), "avoid_for", "seconds, 0 or more; write avoid_for=5.0")
+    for name in ("detours", "sampling", "announce"):
+        need(isinstance(getattr(settings, name), bool), name, f"write {name}=True or {name}=False")

@@ -59,7 +59,7 @@ class RoutingTable(Node):
         self.settings = settings
         #: The node's place on the circle.
         self.id = id
-        #: Whether the node is part of the ring; before, and after leaving, it answers no ring message.
+        #: Whether the node is part of the ring.
         self.joined = False
         #: The closest live member counter-clockwise, as far as known; None is always safe.
         self.predecessor: Peer | None = None
@@ -85,6 +85,11 @@ class RoutingTable(Node):
     def peer(self) -> Peer:
         """How others know this node."""
         return Peer(self.id, self.name)
+
+    def require_membership(self) -> None:
+        """Raises ``NotAMember``: before joining and after leaving, a node answers no ring message."""
+        if not self.joined:
+            raise NotAMember(f"{self.name} is not a member of the ring")
 
     # --- the local decision -----------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from labkit.runtime.errors import Definite, LabError, Timeout
+from labkit.runtime.loop import Future
 from labkit.runtime.node import every, rpc
 from labkit.runtime.sync import gather
 
@@ -165,8 +166,8 @@ class BlockStore(ChordNode):
     @rpc
     def take(self, copies: list[Copy], replica: bool) -> int:
         """Keep these copies unless newer ones are here; how many were news."""
-        if not self.joined and replica:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        if replica:
+            self.require_membership()
         return self._merge(copies, replica)
 
     def _merge(self, copies: Iterable[Copy], replica: bool) -> int:
@@ -234,7 +235,7 @@ class BlockStore(ChordNode):
             for start in range(0, len(moving), BATCH):
                 batch = moving[start : start + BATCH]
                 try:
-                    news += await self.call(to.name, "take", batch, False, timeout=self.settings.timeout * 2)
+                    news += await self._ask(to, "take", batch, False)
                 except (Timeout, NotAMember):
                     self.avoid(to)
                     return False
@@ -242,6 +243,10 @@ class BlockStore(ChordNode):
         if news:
             self.emit("moved", count=news, to=to.name, why=why)
         return True
+
+    def _ask(self, peer: Peer, method: str, *args: Any) -> Future:
+        """A call that carries many copies may take twice as long as others."""
+        return self.call(peer.name, method, *args, timeout=self.settings.timeout * 2)
 
     def _moving(self, to: Peer, why: str) -> list[Copy]:
         if why == "leave":
@@ -313,9 +318,7 @@ class BlockStore(ChordNode):
         mine = {c.key: c.version for c in self.copies.values() if in_half_open(peer.id, c.key_id, end)}
         for _ in range(RECOVERY_ATTEMPTS):
             try:
-                self._merge(
-                    await self.call(peer.name, "behind", end, mine, timeout=self.settings.timeout * 2), False
-                )
+                self._merge(await self._ask(peer, "behind", end, mine), replica=False)
                 return
             except NotAMember:
                 return
@@ -326,8 +329,7 @@ class BlockStore(ChordNode):
     @rpc
     def behind(self, end: int, versions: dict[Any, Version]) -> list[Copy]:
         """Our copies of keys from here round to ``end``, where newer than the versions given."""
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        self.require_membership()
         return [
             copy
             for copy in self.copies.values()
@@ -355,14 +357,12 @@ class BlockStore(ChordNode):
             if not mine:
                 return
             try:
-                missing, newer = await self.call(
-                    peer.name, "compare", mine, timeout=self.settings.timeout * 2
-                )
+                missing, newer = await self._ask(peer, "compare", mine)
                 self._merge(newer, replica=False)
                 copies = [self.copies[key] for key in missing if key in self.copies]
                 for start in range(0, len(copies), BATCH):
                     batch = copies[start : start + BATCH]
-                    await self.call(peer.name, "take", batch, True, timeout=self.settings.timeout * 2)
+                    await self._ask(peer, "take", batch, True)
             except (Timeout, NotAMember):
                 self.avoid(peer)
                 self._repair_due = True
@@ -373,8 +373,7 @@ class BlockStore(ChordNode):
     @rpc
     def compare(self, versions: dict[Any, Version]) -> tuple[list[Any], list[Copy]]:
         """The owner's versions against ours: keys older or missing here, and our newer copies."""
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        self.require_membership()
         missing, newer = [], []
         for key, version in versions.items():
             self._refreshed[key] = self._round
@@ -401,24 +400,15 @@ class BlockStore(ChordNode):
                     strays = strays[1:]
                     continue
                 batch = await self._belonging_to(found.owner, strays)
-                keep = await self.call(
-                    found.owner.name, "offer", batch, self.name, timeout=self.settings.timeout * 2
-                )
+                keep = await self._ask(found.owner, "offer", batch, self.name)
             except LabError:  # no way there now: they stay until the next time
                 return
-            offered = [copy.key for copy in batch]
+            offered = {copy.key for copy in batch}
             for key in keep:
                 self._refreshed[key] = self._round
-            unwanted = {key: None for key in offered if key not in set(keep)}
-            self._drop(
-                [
-                    c.key
-                    for c in batch
-                    if c.key in unwanted and self.copies.get(c.key) == c and not self.owns(c.key_id)
-                ]
-            )
-            done = set(offered)
-            strays = [copy for copy in strays if copy.key not in done]
+            here = [c for c in batch if self.copies.get(c.key) == c and not self.owns(c.key_id)]
+            self._drop([copy.key for copy in here if copy.key not in keep])
+            strays = [copy for copy in strays if copy.key not in offered]
 
     async def _belonging_to(self, owner: Peer, strays: list[Copy]) -> list[Copy]:
         """The strays that this node owns by its own account, the first of them in any case."""
