@@ -232,7 +232,7 @@ axes.set(ylabel="fraction of lookups that fail", title="Fig. 12: lookups under c
 # %% tags=["nbval-ignore-output"]
 from labkit.systems.chord import CorrectChordNode, Sigcomm2001ChordNode
 
-labkit.show(Sigcomm2001ChordNode.stabilize)
+labkit.show(Sigcomm2001ChordNode.maintained_by.stabilize)
 
 # %% [markdown]
 # It looks right. Pamela Zave modelled it and claims that **no published version of Chord is correct**. Do we find that too? A *model
@@ -254,7 +254,7 @@ print(explore(Correct(), ids=5, members=3))
 # ring never starts smaller than its successor lists.
 
 # %% tags=["nbval-ignore-output"]
-labkit.show(CorrectChordNode.stabilize)
+labkit.show(CorrectChordNode.maintained_by.stabilize)
 
 # %% [markdown]
 # The model has no messages and no time. The nodes do, and a search over schedules of faults finds the bug in them as well:

@@ -19,14 +19,17 @@ from typing import Any
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.faults import Kill, Schedule, when
+from labkit.runtime.loop import Future
 from labkit.runtime.network import Constant, Network
 from labkit.runtime.node import every, rpc
-from labkit.systems.chord.correct import Busy, CorrectChordNode
+from labkit.systems.chord.correct import Busy, Correct
 from labkit.systems.chord.ids import Peer
 from labkit.systems.chord.invariants import Pointers, not_ideal
 from labkit.systems.chord.nodes import Reply, Settled
-from labkit.systems.chord.pointers import NotAMember, Settings
+from labkit.systems.chord.options import Settings
+from labkit.systems.chord.pointers import NotAMember
 from labkit.systems.chord.single import IdealRing
+from labkit.systems.chord.store import BlockStore
 from labkit.systems.chord.trace_checks import Report, check_trace
 from labkit.trace.trace import Trace
 
@@ -54,13 +57,42 @@ TIMEOUT = 0.3
 PATIENCE = 50
 
 
-class RepairNode(Answering, CorrectChordNode):
-    """A member of a ring that is maintained by a student's functions."""
+class Repair(Correct):
+    """Ring maintenance by a student's functions."""
 
-    sendable = ("notify",)
-    patience = TIMEOUT
+    node: RepairNode
+    tries = 1
     #: Whether the student's stabilize is under way.
     at_work = False
+
+    def request(self, name: str) -> Future:
+        return self.node.call(name, "pointers_for", self.node.name, timeout=TIMEOUT)
+
+    async def stabilize(self) -> None:
+        """One round, by the student's function."""
+        if not self.node.joined or self.at_work or not self.node.successors:
+            return
+        self.at_work = True
+        try:
+            await self.node.play("stabilize")
+        finally:
+            self.at_work = False
+
+    async def rectify(self) -> None:
+        try:
+            while self.rectify_with is not None:
+                notifier, self.rectify_with = self.rectify_with, None
+                await self.node.play("rectify", notifier)
+        finally:
+            self.rectifying = False
+
+
+class RepairNode(Answering, BlockStore):
+    """A member of a ring that is maintained by a student's functions."""
+
+    maintained_by = Repair
+    sendable = ("notify",)
+    patience = TIMEOUT
 
     def told(self) -> dict[str, Any]:
         return {
@@ -87,24 +119,13 @@ class RepairNode(Answering, CorrectChordNode):
         """A peer's predecessor and successor list."""
         for _ in range(PATIENCE):
             try:
-                reply = await self._ask(name)
+                reply = await self.protocol.ask(name)
                 return reply.predecessor, list(reply.successors)
             except NotAMember as error:
                 raise Timeout(str(error)) from None
             except Busy:
                 continue
         raise Timeout(f"{name} was busy {PATIENCE} times")
-
-    async def _ask(self, name: str) -> Reply:
-        self.busy = True
-        try:
-            reply = await self.call(name, "pointers_for", self.name, timeout=self.settings.timeout)
-        finally:
-            self.busy = False
-        if reply is None:
-            await self.sleep(self.settings.timeout * 0.1 * (1 + self.random.random()))
-            raise Busy(f"{name} is in the middle of a step")
-        return Reply(*reply)
 
     @rpc
     def pointers_for(self, asker: str) -> Reply | None:
@@ -115,30 +136,10 @@ class RepairNode(Answering, CorrectChordNode):
             self.emit("pointers_told", asker=asker, predecessor=known)
         return reply
 
-    @every("maintain_every")
-    async def stabilize(self) -> None:
-        """One round, by the student's function."""
-        if not self.joined or self.at_work or not self.successors:
-            return
-        self.at_work = True
-        try:
-            await self.play("stabilize")
-        finally:
-            self.at_work = False
-
     @rpc
     def notify(self, id: Any, name: Any = None) -> None:
         """Somebody thinks it is our predecessor; a student's function sends its peer."""
-        peer = peer_of((id, name) if name is not None else id, "what notify sends")
-        super().notify(peer.id, peer.name)
-
-    async def _rectify(self) -> None:
-        try:
-            while self.rectify_with is not None:
-                notifier, self.rectify_with = self.rectify_with, None
-                await self.play("rectify", notifier)
-        finally:
-            self._rectifying = False
+        self.protocol.notify(peer_of((id, name) if name is not None else id, "what notify sends"))
 
     def silent(self, peer: Peer) -> None:
         """A lookup met a dead node: it is avoided, and no pointer changes; that is the student's part."""

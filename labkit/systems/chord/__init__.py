@@ -7,10 +7,11 @@ the architecture:
 ====================  =======================================================================================
 ``ids.py``            the identifier circle: SHA-1, intervals
 ``pointers.py``       what a node knows of the ring, and the next hop of a lookup
-``routing.py``        lookups: recursive and iterative, detours round dead nodes
+``routing.py``        lookups: ``search.py`` at their origin; on the way ``recursive.py`` or ``iterative.py``
 ``patience.py``       how long to wait for a member that is at work
-``store.py``          keys and their copies: writing, moving, repairing
 ``nodes.py``          a member: starting, leaving, fingers, sampling
+``store.py``          the layer above: keys and their copies: writing, moving, repairing
+``protocol.py``       what a maintenance protocol is
 ``correct.py``        ring maintenance by Zave's protocol
 ``sigcomm2001.py``    ring maintenance as in the paper's Fig. 7
 ``starting.py``       ids and machines of the members; ``directory.py`` refounds a ring that has died

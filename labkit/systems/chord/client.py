@@ -30,7 +30,7 @@ from .routing import Found
 from .store import Copy, NotResponsible, Version
 
 if TYPE_CHECKING:
-    from .pointers import Settings
+    from .options import Settings
 
 __all__ = ["ClientPrograms", "Lookup", "Stored"]
 

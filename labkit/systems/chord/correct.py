@@ -20,164 +20,173 @@ What differs from SIGCOMM 2001 Fig. 7, and why:
 from __future__ import annotations
 
 from labkit.runtime.errors import Timeout
-from labkit.runtime.node import every, rpc
+from labkit.runtime.loop import Future
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply, protocol_round
+from .nodes import ChordNode, Reply
 from .pointers import LookupFailed, NotAMember
+from .protocol import Protocol, protocol_round
+from .store import BlockStore
 
-__all__ = ["CorrectChordNode"]
-
-#: How often a busy node is asked again before this round is given up.
-BUSY_RETRIES = 5
+__all__ = ["Correct", "CorrectChordNode"]
 
 
 class Busy(LookupFailed):
     """The other node is in the middle of a step; ask again later."""
 
 
-class CorrectChordNode(ChordNode):
-    """A member that maintains the ring by Zave's protocol."""
+class Correct(Protocol):
+    """Zave's rules."""
 
-    #: In the middle of a step: pointers are not to be read.
-    busy = False
-    #: The last notifier that rectify has to look at, and whether it is at work.
-    rectify_with: Peer | None = None
-    _rectifying = False
+    name = "correct"
+    #: How often a busy node is asked before the round is given up.
+    tries = 5
 
-    # --- asking another node for its pointers -----------------------------------------------------------
+    def __init__(self, node: ChordNode) -> None:
+        super().__init__(node)
+        #: The last notifier that rectify has to look at, and whether it is at work.
+        self.rectify_with: Peer | None = None
+        self.rectifying = False
 
-    @rpc
-    def pointers(self) -> Reply | None:
-        """The node's pointers; None means busy."""
-        self._require_membership()
-        return None if self.busy else Reply(self.peer, self.predecessor, self.successors)
-
-    async def _ask(self, name: str) -> Reply:
-        """Another node's pointers. We are busy while we wait, not between tries: two who wait for each other
-        would wait for ever.
-        """
-        for _ in range(BUSY_RETRIES):
+    async def ask(self, name: str) -> Reply:
+        """Another node's pointers. Raises ``Busy``, ``Timeout``, ``NotAMember``."""
+        node = self.node
+        for _ in range(self.tries):
+            # Busy rule: who waits for an answer that may change its pointers does not answer for them. Not
+            # between tries: two who wait for each other would wait for ever.
             self.busy = True
             try:
-                reply = await self.call(name, "pointers", timeout=self.settings.timeout)
+                reply = await self.request(name)
             finally:
                 self.busy = False
             if reply is not None:
                 return Reply(*reply)
-            await self.sleep(self.settings.timeout * 0.1 * (1 + self.random.random()))
+            await node.sleep(node.settings.timeout * 0.1 * (1 + node.random.random()))
         raise Busy(f"{name} is in the middle of a step")
 
-    # --- join -------------------------------------------------------------------------------------------
+    def request(self, name: str) -> Future:
+        """The question itself; answered with a ``Reply``, or None for busy."""
+        return self.node.call(name, "pointers", timeout=self.node.settings.timeout)
 
     @protocol_round
     async def join(self, contact: str) -> None:
-        """Find the best predecessor, then copy the list of its first successor."""
-        found = await self.ask_owner(contact, self.id)
-        best = await self._ask(found.path[-1])
-        for _ in range(self.settings.bits):  # "iterate until fix point"
+        """Zave's join: find the best predecessor, then copy the list of its first successor."""
+        node = self.node
+        found = await node.ask_owner(contact, node.id)
+        best = await self.ask(found.path[-1])
+        # The best predecessor: iterate until a fix point is reached.
+        for _ in range(node.settings.bits):
             successor = best.successors[0] if best.successors else best.peer
-            if between(best.peer.id, self.id, successor.id):
+            if between(best.peer.id, node.id, successor.id):
                 break
-            best = await self._ask(successor.name)
-        reply = await self._ask(successor.name)
-        if reply.peer.id == self.id or not between(best.peer.id, self.id, reply.peer.id):
-            raise LookupFailed(f"the place of {self.name} is still taken, or the ring changed meanwhile")
-        self.set_successors((reply.peer, *reply.successors))
-        self.become_member()
+            best = await self.ask(successor.name)
+        # Its first successor is asked too, so that nothing is adopted which does not live.
+        reply = await self.ask(successor.name)
+        if reply.peer.id == node.id or not between(best.peer.id, node.id, reply.peer.id):
+            raise LookupFailed(f"the place of {node.name} is still taken, or the ring changed meanwhile")
+        # list = s, then s's own list, cut to L; the predecessor begins as None.
+        node.set_successors((reply.peer, *reply.successors))
+        node.become_member()
         await self.stabilize()
 
-    # --- stabilize --------------------------------------------------------------------------------------
-
-    @every("maintain_every")
     @protocol_round
     async def stabilize(self) -> None:
-        """Two atomic steps, then notify."""
-        if not self.joined or self.busy:
+        """Zave's stabilize: two atomic steps, then the message notify."""
+        node = self.node
+        if not node.joined or self.busy:
             return
         try:
-            if not self.successors:  # a ring of one: whoever has joined before us comes after us, too
-                if self.predecessor is not None:
-                    await self.consider_successor(self.predecessor)
+            if not node.successors:  # a ring of one: whoever has joined before us comes after us, too
+                if node.predecessor is not None:
+                    await self.consider_successor(node.predecessor)
                 return
             reply = await self._first_step()
             if reply is None:
                 return
+            # Second step, if the successor's predecessor lies between.
             closer = reply.predecessor
-            if closer is not None and between(self.id, closer.id, reply.peer.id):
+            if closer is not None and between(node.id, closer.id, reply.peer.id):
                 await self.consider_successor(Peer(*closer))
         except Busy:
             return  # not dead, so nothing is lost by waiting for the next round
-        if self.joined and self.successors:
-            self.send(self.successors[0].name, "notify", self.id, self.name)
+        # It always ends with notify, to the first successor as it is now.
+        if node.joined and node.successors:
+            node.send(node.successors[0].name, "notify", node.id, node.name)
 
     async def _first_step(self) -> Reply | None:
-        """Ask the first successor; drop the dead until one answers."""
-        while self.joined:
-            first = self.successors[0]
+        """Stabilize's first step: ask the first successor and copy its list."""
+        node = self.node
+        while node.joined:
+            first = node.successors[0]
             try:
-                reply = await self._ask(first.name)
+                reply = await self.ask(first.name)
             except (Timeout, NotAMember):
-                self.silent(first)
-                if len(self.successors) == 1:
-                    await self.forget_last_successor(first)
+                # It is dead: drop it, and ask the next.
+                node.silent(first)
+                if len(node.successors) == 1:
+                    await node.forget_last_successor(first)
                     return None
-                if self.successors[0] == first:
-                    self.set_successors(self.successors[1:])
+                if node.successors[0] == first:
+                    node.set_successors(node.successors[1:])
                 continue
-            self.avoided.pop(first.name, None)
-            if self.successors[0] == first:
-                self.set_successors((first, *reply.successors))
+            node.avoided.pop(first.name, None)
+            if node.successors[0] == first:
+                node.set_successors((first, *reply.successors))
                 return reply
         return None
 
     @protocol_round
     async def consider_successor(self, peer: Peer) -> None:
         """Stabilize's second step: adopt no pointer without first checking that its node is alive."""
+        node = self.node
         try:
-            reply = await self._ask(peer.name)
+            reply = await self.ask(peer.name)
         except (Timeout, NotAMember):
-            self.avoid(peer)
+            node.avoid(peer)
             return
-        first = self.successors[0] if self.successors else self.peer
-        if self.joined and between(self.id, peer.id, first.id):
-            self.set_successors((peer, *reply.successors))
+        first = node.successors[0] if node.successors else node.peer
+        if node.joined and between(node.id, peer.id, first.id):
+            node.set_successors((peer, *reply.successors))
 
-    # --- rectify ----------------------------------------------------------------------------------------
-
-    @rpc
-    def notify(self, id: int, name: str) -> None:
-        """Somebody thinks it is our predecessor."""
-        if self.joined and not self.switching and Peer(id, name) != self.predecessor:
-            self.rectify_with = Peer(id, name)
-            if not self._rectifying:
-                self._rectifying = True
-                self.spawn(self._rectify())
+    def notify(self, notifier: Peer) -> None:
+        """Rectify is to look at the notifier; of several the last counts."""
+        if self.node.joined and not self.ending and notifier != self.node.predecessor:
+            self.rectify_with = notifier
+            if not self.rectifying:
+                self.rectifying = True
+                self.node.spawn(self.rectify())
 
     @protocol_round
-    async def _rectify(self) -> None:
-        """Take the notifier if there is no predecessor, it is dead, or the notifier is closer."""
+    async def rectify(self) -> None:
+        """Zave's rectify: take the notifier if there is no predecessor, or a dead or a more distant one."""
+        node = self.node
         try:
             while self.rectify_with is not None:
                 notifier, self.rectify_with = self.rectify_with, None
-                before = self.predecessor
-                closer = before is not None and between(before.id, notifier.id, self.id)
-                if before is not None and not closer and await self._lives(before):
+                before = node.predecessor
+                closer = before is not None and between(before.id, notifier.id, node.id)
+                if before is not None and not closer and await node.lives(before):
                     continue
+                # The notifier has its keys before anybody is sent there.
                 if (
-                    await self._lives(notifier)
-                    and await self.move_keys(notifier, "join")
+                    await node.lives(notifier)
+                    and await node.move_keys(notifier, "join")
                     and self._still_better(notifier)
                 ):
-                    self.set_predecessor(notifier)
-                    if (
-                        closer and before is not None
-                    ):  # a newcomer knows nobody on its other side: introduce them
-                        self.send(notifier.name, "notify", before.id, before.name)
+                    node.set_predecessor(notifier)
+                    if closer and before is not None:
+                        # A newcomer knows nobody on its other side: introduce them.
+                        node.send(notifier.name, "notify", before.id, before.name)
         finally:
-            self._rectifying = False
+            self.rectifying = False
 
     def _still_better(self, notifier: Peer) -> bool:
         """Keys were moved meanwhile; the decision is taken on what holds now."""
-        before = self.predecessor
-        return before is None or between(before.id, notifier.id, self.id)
+        before = self.node.predecessor
+        return before is None or between(before.id, notifier.id, self.node.id)
+
+
+class CorrectChordNode(BlockStore):
+    """A member that starts with Zave's rules."""
+
+    maintained_by = Correct

@@ -11,6 +11,7 @@ from typing import Any
 
 from .ids import NamedId
 from .invariants import Pointers, Verdict, judge, not_ideal, with_names
+from .options import Settings
 from .single import IdealRing
 
 __all__ = ["Health", "examine", "latest_copies"]
@@ -74,9 +75,7 @@ def examine(
     names: Mapping[int, str],
     living: int,
     absent: tuple[str, ...],
-    bits: int,
-    length: int,
-    replicas: int,
+    settings: Settings,
     promised: bool,
     fingers: bool,
 ) -> Health:
@@ -89,11 +88,12 @@ def examine(
         for report in reports.values()
     }
     members = with_names(members, names)
+    bits, length = settings.bits, settings.successors
     verdicts = judge(members, min(length, living - 1), promised) if members else []
     differences = not_ideal(members, length) if members else ["no member answers"]
     if fingers and not differences:
         differences = _finger_differences(reports, names, bits)
-    keys, scarce = _keys(reports, disks, bits, replicas)
+    keys, scarce = _keys(reports, disks, bits, settings.replicas)
     return Health(living, absent, tuple(verdicts), tuple(differences), keys, tuple(scarce))
 
 

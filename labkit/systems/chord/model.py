@@ -28,85 +28,38 @@ from .client import ClientPrograms, Lookup, Stored
 from .directory import CONTACTS
 from .health import Health, examine, latest_copies
 from .ids import identifier
-from .options import (
-    check_name,
-    check_options,
-    check_place,
-    check_ring,
-    chosen_ids,
-    chosen_machines,
-    defaults_for,
-)
+from .options import Options, check_place, with_options
 from .patience import LIMIT, ask_patiently
-from .pointers import Settings
 from .starting import PROTOCOLS, NodeHandle, Starting
 from .trace_checks import Report, check_trace
 
 __all__ = ["Chord", "Lookup", "NodeHandle", "Stored"]
 
-#: Above this many nodes pointers are not announced in the trace: nobody could watch them.
-ANNOUNCED_UP_TO = 1000
-
 
 class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
 
-    nodes: members at the start, as a settled ring (a ring must not start smaller than its successor lists).
-    bits: of an identifier. successors: length of the successor lists; by default 8, or as many as there are
-        others. replicas: copies of each value; by default 3, or as many as there are nodes to hold them.
-    virtual_nodes: members that each node stands for (Fig. 9).
-    maintenance: "correct" (Zave) or "sigcomm2001" (Fig. 7). routing: "recursive" or "iterative".
-    stabilize_every: seconds between rounds of maintenance; None freezes the ring.
-    timeout: seconds after which a silent node is taken for dead.
-    ids: identifiers to use instead of SHA-1 of the names, one for each node (for textbook rings).
-    machines: names of the machines to use; all by default.
-    options: any further field of ``Settings``.
+    Options are the fields of ``Options`` and ``Settings`` (``options.py`` says what each means), such as
+    ``maintenance``: "correct" (Zave) or "sigcomm2001" (Fig. 7); ``routing``: "recursive" or "iterative";
+    ``successors``, the length of the lists: by default 8, or as many as there are others; ``replicas`` of a
+    value: by default 3, or as many as there are nodes to hold them; ``stabilize_every`` so many seconds (None
+    freezes the ring); ``timeout``, the seconds after which a silent node is taken for dead.
 
     If all members die, the first that restarts founds the ring again, and the others join it: this is a rule
     of the lab (see ``directory.py``). What their disks kept returns with them.
     """
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        nodes: int = 24,
-        *,
-        bits: int = 32,
-        successors: int | None = None,
-        replicas: int | None = None,
-        virtual_nodes: int = 1,
-        maintenance: str = "correct",
-        routing: str = "recursive",
-        stabilize_every: float | None = 1.0,
-        timeout: float = 0.5,
-        ids: Iterable[int] | None = None,
-        machines: Iterable[str] | None = None,
-        name: str = "chord",
-        **options: Any,
-    ) -> None:
-        options.setdefault("sampling", maintenance == "correct")
-        options.setdefault("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO)
-        options.setdefault("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0)
-        check_options(options)
-        check_name(name)
-        successors, replicas = defaults_for(nodes, virtual_nodes, successors, replicas)
+    @with_options
+    def __init__(self, cluster: Cluster, nodes: int = 24, **options: Any) -> None:
+        machines = [machine.name for machine in cluster.machines]
+        chosen = Options.of({"nodes": nodes, **options}, machines)
         self.cluster = cluster
-        self.maintenance = maintenance
-        self.virtual_nodes = virtual_nodes
-        self.name = name
-        self.settings = Settings(
-            bits=bits,
-            successors=successors,
-            replicas=replicas,
-            stabilize_every=stabilize_every,
-            routing=routing,
-            timeout=timeout,
-            **options,
-        )
-        check_place(name, list(cluster.nodes), [machine.alive for machine in cluster.machines])
-        check_ring(self.settings, nodes, virtual_nodes, maintenance)
-        chosen = chosen_ids(ids, nodes * virtual_nodes, bits)
-        wanted = chosen_machines(machines, [machine.name for machine in cluster.machines])
+        self.name = chosen.name
+        self.virtual_nodes = chosen.virtual_nodes
+        #: As it is now: ``switch`` changes it.
+        self.maintenance = chosen.maintenance
+        self.settings = settings = chosen.settings
+        check_place(self.name, list(cluster.nodes), [machine.alive for machine in cluster.machines])
         #: Seconds for which an operation is repeated before it fails.
         self.give_up_after = 60.0
         #: Identifier of every member that was started and has not left, dead ones included.
@@ -114,28 +67,27 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         self._writes = 0
         self._silent = {}
         self._started = 0
-        self._random = stream(cluster.seed, "chord", name)
+        self._random = stream(cluster.seed, "chord", self.name)
         self._directory: str | None = None
+        wanted = chosen.machines
         self._machines = None if wanted is None else [cluster.machine(machine).name for machine in wanted]
         with cluster.all_or_none():
-            self._start(nodes, chosen)
+            self._start(chosen.nodes, chosen.ids)
         #: Members at the start.
         self.founders = len(self.ids)
         cluster.trace.meta.update(
             system="Chord",
-            maintenance=maintenance,
-            routing=routing,
-            bits=bits,
-            successors=successors,
-            replicas=replicas,
+            maintenance=self.maintenance,
+            routing=settings.routing,
+            bits=settings.bits,
+            successors=settings.successors,
+            replicas=settings.replicas,
             founders=self.founders,
         )
 
     @classmethod
     def stable(cls, cluster: Cluster, nodes: int = 10_000, **options: Any) -> Chord:
-        """A settled ring without maintenance, built at once: for experiments with lookups. Options as for
-        ``Chord``.
-        """
+        """A settled ring without maintenance, built at once, for experiments with lookups."""
         options.setdefault("stabilize_every", None)
         return cls(cluster, nodes, **options)
 
@@ -234,9 +186,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     @property
     def nodes(self) -> list[NodeHandle]:
-        """Every member that has not left, in the order of the circle; those on a dead machine are not
-        ``alive``.
-        """
+        """Every member that has not left, in the order of the circle; some may not be ``alive``."""
         homes = self.cluster.nodes
         members = sorted(self.ids.items(), key=lambda member: member[1])
         return [self._handle(name, id, homes[name]) for name, id in members if name in homes]
@@ -292,9 +242,7 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         return self.node(name)
 
     def leave(self, node: str | NodeHandle) -> int:
-        """Have a member leave in order: its keys go to its successor. Returns how many copies it handed
-        over.
-        """
+        """Have a member leave in order: its keys go to its successor. Returns how many copies did."""
         name = self._member(node)
         self._need_maintenance("leave")
         self._check_leave(name)
@@ -361,32 +309,17 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     # --- health -----------------------------------------------------------------------------------------
 
     def health(self, fingers: bool = True) -> Health:
-        """The invariants judged on what the members say now, what differs from the ideal, and whether keys
-        have their copies.
-        """
+        """The invariants on what the members say now, differences from the ideal, and missing copies."""
         reports = self._reports(keys=True)
         alive = [node.name for node in self.nodes if node.alive]
         joined = {name: report for name, report in reports.items() if report["joined"]}
         absent = tuple(name for name in alive if name not in joined)
-        settings = self.settings
+        names = {id: name for name, id in self.ids.items()}
         promised = self.maintenance == "correct"
-        return examine(
-            joined,
-            reports,
-            {id: name for name, id in self.ids.items()},
-            len(alive),
-            absent,
-            settings.bits,
-            settings.successors,
-            settings.replicas,
-            promised,
-            fingers,
-        )
+        return examine(joined, reports, names, len(alive), absent, self.settings, promised, fingers)
 
     def settle(self, timeout: float = 300.0, fingers: bool = True) -> Health:
-        """Let time pass until the ring is ideal (and its fingers too, unless told otherwise); raises
-        ``Timeout`` with what is wrong.
-        """
+        """Let time pass until the ring is ideal (its fingers too, if wanted). Raises ``Timeout``."""
         self._need_maintenance("settle")
         deadline = self.cluster.now + timeout
         while True:

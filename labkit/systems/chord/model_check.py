@@ -199,9 +199,7 @@ class Published(Protocol):
             yield self.stabilize(state, n, member)
 
     def stabilize(self, state: State, n: int, member: Member) -> Step:
-        """``x = successor.predecessor``; the first live entry of the list serves as successor (section
-        5.2).
-        """
+        """``x = successor.predecessor``; the successor is the list's first live entry (section 5.2)."""
         s = next((entry for entry in member.successors if _live(state, entry)), None)
         if s is None:
             return Step(f"{n} stabilizes: nobody it knows is alive", state)
@@ -228,9 +226,7 @@ class Published(Protocol):
 
 @dataclass
 class Exploration:
-    """The outcome of a search: how far it went, and the shortest history that breaks an invariant, if one
-    does.
-    """
+    """How far a search went, and the shortest history that breaks an invariant, if one does."""
 
     protocol: str
     ids: int

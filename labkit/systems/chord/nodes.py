@@ -1,10 +1,10 @@
 """The system architecture of Chord: one role, every node is equal (SIGCOMM 2001; checklist 1-12 of the lab's
 specification).
 
-``ChordNode`` is what both maintenance protocols share: how a node starts, answers for its pointers, repairs
-fingers, notices a dead predecessor, leaves, and samples the ring. ``correct.py`` adds Zave's protocol and
-``sigcomm2001.py`` the paper's Fig. 7. Beneath are ``store.py`` (keys and copies) and ``routing.py``
-(lookups).
+``ChordNode`` starts, answers for its pointers, repairs fingers, notices a dead predecessor, leaves, and
+samples the ring. How it keeps its successors and its predecessor right is the matter of its ``protocol``:
+``correct.py`` is Zave's, ``sigcomm2001.py`` the paper's Fig. 7. Beneath is ``routing.py`` (lookups), above
+``store.py`` (keys and copies), which is told by upcalls what becomes of its keys (Fig. 1).
 
 A node starts in one of two ways: *settled*, with the pointers of the ideal ring, as all first members do
 (Zave: the initial ring must have L + 1 members), or by *joining* through a contact. A node that restarts
@@ -15,47 +15,18 @@ disk. If no member is left, the first that restarts founds the ring again (``dir
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between, finger_start, in_half_open, shared_peer
+from .options import Settings
 from .patience import LIMIT, PATIENCE, ask_patiently
-from .pointers import NotAMember, Settings
-from .routing import Found
-from .store import Storage
+from .pointers import NotAMember
+from .routing import Found, Routing
 
-__all__ = ["ChordNode", "Reply", "Settled", "protocol_round"]
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def protocol_round(method: Method) -> Method:
-    """Mark what follows the rules of one maintenance protocol from its call to its end: ``switch`` waits for
-    it, and meanwhile none begins.
-    """
-
-    @wraps(method)
-    def begin(self: ChordNode, *args: Any) -> Any:
-        if self.switching:
-            return _not_now()
-        self._rounds += 1
-        return _to_the_end(self, method(self, *args))
-
-    return begin  # type: ignore[return-value]
-
-
-async def _to_the_end(node: ChordNode, working: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        return await working
-    finally:
-        node._rounds -= 1
-
-
-async def _not_now() -> None:
-    """What a round does that may not begin."""
+__all__ = ["ChordNode", "Reply", "Settled"]
 
 
 class Settled(NamedTuple):
@@ -77,23 +48,21 @@ class Reply(NamedTuple):
 #: Rounds between two samples of the ring.
 SAMPLE_EVERY = 5
 
-#: Old acquaintances remembered for sampling.
-ACQUAINTANCES = 64
 
-
-class ChordNode(Storage):
+class ChordNode(Routing):
     """A member of the ring; see the module's text."""
 
+    #: What makes the rules of ring maintenance that a node starts with: a ``Protocol``.
+    maintained_by: ClassVar[Callable[[ChordNode], Any]]
+
     __slots__ = (
-        "_met",
-        "_rounds",
         "_sample_in",
         "_settled",
         "contacts",
         "directory",
         "left",
         "maintain_every",
-        "switching",
+        "protocol",
     )
 
     def __init__(
@@ -105,7 +74,8 @@ class ChordNode(Storage):
         directory: str | None = None,
     ) -> None:
         super().__init__(id, settings)
-        self.fingers = [None] * settings.bits
+        #: The rules of ring maintenance that it follows now.
+        self.protocol = self.maintained_by(self)
         self._settled = settled
         #: Members through which to join, tried in turn.
         self.contacts = contacts
@@ -113,12 +83,7 @@ class ChordNode(Storage):
         self.directory = directory
         #: Seconds between rounds; None switches the periodic methods off.
         self.maintain_every = settings.stabilize_every
-        #: Names met so far: whom to ask when sampling. A dict, for its order.
-        self._met: dict[str, None] = {}
         self._sample_in = SAMPLE_EVERY
-        #: Rounds of the maintenance protocol that are under way, and whether the node waits for their end.
-        self._rounds = 0
-        self.switching = False
         #: It has left in order, and waits to be removed.
         self.left = False
 
@@ -135,6 +100,7 @@ class ChordNode(Storage):
                 if "protocol" in self.disk:
                     self._follow(*self.disk["protocol"])
                 self.load()
+        # Zave: the initial ring is settled, and has L + 1 members or more.
         if self._settled is not None:
             self._settle(self._settled)
         elif self.contacts or self.directory:
@@ -146,15 +112,12 @@ class ChordNode(Storage):
         self.predecessor = settled.predecessor
         self.successors = tuple([shared_peer(*peer) for peer in settled.successors])
         self.fingers = [peer and shared_peer(*peer) for peer in settled.fingers]
-        self._arc_start = self._sure = settled.predecessor.id if settled.predecessor else None
         self._settled = None
         self.become_member()
 
     def become_member(self) -> None:
         """The node is part of the ring from now on."""
         self.joined = True
-        if not self.successors:
-            self._sure = self.id  # alone: every key is its own
         self.emit("joined", id=self.id, successor=self.successor().name)
         if self.settings.announce:
             self._announce_successors()
@@ -171,11 +134,12 @@ class ChordNode(Storage):
             for contact in self.contacts:
                 try:
                     await self.call(contact, "ping", timeout=self.settings.timeout)
-                    await self.join(contact)
+                    await self.protocol.join(contact)
                 except LabError:  # dead, busy, or the ring is changing where we want to join: ask the next
                     continue
                 if self.joined:
                     return
+            # The papers leave open how a ring begins: here the lab's directory says (``directory.py``).
             advice = await self._ask_directory("whom_to_join")
             if advice == []:
                 self.become_member()
@@ -193,9 +157,7 @@ class ChordNode(Storage):
             return None
 
     async def forget_last_successor(self, peer: Peer) -> None:
-        """The last successor known is silent. It is kept, since it may only be out of reach, unless the node
-        is the last one of the ring.
-        """
+        """The last successor known is silent: it may be out of reach, so only a lone node forgets it."""
         if await self._ask_directory("is_alone") and self.successors == (peer,):
             self.set_successors(())
 
@@ -209,21 +171,11 @@ class ChordNode(Storage):
             )
         )  # fmt: skip
 
-    async def join(self, contact: str) -> None:
-        """Become a member with the help of one; each protocol has its own way."""
-        raise NotImplementedError
-
     @rpc
     async def leave(self) -> int:
-        """Leave in order: copies go to the next members, the neighbours are told; how many copies there were.
-
-        To as many as there are replicas, so that no key has fewer copies than before.
-        """
-        count, heirs = len(self.copies), 0
-        for heir in self.successors:
-            heirs += await self.move_keys(heir, "leave")
-            if heirs == self.settings.replicas:
-                break
+        """Leave in order: the layer above hands its copies on, the neighbours are told; how many copies."""
+        count = await self.leaving()
+        # The neighbours need not wait for a timeout to notice (ToN, section IV-E.4).
         self.joined, self.left = False, True
         for neighbour in {peer.name: None for peer in (self.predecessor, *self.successors[:1]) if peer}:
             self.send(neighbour, "neighbour_left", self.name)
@@ -238,39 +190,34 @@ class ChordNode(Storage):
                 self.silent(peer)
         await self.stabilize()
 
-    @rpc
-    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
-        """Maintain the ring by another protocol from now on, from the pointers as they are; also after a
-        restart. Both protocols keep the same state, so only the rules change: between two rounds, since a
-        round that has begun by the rules of one cannot end by those of the other.
-        """
-        self.switching = True
-        try:
-            while self._rounds:
-                await self.sleep(self.settings.timeout / 10)
-            self._follow(protocol, sampling)
-        finally:
-            self.switching = False
-        self.disk["protocol"] = (protocol, sampling)
-        self.disk.sync()
-        self.emit("protocol_changed", protocol=protocol.__name__)
+    # --- upcalls, as those of ``pointers.py`` --------------------------------------------------------------
 
-    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
-        self.__class__ = protocol  # type: ignore[assignment]
-        self.settings = self.settings._replace(sampling=sampling)
+    def load(self) -> None:
+        """The node has restarted: what the disk has kept is there."""
+
+    @every("maintain_every")
+    async def each_round(self) -> None:
+        """Time to look after what is kept."""
+
+    async def move_keys(self, to: Peer, why: str) -> bool:
+        """Another node is about to own keys of this one; whether it has got them all."""
+        return True
+
+    async def leaving(self) -> int:
+        """The node leaves: how many copies the layer above has handed on."""
+        return 0
 
     # --- pointers ---------------------------------------------------------------------------------------
 
     @rpc
     def ping(self) -> int:
         """Alive and a member."""
-        self._require_membership()
+        self.require_membership()
         return self.id
 
     @rpc
     def report(self, keys: bool = False) -> dict[str, Any]:
-        """For the observer, never for a node: the node's pointers as they are, and which copies it holds."""
-        copies = [(copy.key, copy.key_id, copy.version, copy.deleted) for copy in self.copies.values()]
+        """For the observer, never for a node: the pointers as they are, and ``keys`` of the layer above."""
         return {
             "id": self.id,
             "joined": self.joined,
@@ -278,61 +225,16 @@ class ChordNode(Storage):
             "predecessor": self.predecessor.id if self.predecessor else None,
             "successors": tuple(peer.id for peer in self.successors),
             "fingers": tuple(peer.id if peer else None for peer in self.fingers),
-            "copies": copies if keys else [],
         }
-
-    def _require_membership(self) -> None:
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
-
-    def set_successors(self, peers: tuple[Peer, ...]) -> None:
-        """Change the successor list: at most L entries, nobody twice, and never the node itself or what lies
-        beyond it.
-        """
-        kept: dict[Peer, None] = {}
-        for peer in peers:
-            if peer.name == self.name or len(kept) == self.settings.successors:
-                break
-            kept[shared_peer(*peer)] = None
-        after = tuple(kept)
-        if after == self.successors:
-            return
-        replicas = self.settings.replicas - 1
-        changed = after[:replicas] != self.successors[:replicas]
-        self.successors = after
-        self._distances = None
-        if changed:
-            self.neighbours_changed()
-        for peer in after:
-            self._meet(peer)
-        self._announce_successors()
-        self._fill_near_fingers()
-
-    def _announce_successors(self) -> None:
-        if self.settings.announce:
-            names = tuple(peer.name for peer in self.successors)
-            self.emit("successors_changed", successors=names, ids=tuple(peer.id for peer in self.successors))
-
-    def set_predecessor(self, peer: Peer | None) -> None:
-        if peer != self.predecessor:
-            super().set_predecessor(peer)
-            self.neighbours_changed()
-
-    def _meet(self, peer: Peer) -> None:
-        self._met.pop(peer.name, None)
-        self._met[peer.name] = None
-        if len(self._met) > ACQUAINTANCES:
-            del self._met[next(iter(self._met))]
 
     @every("maintain_every")
     async def check_predecessor(self) -> None:
-        """If the predecessor has failed, forget it, so that a live one can take its place (ToN version, Fig.
-        6).
-        """
+        """Forget a predecessor that has failed, so that a live one can take its place (ToN, Fig. 6)."""
         if self.joined and self.predecessor is not None:
-            await self._lives(self.predecessor)
+            await self.lives(self.predecessor)
 
-    async def _lives(self, peer: Peer) -> bool:
+    async def lives(self, peer: Peer) -> bool:
+        """Whether a member answers a ping; one that does not is noted as silent."""
         try:
             await self.call(peer.name, "ping", timeout=self.settings.timeout)
             self.avoided.pop(peer.name, None)
@@ -341,32 +243,7 @@ class ChordNode(Storage):
             self.silent(peer)
             return False
 
-    async def stabilize(self) -> None:
-        """One round of the protocol's ring maintenance."""
-        raise NotImplementedError
-
     # --- fingers ----------------------------------------------------------------------------------------
-
-    def _near(self) -> int:
-        """How many fingers start between the node and its successor: all these are the successor."""
-        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
-
-    def _fill_near_fingers(self) -> None:
-        successor = self.successors[0] if self.successors else None
-        if successor is not None:
-            self.set_fingers(dict.fromkeys(range(1, self._near() + 1), successor))
-
-    def set_fingers(self, fingers: dict[int, Peer]) -> None:
-        """Change some fingers, and say which."""
-        changed = {k: peer for k, peer in fingers.items() if self.fingers[k - 1] != peer}
-        if not changed:
-            return
-        for k, peer in changed.items():
-            self.fingers[k - 1] = peer
-            self._meet(peer)
-        self._distances = None
-        if self.settings.announce:
-            self.emit("fingers_changed", fingers={k: peer.name for k, peer in changed.items()})
 
     @every("maintain_every")
     async def fix_fingers(self) -> None:
@@ -376,15 +253,15 @@ class ChordNode(Storage):
         """
         if not self.joined:
             return
+        # finger[k].start = (n + 2**(k-1)) mod 2**m (Table 1); the near ones are the successor.
         far = range(self._near() + 1, self.settings.bits + 1)
         count = self.settings.fingers_per_round
         for k in list(far) if count == 0 else [self.random.choice(far) for _ in range(min(count, len(far)))]:
             start = finger_start(self.id, k, self.settings.bits)
             before = self.fingers[k - 2] if count == 0 and k > 1 else None
             if before is not None and in_half_open(self.id, start, before.id):
-                self.set_fingers(
-                    {k: before}
-                )  # the previous finger, fresh from this round, is beyond this start too
+                # The previous finger, fresh from this round, is beyond this start too.
+                self.set_fingers({k: before})
                 continue
             try:
                 found = Found.of(await self.find_successor(start))
@@ -414,10 +291,44 @@ class ChordNode(Storage):
         try:
             owner = (await self.ask_owner(acquaintance, after)).owner
             if self.joined and owner.name != self.name and between(self.id, owner.id, self.successor().id):
-                await self.consider_successor(owner)
+                await self.protocol.consider_successor(owner)
         except LabError:  # gone, or no member: others will be asked
             return
 
-    async def consider_successor(self, peer: Peer) -> None:
-        """Adopt a closer successor if it answers."""
-        raise NotImplementedError
+    # --- ring maintenance, as the protocol has it -----------------------------------------------------------
+
+    @rpc
+    def pointers(self) -> Reply | None:
+        """The message of stabilize: the node's pointers; None means busy (Zave)."""
+        self.require_membership()
+        return None if self.protocol.busy else Reply(self.peer, self.predecessor, self.successors)
+
+    @every("maintain_every")
+    def stabilize(self) -> Coroutine[Any, Any, None]:
+        """``n.stabilize()`` of Fig. 7, one round of it."""
+        return self.protocol.stabilize()
+
+    @rpc
+    def notify(self, id: int, name: str) -> Coroutine[Any, Any, None] | None:
+        """``n.notify(n')`` of Fig. 7: that member thinks it is our predecessor."""
+        return self.protocol.notify(Peer(id, name))
+
+    @property
+    def maintenance(self) -> str:
+        """The protocol by which it maintains the ring now."""
+        return self.protocol.name
+
+    @rpc
+    async def switch(self, protocol: type[ChordNode], sampling: bool) -> None:
+        """Maintain the ring as nodes of that class do, also after a restart; between two rounds."""
+        while self.protocol.rounds:
+            self.protocol.ending = True
+            await self.sleep(self.settings.timeout / 10)
+        self._follow(protocol, sampling)
+        self.disk["protocol"] = (protocol, sampling)
+        self.disk.sync()
+        self.emit("protocol_changed", protocol=protocol.__name__)
+
+    def _follow(self, protocol: type[ChordNode], sampling: bool) -> None:
+        self.protocol = protocol.maintained_by(self)
+        self.settings = self.settings._replace(sampling=sampling)

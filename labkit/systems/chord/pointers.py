@@ -10,14 +10,18 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from labkit.runtime.errors import Definite
 from labkit.runtime.node import Node
 
-from .ids import Peer, in_half_open
+from .ids import Peer, in_half_open, shared_peer
+from .options import Settings
 
-__all__ = ["LookupFailed", "NotAMember", "RoutingTable", "Settings"]
+__all__ = ["LookupFailed", "NotAMember", "RoutingTable"]
+
+
+#: Old acquaintances remembered for sampling.
+ACQUAINTANCES = 64
 
 
 class LookupFailed(Definite):
@@ -26,35 +30,6 @@ class LookupFailed(Definite):
 
 class NotAMember(Definite):
     """The node is not (or no longer) part of the ring: to its peers that is as good as dead."""
-
-
-class Settings(NamedTuple):
-    """What all nodes of a ring agree on."""
-
-    bits: int = 32
-    #: Length of the successor lists: L in Zave's papers, r in the SIGCOMM paper.
-    successors: int = 8
-    #: Copies of each value, the owner's included.
-    replicas: int = 3
-    #: Seconds between two rounds of each maintenance task; None: no maintenance (a frozen ring, for
-    #: experiments).
-    stabilize_every: float | None = 1.0
-    routing: str = "recursive"
-    #: Seconds without an answer after which a node takes another for dead.
-    timeout: float = 0.5
-    #: How often a lookup starts anew before it is given up.
-    attempts: int = 3
-    #: Whether a node whose next hop is silent tries another; False: the lookup fails (SIGCOMM section 6.4).
-    detours: bool = True
-    #: Seconds for which a node avoids one that did not answer.
-    avoid_for: float = 10.0
-    #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
-    fingers_per_round: int = 1
-    #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
-    #: again.
-    sampling: bool = True
-    #: Whether nodes emit their pointers as events; off for rings too large to watch.
-    announce: bool = True
 
 
 class RoutingTable(Node):
@@ -66,6 +41,7 @@ class RoutingTable(Node):
         "_distances",
         "_first",
         "_mask",
+        "_met",
         "_near_names",
         "_reach",
         "_routes",
@@ -83,16 +59,18 @@ class RoutingTable(Node):
         self.settings = settings
         #: The node's place on the circle.
         self.id = id
-        #: Whether the node is part of the ring; before, and after leaving, it answers no ring message.
+        #: Whether the node is part of the ring.
         self.joined = False
         #: The closest live member counter-clockwise, as far as known; None is always safe.
         self.predecessor: Peer | None = None
         #: The next members clockwise, nearest first, without the node itself; empty only in a ring of one.
         self.successors: tuple[Peer, ...] = ()
         #: ``fingers[k-1]`` is the best known successor of id + 2**(k-1), None while unknown.
-        self.fingers: list[Peer | None] = []
+        self.fingers: list[Peer | None] = [None] * settings.bits
         #: Nodes that did not answer, with the time until which they are avoided.
         self.avoided: dict[str, float] = {}
+        #: Names met so far, the latest last: whom to ask when sampling. A dict, for its order.
+        self._met: dict[str, None] = {}
         #: All known peers by their distance clockwise, and what follows from them; None when a pointer has
         #: changed.
         self._distances: Sequence[int] | None = None
@@ -108,6 +86,11 @@ class RoutingTable(Node):
         """How others know this node."""
         return Peer(self.id, self.name)
 
+    def require_membership(self) -> None:
+        """Raises ``NotAMember``: before joining and after leaving, a node answers no ring message."""
+        if not self.joined:
+            raise NotAMember(f"{self.name} is not a member of the ring")
+
     # --- the local decision -----------------------------------------------------------------------------
 
     def successor(self, avoid: tuple[str, ...] = ()) -> Peer:
@@ -122,35 +105,29 @@ class RoutingTable(Node):
         return Peer(self.id, self.name)
 
     def closest_preceding_finger(self, key_id: int, avoid: tuple[str, ...] = ()) -> Peer:
-        """The known node closest before the key, the node itself if none is (Fig. 4, with the successor list
-        of 5.2).
-        """
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
+        """The known node closest before the key, else itself (Fig. 4, with the successor list of 5.2)."""
+        distances = self._distances or self._sort_routes()
         span = (key_id - self.id) & self._mask or self._mask + 1
-        nearest = bisect_left(distances, span)
         routes, avoided = self._routes, self.avoided
-        for i in range(nearest - 1, -1, -1):
+        # for i = m downto 1: if finger[i].node in (n, id) return it (Fig. 4); by bisection, as all are sorted
+        for i in range(bisect_left(distances, span) - 1, -1, -1):
             peer = routes[i]
             if peer.name not in avoided and peer.name not in avoid:
                 return peer
         return Peer(self.id, self.name)
 
     def next_hop(self, key_id: int, avoid: tuple[str, ...] = ()) -> tuple[Peer, bool]:
-        """Where a lookup goes from here, and whether that is the final step, from the predecessor to the
-        owner.
-        """
+        """Where a lookup goes from here, and whether that is the final step, to the owner."""
         if self.avoided:
             self._forgive()
-        distances = self._distances
-        if distances is None:
-            distances = self._sort_routes()
         if not avoid and not self.avoided:  # nearly always: two comparisons and a bisection
+            distances = self._distances or self._sort_routes()
             span = (key_id - self.id) & self._mask or self._mask + 1
+            # id in (n, n.successor]: n is the predecessor, and its successor the owner (Fig. 4)
             if span <= self._reach:
                 return self._first, True
             return self._routes[bisect_left(distances, span) - 1], False
+        # The first live entry of the list serves as successor (section 5.2).
         successor = self.successor(avoid)
         if in_half_open(self.id, key_id, successor.id):
             return successor, True
@@ -159,6 +136,7 @@ class RoutingTable(Node):
 
     def _sort_routes(self) -> Sequence[int]:
         here, mask = self.id, self._mask
+        # Fingers and successor list together: each entry is a way on (section 5.2).
         known = {
             (peer.id - here) & mask: peer for peer in (*self.fingers, *self.successors) if peer is not None
         }
@@ -195,9 +173,70 @@ class RoutingTable(Node):
         if peer == self.predecessor:
             self.set_predecessor(None)
 
+    # --- changing the pointers --------------------------------------------------------------------------
+
     def set_predecessor(self, peer: Peer | None) -> None:
         """Change the predecessor and say so."""
         if peer != self.predecessor:
             self.predecessor = peer
             if self.settings.announce:
                 self.emit("predecessor_changed", predecessor=peer.name if peer else None)
+            self.keys_changed()
+
+    def set_successors(self, peers: tuple[Peer, ...]) -> None:
+        """Change the successor list: at most L entries, nobody twice, and it ends before the node itself."""
+        kept: dict[Peer, None] = {}
+        for peer in peers:
+            if peer.name == self.name or len(kept) == self.settings.successors:
+                break
+            kept[shared_peer(*peer)] = None
+        after = tuple(kept)
+        if after == self.successors:
+            return
+        before, self.successors = self.successors, after
+        self._distances = None
+        self.followers_changed(before)
+        for peer in after:
+            self._meet(peer)
+        self._announce_successors()
+        self._fill_near_fingers()
+
+    def _announce_successors(self) -> None:
+        if self.settings.announce:
+            names = tuple(peer.name for peer in self.successors)
+            self.emit("successors_changed", successors=names, ids=tuple(peer.id for peer in self.successors))
+
+    def _near(self) -> int:
+        """How many fingers start between the node and its successor: all these are the successor."""
+        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
+
+    def _fill_near_fingers(self) -> None:
+        successor = self.successors[0] if self.successors else None
+        if successor is not None:
+            self.set_fingers(dict.fromkeys(range(1, self._near() + 1), successor))
+
+    def set_fingers(self, fingers: dict[int, Peer]) -> None:
+        """Change some fingers, and say which."""
+        changed = {k: peer for k, peer in fingers.items() if self.fingers[k - 1] != peer}
+        if not changed:
+            return
+        for k, peer in changed.items():
+            self.fingers[k - 1] = peer
+            self._meet(peer)
+        self._distances = None
+        if self.settings.announce:
+            self.emit("fingers_changed", fingers={k: peer.name for k, peer in changed.items()})
+
+    def _meet(self, peer: Peer) -> None:
+        self._met.pop(peer.name, None)
+        self._met[peer.name] = None
+        if len(self._met) > ACQUAINTANCES:
+            del self._met[next(iter(self._met))]
+
+    # --- upcalls: what the layer above is told (Fig. 1); that layer overrides them ------------------------
+
+    def keys_changed(self) -> None:
+        """The set of keys that this node is responsible for has changed: its predecessor is another."""
+
+    def followers_changed(self, before: tuple[Peer, ...]) -> None:
+        """The members that follow are others than ``before``: where a store keeps its copies."""

@@ -9,88 +9,95 @@ as well.
 from __future__ import annotations
 
 from labkit.runtime.errors import LabError, Timeout
-from labkit.runtime.node import every, rpc
 
 from .ids import Peer, between
-from .nodes import ChordNode, Reply, protocol_round
+from .nodes import Reply
 from .pointers import NotAMember
+from .protocol import Protocol, protocol_round
+from .store import BlockStore
 
-__all__ = ["Sigcomm2001ChordNode"]
+__all__ = ["Sigcomm2001", "Sigcomm2001ChordNode"]
 
 
-class Sigcomm2001ChordNode(ChordNode):
-    """A member that maintains the ring as the paper's Fig. 7 says."""
+class Sigcomm2001(Protocol):
+    """The rules of Fig. 7; it knows no busy rule."""
+
+    name = "sigcomm2001"
 
     @protocol_round
     async def join(self, contact: str) -> None:
-        """``predecessor = nil; successor = n'.find_successor(n)``."""
-        self.predecessor = None
-        found = await self.ask_owner(contact, self.id)
-        self.set_successors((found.owner,))  # fault 1: one successor, and nobody asked whether it lives
-        self.become_member()
+        """``predecessor = nil; successor = n'.find_successor(n)`` (Fig. 7)."""
+        node = self.node
+        # predecessor = nil: stabilize and notify will find it
+        node.predecessor = None
+        found = await node.ask_owner(contact, node.id)
+        node.set_successors((found.owner,))  # fault 1: one successor, and nobody asked whether it lives
+        node.become_member()
 
-    @rpc
-    def pointers(self) -> Reply:
-        """The node's pointers, also in the middle of a change: Fig. 7 knows no busy rule."""
-        self._require_membership()
-        return Reply(self.peer, self.predecessor, self.successors)
-
-    @every("maintain_every")
     @protocol_round
     async def stabilize(self) -> None:
         """``x = successor.predecessor; if x in (n, successor): successor = x; successor.notify(n)``."""
-        if not self.joined:
+        node = self.node
+        if not node.joined:
             return
-        successor = self.successors[0] if self.successors else self.peer
+        successor = node.successors[0] if node.successors else node.peer
         try:
-            answer = await self.call(successor.name, "pointers", timeout=self.settings.timeout)
+            answer = await node.call(successor.name, "pointers", timeout=node.settings.timeout)
         except (Timeout, NotAMember):
-            self.silent(successor)
+            # The paper's stabilize does not say what if the successor is silent; section 5.2 does.
+            node.silent(successor)
             await self._replace(successor)
             return
-        self.avoided.pop(successor.name, None)
+        node.avoided.pop(successor.name, None)
         if answer is None:  # busy, by the rules of the other protocol: the ring is being switched
             return
         reply = Reply(*answer)
         # The successor list of section 5.2: the successor, then its own list without the last entry.
-        self.set_successors((reply.peer, *reply.successors))
+        node.set_successors((reply.peer, *reply.successors))
+        # if x in (n, successor): successor = x
         x = reply.predecessor
-        if x is not None and between(self.id, x[0], successor.id):
-            self.set_successors(
-                (Peer(*x), *self.successors)
-            )  # fault 2: x may be dead by now, and pushes a live entry out
-        if self.successors:
-            self.send(self.successors[0].name, "notify", self.id, self.name)
+        if x is not None and between(node.id, x[0], successor.id):
+            # fault 2: x may be dead by now, and pushes a live entry out
+            node.set_successors((Peer(*x), *node.successors))
+        if node.successors:
+            node.send(node.successors[0].name, "notify", node.id, node.name)
 
     async def _replace(self, successor: Peer) -> None:
         """The successor has failed: the next entry of the list takes its place (section 5.2)."""
-        if self.successors[:1] != (successor,):
+        node = self.node
+        if node.successors[:1] != (successor,):
             return
-        if len(self.successors) > 1:
-            self.set_successors(self.successors[1:])
+        if len(node.successors) > 1:
+            node.set_successors(node.successors[1:])
         else:
-            await self.forget_last_successor(successor)
+            await node.forget_last_successor(successor)
 
-    @rpc
     @protocol_round
-    async def notify(self, id: int, name: str) -> None:
-        """``if predecessor is nil or n' in (predecessor, n): predecessor = n'``."""
-        notifier = Peer(id, name)
-        if not self.joined or notifier == self.predecessor or notifier == self.peer:
+    async def notify(self, notifier: Peer) -> None:
+        """``if predecessor is nil or n' in (predecessor, n): predecessor = n'`` (Fig. 7)."""
+        node = self.node
+        if not node.joined or notifier in (node.predecessor, node.peer):
             return
-        if self._closer(notifier) and await self.move_keys(notifier, "join") and self._closer(notifier):
-            self.set_predecessor(
-                notifier
-            )  # fault 3: a closer predecessor that has died in the meantime is kept
+        if self._closer(notifier) and await node.move_keys(notifier, "join") and self._closer(notifier):
+            # fault 3: a closer predecessor that has died in the meantime is kept
+            node.set_predecessor(notifier)
 
     def _closer(self, notifier: Peer) -> bool:
-        return self.predecessor is None or between(self.predecessor.id, notifier.id, self.id)
+        before = self.node.predecessor
+        return before is None or between(before.id, notifier.id, self.node.id)
 
     @protocol_round
     async def consider_successor(self, peer: Peer) -> None:
         """Sampling is not part of the paper's protocol; if switched on, it checks that the node lives."""
+        node = self.node
         try:
-            await self.call(peer.name, "ping", timeout=self.settings.timeout)
+            await node.call(peer.name, "ping", timeout=node.settings.timeout)
         except LabError:
             return
-        self.set_successors((peer, *self.successors))
+        node.set_successors((peer, *node.successors))
+
+
+class Sigcomm2001ChordNode(BlockStore):
+    """A member that starts with the rules of Fig. 7."""
+
+    maintained_by = Sigcomm2001

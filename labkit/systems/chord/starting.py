@@ -13,7 +13,7 @@ from .correct import CorrectChordNode
 from .directory import CONTACTS, Directory
 from .ids import Peer, identifier
 from .nodes import ChordNode, Settled
-from .pointers import Settings
+from .options import Settings
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
 

@@ -1,9 +1,9 @@
 """The block store on top of lookups: k copies on the successor list, moved when the ring changes (SIGCOMM
-2001, sections 2 and 4; CFS).
+2001, Fig. 1).
 
-Chord itself only maps keys to nodes, and tells the layer above when "the set of keys that the node is
-responsible for" changes. This is that layer. A key belongs to its successor, the *owner*, and to the next k -
-1 members:
+Chord itself only maps keys to nodes, and tells the layer above by an upcall when the set of keys that a node
+is responsible for has changed. This is that layer. A key belongs to its successor, the *owner*, and to the
+next k - 1 members:
 
 * a **write** is acknowledged by the owner with the number of copies that exist;
 * a new predecessor gets the keys it will own **before** the node accepts it as predecessor, hence before
@@ -27,14 +27,16 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from labkit.runtime.errors import Definite, LabError, Timeout
+from labkit.runtime.loop import Future
 from labkit.runtime.node import every, rpc
 from labkit.runtime.sync import gather
 
 from .ids import Peer, between, in_half_open
-from .pointers import NotAMember, Settings
-from .routing import Found, Routing
+from .nodes import ChordNode
+from .pointers import NotAMember
+from .routing import Found
 
-__all__ = ["Copy", "NotResponsible", "Storage", "Version"]
+__all__ = ["BlockStore", "Copy", "NotResponsible", "Version"]
 
 #: (number, writer): compared as a pair, so that two writers never make the same version.
 Version = tuple[int, str]
@@ -66,13 +68,13 @@ class Copy(NamedTuple):
     deleted: bool = False
 
 
-class Storage(Routing):
-    """The keys of a node, its own and its copies of others'."""
+class BlockStore(ChordNode):
+    """A member that keeps keys, its own and its copies of others'."""
 
     __slots__ = ("_arc_start", "_recovering", "_refreshed", "_repair_due", "_round", "_sure", "copies")
 
-    def __init__(self, id: int, settings: Settings) -> None:
-        super().__init__(id, settings)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         #: Copies by key. Everything here is also on the disk, under ("copy", key).
         self.copies: dict[Any, Copy] = {}
         #: Round in which the owner last asked for this copy.
@@ -86,6 +88,20 @@ class Storage(Routing):
         self._recovering = False
         #: Where the node's own arc began when last said; its copies' roles in the trace are right for that.
         self._arc_start: int | None = None
+
+    def become_member(self) -> None:
+        """As below; a first member has the keys of its whole arc, one that is alone has all."""
+        if self.predecessor is not None:
+            self._arc_start = self._sure = self.predecessor.id
+        elif not self.successors:
+            self._sure = self.id
+        super().become_member()
+
+    @rpc
+    def report(self, keys: bool = False) -> dict[str, Any]:
+        """As below, and which copies it holds."""
+        copies = [(copy.key, copy.key_id, copy.version, copy.deleted) for copy in self.copies.values()]
+        return {**super().report(), "copies": copies if keys else []}
 
     # --- what the node is responsible for ---------------------------------------------------------------
 
@@ -119,9 +135,8 @@ class Storage(Routing):
 
     @rpc
     async def store(self, copies: list[Copy]) -> list[int]:
-        """Write, at the owner; the number of copies of each. Raises ``NotResponsible`` and then has written
-        nothing.
-        """
+        """Write, at the owner; the number of copies of each. Raises ``NotResponsible``, nothing written."""
+        # Only the key's successor writes, so that versions are compared in one place.
         for copy in copies:
             self._require(copy.key, copy.key_id)
         self._merge(copies, replica=False)
@@ -132,6 +147,7 @@ class Storage(Routing):
 
     async def _replicate(self, copies: list[Copy]) -> int:
         """Copy to the next live members, as many as there should be; how many took it."""
+        # Copies live on the members that follow the owner.
         wanted, held = self.settings.replicas - 1, 0
         candidates = [peer for peer in self.successors if peer.name not in self.avoided]
         while held < wanted and candidates:
@@ -150,8 +166,8 @@ class Storage(Routing):
     @rpc
     def take(self, copies: list[Copy], replica: bool) -> int:
         """Keep these copies unless newer ones are here; how many were news."""
-        if not self.joined and replica:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        if replica:
+            self.require_membership()
         return self._merge(copies, replica)
 
     def _merge(self, copies: Iterable[Copy], replica: bool) -> int:
@@ -159,6 +175,7 @@ class Storage(Routing):
         for copy in copies:
             copy = Copy(*copy)
             self._refreshed[copy.key] = self._round
+            # The larger version wins: a repeated or late message changes nothing.
             mine = self.copies.get(copy.key)
             if mine is not None and mine.version >= copy.version:
                 continue
@@ -183,9 +200,7 @@ class Storage(Routing):
         self.disk.sync()
 
     def load(self) -> None:
-        """After a restart: the copies on the disk. They may be old; `hand_back` offers them to their
-        owners.
-        """
+        """After a restart: the copies on the disk, perhaps old ones; `hand_back` offers them."""
         for kind, _key in [entry for entry in self.disk if entry[0] == "copy"]:
             copy = Copy(*self.disk[kind, _key])
             self.copies[copy.key] = copy
@@ -195,6 +210,15 @@ class Storage(Routing):
 
     # --- when the ring changes --------------------------------------------------------------------------
 
+    async def leaving(self) -> int:
+        """Hand the copies to as many next members as there are replicas: no key has fewer than before."""
+        count, heirs = len(self.copies), 0
+        for heir in self.successors:
+            heirs += await self.move_keys(heir, "leave")
+            if heirs == self.settings.replicas:
+                break
+        return count
+
     async def move_keys(self, to: Peer, why: str) -> bool:
         """Give another node the keys it is about to own; whether it has them all. Writes meanwhile go along.
 
@@ -203,6 +227,7 @@ class Storage(Routing):
         """
         sent: dict[Any, Version] = {}
         news = 0
+        # Again until nothing is left: what is written meanwhile goes along.
         while True:
             moving = [copy for copy in self._moving(to, why) if sent.get(copy.key) != copy.version]
             if not moving:
@@ -210,7 +235,7 @@ class Storage(Routing):
             for start in range(0, len(moving), BATCH):
                 batch = moving[start : start + BATCH]
                 try:
-                    news += await self.call(to.name, "take", batch, False, timeout=self.settings.timeout * 2)
+                    news += await self._ask(to, "take", batch, False)
                 except (Timeout, NotAMember):
                     self.avoid(to)
                     return False
@@ -218,6 +243,10 @@ class Storage(Routing):
         if news:
             self.emit("moved", count=news, to=to.name, why=why)
         return True
+
+    def _ask(self, peer: Peer, method: str, *args: Any) -> Future:
+        """A call that carries many copies may take twice as long as others."""
+        return self.call(peer.name, method, *args, timeout=self.settings.timeout * 2)
 
     def _moving(self, to: Peer, why: str) -> list[Copy]:
         if why == "leave":
@@ -227,8 +256,14 @@ class Storage(Routing):
             if self._is_mine(copy.key_id) and not in_half_open(to.id, copy.key_id, self.id)
         ]  # fmt: skip
 
-    def neighbours_changed(self) -> None:
-        """The upcall of section 2: the set of keys, or where their copies belong, has changed."""
+    def followers_changed(self, before: tuple[Peer, ...]) -> None:
+        """Copies belong to the next members: what changes beyond those is of no matter."""
+        replicas = self.settings.replicas - 1
+        if self.successors[:replicas] != before[:replicas]:
+            self.keys_changed()
+
+    def keys_changed(self) -> None:
+        """The upcall of Fig. 1: the set of keys, or where their copies belong, has changed."""
         self._repair_due = True
         if self.predecessor is not None:
             self._say_roles(self.predecessor.id)
@@ -254,9 +289,7 @@ class Storage(Routing):
     # then. Otherwise it would call keys absent that are not, and a write would begin anew with version 1.
 
     def _narrow(self) -> bool:
-        """Take over the arc as it is now if that is no larger than what the node is sure of; whether it was
-        so.
-        """
+        """Take over the arc as it is now if it is no larger than what is sure; whether it was so."""
         before = self.predecessor
         start = self.id if before is None else before.id  # without a predecessor: the whole circle
         if not self.successors:
@@ -270,10 +303,9 @@ class Storage(Routing):
         return True
 
     async def _recover(self) -> None:
-        """Get the newest copies of whatever the node may have inherited, from the members that should have
-        replicas.
-        """
+        """Get the newest copies of what may be inherited, from the members that should have replicas."""
         try:
+            # Replicas of what a failed predecessor owned are at the members behind us.
             for peer in self.successors[: max(1, self.settings.replicas)]:
                 await self._recover_from(peer)
             self._sure = self.id  # of all that could be asked …
@@ -286,9 +318,7 @@ class Storage(Routing):
         mine = {c.key: c.version for c in self.copies.values() if in_half_open(peer.id, c.key_id, end)}
         for _ in range(RECOVERY_ATTEMPTS):
             try:
-                self._merge(
-                    await self.call(peer.name, "behind", end, mine, timeout=self.settings.timeout * 2), False
-                )
+                self._merge(await self._ask(peer, "behind", end, mine), replica=False)
                 return
             except NotAMember:
                 return
@@ -298,11 +328,8 @@ class Storage(Routing):
 
     @rpc
     def behind(self, end: int, versions: dict[Any, Version]) -> list[Copy]:
-        """Our copies of keys in the arc from here round to ``end``, where they are newer than the versions
-        given.
-        """
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        """Our copies of keys from here round to ``end``, where newer than the versions given."""
+        self.require_membership()
         return [
             copy
             for copy in self.copies.values()
@@ -311,10 +338,8 @@ class Storage(Routing):
         ]
 
     @every("maintain_every")
-    async def maintain_copies(self) -> None:
-        """Each round: bring replicas up to date if something changed; now and then compare anyway, and hand
-        back strays.
-        """
+    async def each_round(self) -> None:
+        """Bring replicas up to date if something changed; now and then compare anyway, hand back strays."""
         self._round += 1
         if not self.joined or not self.copies:
             self._repair_due = False
@@ -326,22 +351,18 @@ class Storage(Routing):
             await self.hand_back()
 
     async def repair(self) -> None:
-        """Compare versions with the members that should hold copies of the node's keys, and exchange what
-        differs.
-        """
+        """Compare versions with the members that should hold copies, and exchange what differs."""
         for peer in self.successors[: self.settings.replicas - 1]:
             mine = {copy.key: copy.version for copy in self.own_copies()}
             if not mine:
                 return
             try:
-                missing, newer = await self.call(
-                    peer.name, "compare", mine, timeout=self.settings.timeout * 2
-                )
+                missing, newer = await self._ask(peer, "compare", mine)
                 self._merge(newer, replica=False)
                 copies = [self.copies[key] for key in missing if key in self.copies]
                 for start in range(0, len(copies), BATCH):
                     batch = copies[start : start + BATCH]
-                    await self.call(peer.name, "take", batch, True, timeout=self.settings.timeout * 2)
+                    await self._ask(peer, "take", batch, True)
             except (Timeout, NotAMember):
                 self.avoid(peer)
                 self._repair_due = True
@@ -351,11 +372,8 @@ class Storage(Routing):
 
     @rpc
     def compare(self, versions: dict[Any, Version]) -> tuple[list[Any], list[Copy]]:
-        """The owner's versions against ours: the keys whose copy here is older or missing, and our newer
-        copies.
-        """
-        if not self.joined:
-            raise NotAMember(f"{self.name} is not a member of the ring")
+        """The owner's versions against ours: keys older or missing here, and our newer copies."""
+        self.require_membership()
         missing, newer = [], []
         for key, version in versions.items():
             self._refreshed[key] = self._round
@@ -367,9 +385,7 @@ class Storage(Routing):
         return missing, newer
 
     async def hand_back(self) -> None:
-        """Offer copies that no owner has asked for lately to their owners, and drop those that are not wanted
-        here.
-        """
+        """Offer copies that no owner has asked for lately to their owners; drop the unwanted."""
         strays = [
             copy
             for copy in self.copies.values()
@@ -384,24 +400,15 @@ class Storage(Routing):
                     strays = strays[1:]
                     continue
                 batch = await self._belonging_to(found.owner, strays)
-                keep = await self.call(
-                    found.owner.name, "offer", batch, self.name, timeout=self.settings.timeout * 2
-                )
+                keep = await self._ask(found.owner, "offer", batch, self.name)
             except LabError:  # no way there now: they stay until the next time
                 return
-            offered = [copy.key for copy in batch]
+            offered = {copy.key for copy in batch}
             for key in keep:
                 self._refreshed[key] = self._round
-            unwanted = {key: None for key in offered if key not in set(keep)}
-            self._drop(
-                [
-                    c.key
-                    for c in batch
-                    if c.key in unwanted and self.copies.get(c.key) == c and not self.owns(c.key_id)
-                ]
-            )
-            done = set(offered)
-            strays = [copy for copy in strays if copy.key not in done]
+            here = [c for c in batch if self.copies.get(c.key) == c and not self.owns(c.key_id)]
+            self._drop([copy.key for copy in here if copy.key not in keep])
+            strays = [copy for copy in strays if copy.key not in offered]
 
     async def _belonging_to(self, owner: Peer, strays: list[Copy]) -> list[Copy]:
         """The strays that this node owns by its own account, the first of them in any case."""

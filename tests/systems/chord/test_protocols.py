@@ -82,12 +82,12 @@ def test_a_busy_node_does_not_answer_for_its_pointers_and_is_not_taken_for_dead(
     ring = sim_ring(nodes=8, stabilize_every=1000.0)
     asking, asked = pointers(ring, 0), pointers(ring, 1)
     before = asking.successors
-    asked.busy = True
+    asked.protocol.busy = True
     ring.cluster.submit(lambda _client: asking.stabilize()).result()
     assert asking.successors == before
     assert not asking.avoided
     assert ring.cluster.call(asked.name, "pointers") is None
-    asked.busy = False
+    asked.protocol.busy = False
 
 
 def test_rectify_keeps_a_live_predecessor_that_is_closer(sim_ring: MakeRing) -> None:

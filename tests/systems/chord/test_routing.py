@@ -126,7 +126,7 @@ def test_a_node_that_has_left_answers_no_lookup(sim_ring: MakeRing) -> None:
 
 
 def test_found_reads_an_answer() -> None:
-    assert Found.of((5, "chord-1", 2, "chord-0\nchord-3")) == ((5, "chord-1"), ("chord-0", "chord-3"), 2)
+    assert Found.of((5, "chord-1", 2, "chord-0", "chord-3")) == ((5, "chord-1"), ("chord-0", "chord-3"), 2)
 
 
 @pytest.mark.slow
