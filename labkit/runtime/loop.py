@@ -507,6 +507,9 @@ class Loop:
                         waited = True
                     return left
                 self.steps += 1
+                # Whoever belongs to a span, or has a cause, says so: what the last callback was about is
+                # nobody's, and how many of them there are in one run depends on the machine's speed.
+                self.span = self.cause = None
                 callback(argument)
             return 0
         finally:
