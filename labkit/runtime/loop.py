@@ -26,11 +26,10 @@ from typing import Any
 
 from labkit.runtime.errors import LabError
 from labkit.runtime.raised import Ending, StopSignal, as_exception
+from labkit.runtime.timers import INFINITY, Lane, Timer
 from labkit.runtime.unawaited import Unawaited, explain
 
 __all__ = ["Cancelled", "Cost", "Future", "Loop", "Owner", "Task", "running_loop"]
-
-INFINITY = float("inf")
 
 #: What a computation costs in the simulator: seconds of virtual time, or a function of its result.
 Cost = float | Callable[[Any], float]
@@ -323,65 +322,6 @@ class Task(Future):
             self.set_error(error)
             if unheard:
                 self.owner._task_failed(self, error)
-
-
-class Timer:
-    """A callback that is due when a lane's delay is over, unless its future is resolved by then."""
-
-    __slots__ = ("callback", "future", "since")
-
-    def __init__(self, future: Future, callback: Callable[[Any], None]) -> None:
-        self.future = future
-        self.callback = callback
-        self.since = 0.0
-
-    @property
-    def _done(self) -> bool:
-        return self.future._done
-
-    def expire(self, after: float) -> None:
-        """The time is over."""
-        self.callback(self.future)
-
-
-class Lane:
-    """Timers that all have the same delay, oldest first; only the first stands in the heap.
-
-    Nearly every RPC timeout is cancelled by its answer, and nearly all have one of a few delays. In a queue
-    by delay they are sorted already, and those whose call is over are dropped from its head for nothing. An
-    entry has ``since``, ``_done`` and ``expire(delay)``: a ``Timer``, or a call itself.
-    """
-
-    __slots__ = ("armed", "delay", "entries", "loop")
-
-    def __init__(self, loop: Loop, delay: float) -> None:
-        self.loop = loop
-        self.delay = delay
-        self.entries: deque[Any] = deque()
-        self.armed = delay == INFINITY  # then it is never due
-
-    def add(self, timer: Any) -> None:
-        """Have ``timer.expire(delay)`` called after the delay unless it is done by then."""
-        entries = self.entries
-        while entries and entries[0]._done:
-            entries.popleft()
-        timer.since = self.loop.now
-        entries.append(timer)
-        if not self.armed:
-            self.armed = True
-            self.loop.call_at(timer.since + self.delay, self.fire)
-
-    def fire(self, _: None) -> None:
-        """The first entry is due, or was: expire what is due, and arm for the next."""
-        entries, loop = self.entries, self.loop
-        while entries and (entries[0]._done or entries[0].since + self.delay <= loop.now):
-            timer = entries.popleft()
-            if not timer._done:
-                timer.expire(self.delay)
-        if entries:
-            loop.call_at(entries[0].since + self.delay, self.fire)
-        else:  # programs that compute their timeouts would leave one lane for each
-            loop._lanes.pop(self.delay, None)
 
 
 class Loop:

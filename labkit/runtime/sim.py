@@ -40,13 +40,15 @@ from labkit.runtime.disk import DiskStore, MemoryFiles, MemoryStore
 from labkit.runtime.endable import Endable
 from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
+from labkit.runtime.fair_lock import FairLock
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
-from labkit.runtime.loop import INFINITY, Future, Loop
+from labkit.runtime.loop import Future, Loop
 from labkit.runtime.machine import Call, Envelope, Machine
 from labkit.runtime.message import ERROR, REPLY, Failure, Message, NodeSpec
 from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
 from labkit.runtime.node import Node
 from labkit.runtime.raised import Ending, StopSignal, as_exception
+from labkit.runtime.timers import INFINITY
 from labkit.trace.trace import Trace
 
 __all__ = ["SimEngine", "SimMachine"]
@@ -66,40 +68,6 @@ SLICE_SECONDS = 0.02
 
 #: Real seconds after Ctrl-C until it strikes in the middle of a handler.
 STOPS_WITHIN = 1.0
-
-
-class FairLock:
-    """A re-entrant lock whose holder can let in those who wait."""
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._count = threading.Lock()
-        self._waiting = 0
-
-    def __enter__(self) -> None:
-        if self._lock.acquire(blocking=False):
-            return
-        with self._count:
-            self._waiting += 1
-        try:
-            self._lock.acquire()
-        finally:
-            with self._count:
-                self._waiting -= 1
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def let_others_in(self) -> None:
-        """Give way to everybody who waits now. Call it with the lock held once."""
-        if self._waiting:
-            self._lock.release()
-            try:
-                deadline = time.monotonic() + 0.05
-                while self._waiting and time.monotonic() < deadline:
-                    time.sleep(0.0002)
-            finally:
-                self._lock.acquire()
 
 
 class SimMachine(Machine):
@@ -585,7 +553,8 @@ class SimEngine(Engine):
             raise ValueError(
                 f"pace is virtual seconds per real second, > 0, or None to stop playing, not {pace!r}"
             )
-        self._pace = pace
+        with self._lock:  # what the player is at ends first
+            self._pace = pace
         if pace is not None and (self._player is None or not self._player.is_alive()):
             self._player = threading.Thread(
                 target=_play, args=(weakref.ref(self),), name="labkit-player", daemon=True
@@ -599,11 +568,16 @@ class SimEngine(Engine):
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        self._paused = bool(paused)
+        with self._lock:
+            self._paused = bool(paused)
 
     @property
     def _playing(self) -> bool:
         return self._pace is not None and not self.closed
+
+    @property
+    def _plays(self) -> bool:
+        return self._playing and not self._paused
 
     def _wait_for(self, over: Callable[[], bool]) -> None:
         while self._playing and not over():
@@ -613,14 +587,14 @@ class SimEngine(Engine):
 
     def _play_slice(self, seconds: float) -> None:
         with self._lock:
-            if self._paused or self._pace is None or self.closed:
+            if self._pace is None or not self._plays:
                 return
             self._watched.thread = threading.get_ident()
             until = self.loop.now + seconds * self._pace
-            begun = time.monotonic()
+            latest = time.monotonic() + 0.1
             self.loop.guard = self._played.inside
             try:
-                while self.loop.run(until, None, SLICE) == 0 and time.monotonic() - begun < 0.1:
+                while self._plays and self.loop.run(until, None, SLICE) == 0 and time.monotonic() < latest:
                     self._lock.let_others_in()
             except StopSignal:  # the user waits elsewhere, and has heard of it
                 pass

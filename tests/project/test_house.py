@@ -16,11 +16,10 @@ LIMIT = 500
 #: Files with more lines than that, and how many they may have.
 TOO_LONG: dict[str, int] = {
     "labkit/runtime/cluster.py": 698,
-    "labkit/runtime/sim.py": 715,
-    "labkit/runtime/loop.py": 532,
+    "labkit/runtime/sim.py": 689,
     "labkit/runtime/machine.py": 642,
     "labkit/runtime/ray_machine.py": 546,
-    "labkit/runtime/ray_engine.py": 724,
+    "labkit/runtime/ray_engine.py": 723,
     "tests/runtime/test_cluster.py": 516,
     "tests/runtime/test_sim.py": 551,
     "tests/systems/spark/test_api.py": 664,
