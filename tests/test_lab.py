@@ -23,6 +23,7 @@ import pytest
 
 from labkit.lab import head, server
 from labkit.lab.processes import Group, Stopped, signals_ignored, stop_signals
+from labkit.runtime import ray_servers
 
 pytestmark = pytest.mark.slow
 linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
@@ -194,12 +195,12 @@ def test_jupyters_own_token_is_kept(tmp_path: Path) -> None:
 def test_a_secret_is_its_owners_only_from_the_first_moment(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        head.write_secret(tmp_path / "token", "s")
+        ray_servers.write_secret(tmp_path / "token", "s")
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "token").stat().st_mode) == 0o600
     with pytest.raises(FileExistsError, match="token"):
-        head.write_secret(tmp_path / "token", "another")
+        ray_servers.write_secret(tmp_path / "token", "another")
 
 
 def test_the_environment_survives_a_shell(tmp_path: Path) -> None:
@@ -208,7 +209,7 @@ def test_the_environment_survives_a_shell(tmp_path: Path) -> None:
     folder.mkdir()
     head.write_environment(folder, "10.0.0.1:6379")
     variables = head.read_environment(folder)
-    assert variables == head.environment(folder, "10.0.0.1:6379")
+    assert variables == ray_servers.environment(folder, "10.0.0.1:6379")
     script = f". {str(folder / 'environment')!r}; printenv RAY_AUTH_TOKEN_PATH"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == f"{folder}/token\n"
@@ -269,7 +270,7 @@ def make_ray(folder: Path, source: str) -> dict[str, str]:
 def test_the_head_tries_again_and_leaves_no_server(tmp_path: Path, needed: int, starts: bool) -> None:
     said, servers = head_with(tmp_path, MOODY_RAY.replace("NEEDED", str(needed)), starts)
     assert ("timed out during startup" in said) is not starts
-    assert len(servers) == min(needed, head.START_ATTEMPTS)
+    assert len(servers) == min(needed, ray_servers.START_ATTEMPTS)
 
 
 @linux
@@ -277,7 +278,7 @@ def test_the_head_tries_again_and_leaves_no_server(tmp_path: Path, needed: int, 
 def test_the_head_waits_for_a_server_as_long_as_it_lives(tmp_path: Path, ended: bool) -> None:
     said, servers = head_with(tmp_path, SLOW_RAY.replace("ENDED", str(ended)), starts=not ended)
     assert ("timed out during startup" in said) is ended
-    assert len(servers) == 2 * (head.START_ATTEMPTS if ended else 1)
+    assert len(servers) == 2 * (ray_servers.START_ATTEMPTS if ended else 1)
 
 
 def head_with(folder: Path, ray: str, starts: bool) -> tuple[str, list[int]]:

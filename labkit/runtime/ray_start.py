@@ -23,9 +23,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from labkit.runtime.engine import deferred_interrupt
 from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
+from labkit.runtime.ray_servers import environment, start_ray, write_secret
 
 __all__ = ["attach", "temporary"]
 
@@ -152,8 +155,6 @@ def _prepare_own() -> None:
             "obeys anybody on the network. Make the cluster before `import ray`, or start Ray yourself "
             f"with ray.init(): the cluster joins it. {USE_SIM}"
         )
-    from labkit.lab.head import environment, write_secret
-
     _directory = Path(tempfile.mkdtemp(prefix="labkit-ray-"))
     write_secret(_directory / "token", secrets.token_hex(32))
     os.environ.update(environment(_directory))
@@ -166,10 +167,6 @@ def _start_own(ray: Any) -> None:
     """A small Ray that ends with this process. Ctrl-C ends the start where it is whole, or waits for its
     servers: in the middle of Ray's own code it could be lost, or leave half of them.
     """
-    import psutil
-
-    from labkit.lab.head import start_ray
-
     assert _directory is not None
     own = psutil.Process()
     before = {child.pid for child in own.children(recursive=True)}

@@ -28,9 +28,7 @@ TOO_LONG: dict[str, int] = {
 }
 
 #: Arrows against the direction.
-AGAINST = {
-    ("labkit.runtime.ray_start", "labkit.lab.head"),
-}
+AGAINST: set[tuple[str, str]] = set()
 
 #: Modules that import each other in a circle.
 CIRCLES: list[set[str]] = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labkit import Cluster, Constant
-from labkit.lab.head import STILL_STARTING
+from labkit.runtime.ray_servers import STILL_STARTING
 from tests.engines import Head, MakeCluster, cluster_maker
 
 #: Seconds that a program of a test may take on a busy machine.

@@ -12,8 +12,8 @@ PROGRAM = """
 import os, secrets, time
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-from labkit.lab import head
-os.environ |= head.REPORT_WITHIN
+from labkit.runtime import ray_servers
+os.environ |= ray_servers.REPORT_WITHIN
 from ray.cluster_utils import Cluster as Hosts
 
 from labkit import *
@@ -37,9 +37,9 @@ def until(condition, seconds=90):
         time.sleep(0.05)
 
 small = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-with head.waiting_for_servers(set()):
+with ray_servers.waiting_for_servers(set()):
     hosts = Hosts(initialize_head=True, head_node_args=small)
-with head.waiting_for_servers(set()):
+with ray_servers.waiting_for_servers(set()):
     second = hosts.add_node(num_cpus=1, object_store_memory=100 * 2**20)
 try:
     with Cluster(machines=4, address=hosts.address) as cluster:

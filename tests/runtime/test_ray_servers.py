@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from labkit.lab import head
+from labkit.runtime import ray_servers
 
 
 def test_who_waits_for_ray_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(head, "SAY_EVERY", 0.0)
-    monkeypatch.setattr(head, "LOOK_EVERY", 0.0)
-    monkeypatch.setattr(head, "_living_names", lambda _: {"raylet"})
+    monkeypatch.setattr(ray_servers, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(ray_servers, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(ray_servers, "_living_names", lambda _: {"raylet"})
     answers = iter([RuntimeError("not yet"), RuntimeError("not yet"), "here"])
 
     def ask(number: int) -> str:
@@ -28,18 +28,18 @@ def test_who_waits_for_ray_says_so(
             raise answer
         return f"{answer} {number}"
 
-    assert head._patient(ask, {"raylet"}, set(), lambda: False)(7) == "here 7"
-    assert head.STILL_STARTING in capsys.readouterr().err
+    assert ray_servers._patient(ask, {"raylet"}, set(), lambda: False)(7) == "here 7"
+    assert ray_servers.STILL_STARTING in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_the_wait_for_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head, "_living_names", lambda _: {"raylet"})
+    monkeypatch.setattr(ray_servers, "_living_names", lambda _: {"raylet"})
 
     def ask() -> None:
         raise RuntimeError("not yet")
 
     with pytest.raises(KeyboardInterrupt):
-        head._patient(ask, {"raylet"}, set(), lambda: True)()
+        ray_servers._patient(ask, {"raylet"}, set(), lambda: True)()
 
 
 def test_a_start_of_ray_that_is_interrupted_leaves_no_server(
@@ -55,7 +55,7 @@ def test_a_start_of_ray_that_is_interrupted_leaves_no_server(
 
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(KeyboardInterrupt):
-        head.start_ray(tmp_path)
+        ray_servers.start_ray(tmp_path)
     assert [each.wait() for each in started] == [-signal.SIGKILL]
 
 
@@ -69,13 +69,13 @@ def test_the_ports_of_rays_agents_are_written_before_ray_waits_for_them(
     seen: dict[str, int] = {}
 
     def start(self: Any) -> None:
-        for name in head.AGENT_PORTS:
+        for name in ray_servers.AGENT_PORTS:
             seen[name] = wait_for_persisted_port(self._session_dir, self._node_id, name, timeout_ms=1)
 
     monkeypatch.setattr(node.Node, "start_ray_processes", start)
-    with head.waiting_for_servers(set()):
+    with ray_servers.waiting_for_servers(set()):
         params = RayParams(metrics_export_port=None)  # as ray.init asks for it
         node.Node.start_ray_processes(SimpleNamespace(_session_dir=str(tmp_path), _node_id="ab" * 28))
-    assert seen == {name: getattr(params, name) for name in head.AGENT_PORTS}
-    assert len(set(seen.values())) == len(head.AGENT_PORTS)
+    assert seen == {name: getattr(params, name) for name in ray_servers.AGENT_PORTS}
+    assert len(set(seen.values())) == len(ray_servers.AGENT_PORTS)
     assert node.Node.start_ray_processes is start
