@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Findings", "Violation"]
+from labkit.runtime.errors import LabError
+from labkit.trace.trace import Trace
+
+__all__ = ["Findings", "Violation", "whole"]
 
 #: Violations that a report prints; the others are counted.
 SHOWN = 10
@@ -37,3 +40,13 @@ class Findings:
         """The report's text: what was judged, how many violations there were, and the first of them."""
         head = f"{judged} judged, {len(self.violations)} violations"
         return [head, *map(str, self.violations[:SHOWN])]
+
+
+def whole(trace: Trace) -> Trace:
+    """The trace, to be replayed from its beginning. Raises ``LabError`` if that is forgotten."""
+    if trace.dropped:
+        raise LabError(
+            f"the first {trace.dropped} events are forgotten, so the run cannot be replayed: make the "
+            f"cluster with Cluster(..., trace_limit={2 * (trace.dropped + trace.limit)}), or check sooner"
+        )
+    return trace

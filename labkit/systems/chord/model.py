@@ -23,6 +23,7 @@ from labkit.runtime.copying import stream
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
+from labkit.systems.report import whole
 
 from .client import ClientPrograms, Lookup, Stored
 from .directory import CONTACTS
@@ -334,9 +335,13 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         return Timeout(f"the ring is not ideal after {timeout:g} s:\n{health}")
 
     def check(self) -> Report:
-        """The invariants judged at every instant of the trace so far, and every lookup's answer."""
+        """The invariants judged at every instant of the trace so far, and every lookup's answer.
+
+        Raises ``LabError`` if the trace has forgotten its beginning.
+        """
         member = re.compile(rf"{re.escape(self.name)}-\d+(\.\d+)?")  # and not of a ring "chord-b" beside it
-        own = (event for event in self.cluster.trace if event.node is None or member.fullmatch(event.node))
+        trace = whole(self.cluster.trace)
+        own = (event for event in trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 
     def panel(self, **options: Any) -> Any:

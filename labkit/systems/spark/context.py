@@ -18,6 +18,7 @@ from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
+from labkit.systems.report import whole
 
 from .closures import loads
 from .conf import SparkConf, parse_master
@@ -28,6 +29,7 @@ from .model import BaseContext
 from .options import check_options
 from .rdd import RDD
 from .sites import call_site
+from .trace_checks import Report, check_trace
 
 __all__ = ["SparkContext", "StatusTracker"]
 
@@ -237,6 +239,15 @@ class SparkContext(Repeatable, BaseContext):
         """The context that is running, else a new one on a cluster of its own."""
         running = _running_contexts()
         return running[-1] if running else cls(conf=conf)
+
+    def check(self) -> Report:
+        """The invariants at every event of this context's driver so far, and what ran again as it was lost.
+
+        Raises ``LabError`` if the trace has forgotten its beginning.
+        """
+        told = [event for event in whole(self.cluster.trace) if event.node == "driver"]
+        starts = [place for place, event in enumerate(told) if event.kind == "node_started"]
+        return check_trace(told[starts[-1] if starts else 0 :], self.options.cores, self.options.memory)
 
     def panel(self, **options: Any) -> Any:
         """The lineage to watch and to break (needs a notebook)."""

@@ -10,7 +10,6 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.spark import SingleContext, SparkContext, lost
-from labkit.systems.spark.trace_checks import check_trace
 from labkit.systems.spark.view import HANDLERS, LOSSES, LineageReducer
 
 MakeContext = Callable[..., SparkContext]
@@ -41,7 +40,7 @@ def predicted(trace: Iterable[Any]) -> dict[int, list[int]]:
 
 def judge(sc: SparkContext) -> None:
     """The invariants at every instant of a run."""
-    report = check_trace(sc.cluster.trace, sc.options.cores, sc.options.memory)
+    report = sc.check()
     assert report.ok, f"seed={sc.cluster.seed}\n{report}\n{sc.cluster.schedule}"
 
 

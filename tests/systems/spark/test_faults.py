@@ -10,7 +10,6 @@ import pytest
 
 from labkit import Duplicate, Kill, Loss, Network, Pause, Restart, Resume, Slow, when
 from labkit.systems.spark import JobFailed, SingleContext, SparkContext, StorageLevel
-from labkit.systems.spark.trace_checks import check_trace
 from tests.systems.spark.conftest import MakeContext, events, judge, predicted
 
 
@@ -27,8 +26,7 @@ EXPECTED = sorted(shuffles(SingleContext(4)).collect())
 
 def lost_tasks(sc: SparkContext) -> dict[int, list[int]]:
     """Map tasks by stage that ran because their output was lost."""
-    report = check_trace(sc.cluster.trace, sc.options.cores)
-    return {stage: sorted(maps) for stage, maps in report.run_again.items()}
+    return {stage: sorted(maps) for stage, maps in sc.check().run_again.items()}
 
 
 # --- a machine dies -----------------------------------------------------------------------------------------
