@@ -55,10 +55,10 @@ print("json belongs to", ring.owner("json").name)
 # %%
 import time
 
-wrong, end = set(), time.monotonic() + 15
+end = time.monotonic() + 15
 while time.monotonic() < end:
-    wrong |= {name for name in modules if ring[name] != modules[name]}
-print("modules lost:", sorted(wrong))
+    lost = {name for name in modules if ring.get(name) != modules[name]}
+print("modules lost:", sorted(lost))
 
 # %% [markdown]
 # You were too late, or too kind? Then the next cell does it, with a machine that holds a copy of `json`.
