@@ -54,7 +54,9 @@ class Answering(Node):
             raise failed_with(self.answers, failed) from None
 
     async def _play(self, function: str, *args: Any) -> Any:
-        number, reply = self.answers.start(function, self.told(), *args)
+        # To its end with the same answers: on real processes a node that comes later brings the class anew.
+        answers = self.answers
+        number, reply = answers.start(function, self.told(), *args)
         while True:
             self.adopt_state(reply.get("state") or {})
             for effect in (reply.get("effects") or [])[:MOST_EFFECTS]:
@@ -67,7 +69,7 @@ class Answering(Node):
                 value = await self._do(function, *reply["request"])
             except LabError as failed:
                 error = [type(failed).__name__, str(failed)]
-            reply = self.answers.resume(function, number, self.told(), value, error)
+            reply = answers.resume(function, number, self.told(), value, error)
 
     def _do(self, function: str, what: str, *args: Any) -> Awaitable[Any]:
         match what, args:

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from labkit import Cluster, rpc
+from labkit.coursework.answers import Local
 from labkit.coursework.generate import copies
 from labkit.coursework.handout import ANSWER, grade_id
+from labkit.coursework.nodes import Answering, answered_by
 from tests.coursework.common import ROOT
 
 #: The experiments that an engine can be chosen for, and a line that each must print.
@@ -69,3 +72,34 @@ exercise = Exercise("chord-routing")
 async def find_successor(n, key):
     return await n.call(n.successor, "find_successor", key)
 """
+
+
+class Sleeper(Answering):
+    """A node with one handler of a student's."""
+
+    def told(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+    @rpc
+    async def nap(self) -> Any:
+        return await self.play("nap")
+
+
+NAP = """
+async def nap(n):
+    await n.sleep(1.0)
+    return "slept"
+"""
+
+
+def test_a_handler_goes_on_when_its_class_arrives_anew() -> None:
+    """On real processes each node brings its class; with it came answers that knew of no handler."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(NAP, names)
+    with Cluster(machines=1, engine="sim") as cluster:
+        cls = answered_by(Local(names), Sleeper)
+        node = cluster.spawn(cls)
+        napping = cluster.submit(lambda client: client.call(node, "nap"))
+        cluster.run(0.5)
+        cls.answers = Local(names)
+        assert napping.result() == "slept"
