@@ -408,7 +408,6 @@ class SimEngine(Engine):
         def strike(_: None) -> None:
             heappop(self._planned)  # this one: the loop calls them in the same order
             struck.set_result(None)
-            self.loop.span = self.loop.cause = None
             callback()
 
         self.loop.call_first(time, strike)

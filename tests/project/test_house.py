@@ -16,7 +16,7 @@ LIMIT = 500
 #: Files with more lines than that, and how many they may have.
 TOO_LONG: dict[str, int] = {
     "labkit/runtime/cluster.py": 698,
-    "labkit/runtime/sim.py": 689,
+    "labkit/runtime/sim.py": 688,
     "labkit/runtime/machine.py": 642,
     "labkit/runtime/ray_machine.py": 546,
     "labkit/runtime/ray_engine.py": 723,

@@ -214,10 +214,10 @@ def differences(cluster: Cluster) -> list[str]:
     absent = []
     for name, machine in cluster.nodes.items():
         if cluster.machine(machine).alive:
-            node = cluster.peek(name)
-            before = node.predecessor.id if node.predecessor else None
-            if node.joined:
-                members[node.id] = Pointers(before, tuple(peer.id for peer in node.successors))
+            node = cluster.state(name, "id", "joined", "predecessor", "successors")
+            before = node["predecessor"].id if node["predecessor"] else None
+            if node["joined"]:
+                members[node["id"]] = Pointers(before, tuple(peer.id for peer in node["successors"]))
             else:
                 absent.append(f"{name} has not joined")
     return absent + not_ideal(members, LENGTH)
@@ -363,10 +363,14 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
             _pass(cluster, seconds / 2)
         except LabError as error:
             return [str(answers.failed or error)]
-        return [
-            f"{name:5} predecessor {before}, successors {after}"
-            for name, (before, after) in _members(cluster).items()
-        ]
+        lines = []
+        for name in sorted(cluster.nodes, key=lambda name: int(name.removeprefix("n"))):
+            state = cluster.state(name, "predecessor", "successors")
+            before = state["predecessor"].name if state["predecessor"] else None
+            lines.append(
+                f"{name:5} predecessor {before}, successors {[peer.name for peer in state['successors']]}"
+            )
+        return lines
 
 
 def _pass(cluster: Cluster, seconds: float) -> None:
@@ -374,20 +378,4 @@ def _pass(cluster: Cluster, seconds: float) -> None:
     cluster.run(seconds)
     if cluster.engine != "sim":
         with suppress(Timeout):
-            cluster.run_until(lambda: _in_order(cluster), timeout=5 * seconds, every=0.5)
-
-
-def _members(cluster: Cluster) -> dict[str, tuple[str | None, list[str]]]:
-    """Each member's predecessor and successors, in the order of the circle."""
-    members = {}
-    for name in sorted(cluster.nodes, key=lambda name: int(name.removeprefix("n"))):
-        state = cluster.state(name, "predecessor", "successors")
-        before = state["predecessor"].name if state["predecessor"] else None
-        members[name] = (before, [peer.name for peer in state["successors"]])
-    return members
-
-
-def _in_order(cluster: Cluster) -> bool:
-    members = _members(cluster)
-    names = list(members)
-    return all(members[name][0] == names[number - 1] for number, name in enumerate(names))
+            cluster.run_until(lambda: not differences(cluster), timeout=5 * seconds, every=0.5)

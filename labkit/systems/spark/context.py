@@ -245,9 +245,7 @@ class SparkContext(Repeatable, BaseContext):
 
         Raises ``LabError`` if the trace has forgotten its beginning.
         """
-        told = [event for event in whole(self.cluster.trace) if event.node == "driver"]
-        starts = [place for place, event in enumerate(told) if event.kind == "node_started"]
-        return check_trace(told[starts[-1] if starts else 0 :], self.options.cores, self.options.memory)
+        return check_trace(whole(self.cluster.trace), self.options.cores, self.options.memory)
 
     def panel(self, **options: Any) -> Any:
         """The lineage to watch and to break (needs a notebook)."""

@@ -49,12 +49,12 @@ class _Replay:
     def __init__(self, cores: int, memory: int) -> None:
         self.cores = cores
         self.memory = memory
-        self.report = Report()
         self.reducer = LineageReducer()
         self.begin()
 
     def begin(self) -> None:
-        """A new context: nothing of an earlier one on the same cluster."""
+        """A new context: nothing of an earlier one on the same cluster, whose executors may be others."""
+        self.report = Report()
         self.state = self.reducer.initial()
         self.alive: set[str] = set()  #: executors
         self.jobs: dict[int, list[int]] = {}  #: job to stages
@@ -196,7 +196,7 @@ class _Replay:
 
 
 def check_trace(trace: Iterable[Any], cores: int = 1, memory: int = 1 << 62) -> Report:
-    """Replay a run. cores, memory: of an executor."""
+    """Replay the run of the last context. cores, memory: of its executors."""
     replay = _Replay(cores, memory)
     for event in trace:
         if event.node == "driver":
