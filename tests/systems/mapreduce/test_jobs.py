@@ -77,7 +77,7 @@ def test_the_combiner_makes_the_shuffle_smaller() -> None:
     moved = []
     for program in (WordCount, Plain):
         with sim(3) as cluster:
-            job = lab(cluster, program).run("corpus/*", "out/", M=4, R=2)
+            job = lab(cluster, program, {"f": CORPUS["f0"] * 20}).run("corpus/*", "out/", M=4, R=2)
             same_as_oracle(job)
             moved.append(sum(size for _, what, size, _ in job.view().moved if what == "shuffle"))
     assert 5 * moved[0] < moved[1]
