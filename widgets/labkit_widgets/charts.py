@@ -244,6 +244,31 @@ class Stretches:
                 update(mark, visible=False)
 
 
+class Rates(_Curves):
+    """Bytes per second of one kind over time, as a graph of MapReduce's Figure 3; below zero: taken back."""
+
+    def __init__(self, words: str, what: str, colour: str) -> None:
+        self.what, self.colour = what, colour
+        super().__init__(words, 104, "~s")
+
+    def draw(self) -> list[bqplot.Mark]:
+        """One curve."""
+        self.curve = self.lines(colors=[self.colour], stroke_width=1.8)
+        return [self.curve]
+
+    def show(self, seconds: Sequence[float], rates: Mapping[str, Sequence[float]]) -> None:
+        """Set the curve, if it changed."""
+        xs, ys = np.array(seconds), np.array(rates[self.what])
+        if len(xs) < 2:
+            return
+        self.across(0.0, max(float(xs[-1]), 1.0))
+        top, low = _ceiling(float(ys.max())), float(ys.min())
+        low = -_ceiling(-low) if low < 0 else 0.0
+        update(self.y, min=low)
+        self.up_to(top, [*([low] if low else []), 0.0, top])
+        _set(self.curve, xs, ys)
+
+
 class Losses(_Curves):
     """The loss against time or against iterations; each stretch has the colour of its kind."""
 

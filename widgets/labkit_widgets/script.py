@@ -28,6 +28,7 @@ class Made:
     options: Mapping[str, Any] = field(default_factory=dict)
     lacks: str = "the nodes that you started and what you asked them"
     notes: tuple[str, ...] = ()  # what was changed while it ran
+    then: tuple[str, ...] = ()  # what is to be done with it before the run, if it has no panel itself
 
 
 def script(cluster: Any, made: Made, until: float) -> str:
@@ -48,8 +49,9 @@ def script(cluster: Any, made: Made, until: float) -> str:
     if made.cls:
         lines.append(f"{made.name} = {call(made.cls, chosen, 'again')}")
     lines += [
+        *(f"# {line}" for line in made.then),
         f"again.run(max(0.0, {math.ceil(until * 1e6) / 1e6} - again.now))",
-        f"{made.name or 'again'}.panel()",
+        f"{'again' if made.then else made.name or 'again'}.panel()",
     ]
     return "\n".join(lines) + "\n"
 

@@ -56,7 +56,7 @@ class MapReduce(Program):
         files = [(path, self.fs.du(path)) for path in self.fs.glob(inputs)]
         if not files:
             raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
-        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen)
+        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen, inputs)
 
     def run_locally(self, inputs: str | Mapping[str, bytes | str], R: int = 1) -> LocalJob:
         """Execute it here, sequentially (§4.7). inputs: a pattern of files, or files by name."""
@@ -73,8 +73,9 @@ class Job:
     def __init__(
         self, program: MapReduce, cluster: Cluster, fs: FileSystem, files: list[tuple[str, int]],
         output: str, master: str | None, roles: tuple[type[Master], type[Worker]], options: Any,
+        inputs: str = "",
     ) -> None:  # fmt: skip
-        self.cluster, self.fs, self.program = cluster, fs, program
+        self.cluster, self.fs, self.program, self.inputs = cluster, fs, program, inputs
         base = type(program).__name__.lower()
         taken = cluster.nodes
         numbers = itertools.count(1)
@@ -163,6 +164,12 @@ class Job:
     def check(self) -> Report:
         """The invariants, judged on the trace."""
         return check_job(self.cluster.trace, self.name, self.fs.settings.master)
+
+    def panel(self, **options: Any) -> Any:
+        """Tasks, machines and rates to look at and click (needs a notebook)."""
+        from labkit_widgets import MapReducePanel
+
+        return MapReducePanel(self, **options)
 
     def __repr__(self) -> str:
         view = self.view()

@@ -8,23 +8,33 @@ from typing import Any
 from .messages import MAP, REDUCE
 from .view import RATES, JobState
 
-__all__ = ["Status", "timeline"]
+__all__ = ["Status", "rates", "timeline"]
 
 #: Points of a curve unless told otherwise.
 POINTS = 40
 
 
-def timeline(view: JobState, now: float, every: float | None = None) -> Any:
-    """Bytes per second of input, shuffle and output by time since the beginning, as a DataFrame."""
-    import pandas as pd
-
+def rates(
+    view: JobState, now: float, every: float | None = None
+) -> tuple[list[float], dict[str, list[float]]]:
+    """Seconds since the beginning, and at each the bytes per second of input, shuffle and output. A map
+    output that is lost is taken back: the input's rate may be negative."""
     end = view.end if view.end is not None else now
     span = max(end - view.began, 1e-9)
     every = every or span / POINTS
-    bins = [dict.fromkeys(RATES, 0.0) for _ in range(int(span / every) + 1)]
+    seconds = [n * every for n in range(int(span / every) + 1)]
+    found = {what: [0.0] * len(seconds) for what in RATES}
     for time, what, size, _ in view.moved:
-        bins[min(len(bins) - 1, max(0, int((time - view.began) / every)))][what] += size / every
-    return pd.DataFrame(bins, index=pd.Index([n * every for n in range(len(bins))], name="seconds"))
+        found[what][min(len(seconds) - 1, max(0, int((time - view.began) / every)))] += size / every
+    return seconds, found
+
+
+def timeline(view: JobState, now: float, every: float | None = None) -> Any:
+    """``rates`` as a DataFrame."""
+    import pandas as pd
+
+    seconds, found = rates(view, now, every)
+    return pd.DataFrame(found, index=pd.Index(seconds, name="seconds"))
 
 
 class Status:

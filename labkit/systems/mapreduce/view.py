@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from labkit.trace.machines import Machines
+from labkit.trace.machines import Machines, MachineView
 
 from .messages import MAP
 
@@ -31,6 +31,9 @@ class Execution:
     running: float | None = None  # when the user's code began
     end: float | None = None
     result: str = "in progress"  # ok, failed, lost, too_late or cancelled
+    bytes_out: int = 0
+    emitted: int = 0  # pairs by the user's map
+    pairs: int = 0  # of them in the regions, after the combiner; of a reduce task: that came in
 
 
 @dataclass
@@ -50,6 +53,9 @@ class JobState:
     committed: dict[int, str] = field(default_factory=dict)  # reduce task: path
     workers: dict[str, str] = field(default_factory=dict)  # name: alive or failed
     counters: dict[str, int] = field(default_factory=dict)
+    lost: dict[int, float] = field(default_factory=dict)  # attempt: when its output was lost
+    #: (time, machine, dead, noticed or back) while the job ran.
+    moments: list[tuple[float, str, str]] = field(default_factory=list)
     #: (time, input, shuffle or output, bytes, attempt): a lost map output is taken
     #: back from the input.
     moved: list[tuple[float, str, int, int]] = field(default_factory=list)
@@ -70,17 +76,21 @@ class JobState:
 
 
 class JobReducer:
-    """Folds the events of the nodes of one job."""
+    """Folds the events of the nodes of one job, beginning with machines that are known, if any."""
 
-    def __init__(self, name: str) -> None:
-        self.prefix = f"{name}-"
+    def __init__(self, name: str, known: Sequence[MachineView] = ()) -> None:
+        self.prefix, self.known = f"{name}-", known
 
     def initial(self) -> JobState:
         """Nothing yet."""
-        return JobState()
+        return JobState(Machines.known(self.known))
 
     def apply(self, state: JobState, event: Any) -> None:
         """Fold one event."""
+        if event.kind in ("killed", "machine_died") and state.executions and state.end is None:
+            machine = state.lab.machines.get(event.machine)
+            if machine is not None and machine.state != "dead":
+                state.moments.append((event.time, event.machine, "dead"))
         state.lab.apply(event)
         handler = _HANDLERS.get(event.kind)
         if handler is not None and event.node is not None and event.node.startswith(self.prefix):
@@ -110,7 +120,10 @@ def _task_running(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
 
 def _task_finished(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
     if (found := state.executions.get(data["attempt"])) is not None:
-        state.executions[found.attempt] = replace(found, end=event.time, result=data["result"])
+        state.executions[found.attempt] = replace(
+            found, end=event.time, result=data["result"], bytes_out=data["bytes_out"],
+            emitted=data["counts"].get("map_output_pairs", 0), pairs=sum(data["pairs"]),
+        )  # fmt: skip
     if data["result"] == "ok":
         state.completed[data["kind"], data["task"]] = data["attempt"]
 
@@ -119,6 +132,7 @@ def _outputs_lost(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
     for task in data["tasks"]:
         attempt = state.completed.pop((MAP, task), None)
         if attempt is not None:
+            state.lost[attempt] = event.time
             read = sum(size for _, what, size, who in state.moved if who == attempt and what == "input")
             state.moved.append((event.time, "input", -read, attempt))
 
@@ -136,7 +150,10 @@ def _committed(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
 
 def _worker(what: str) -> Callable[[JobState, Any, Mapping[str, Any]], None]:
     def apply(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
-        state.workers[data["worker"]] = what
+        was, state.workers[data["worker"]] = state.workers.get(data["worker"], "alive"), what
+        if was != what and state.end is None:
+            seen = "noticed" if what == "failed" else "back"
+            state.moments.append((event.time, data["machine"], seen))
 
     return apply
 

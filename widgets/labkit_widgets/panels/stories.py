@@ -47,20 +47,21 @@ def said(cell: Cell) -> str:
 def told(state: LineageState, frame: LineageView, selected: str) -> dict[str, Any]:
     """What is selected, in a few lines."""
     if not selected:
-        return _story("", HINT, []) if frame.job else {}
+        return story("", HINT, []) if frame.job else {}
     name, _, machine = selected.partition("@")
     for row in frame.rows:
         if row.id == name:
-            return _story(selected, *_of_row(row))
+            return story(selected, *_of_row(row))
         for cell in row.cells:
             if piece_id(cell.piece) == name and (
                 cell.machine == machine if machine else cell.state != "ghost"
             ):
-                return _story(selected, *_of_cell(state, row, cell))
+                return story(selected, *_of_cell(state, row, cell))
     return {}
 
 
-def _story(selected: str, title: str, lines: list[tuple[str, str]]) -> dict[str, Any]:
+def story(selected: str, title: str, lines: list[tuple[str, str]]) -> dict[str, Any]:
+    """A title and lines with a sign each, as the browser's list of steps takes them."""
     items = [
         {"number": n, "sign": sign, "text": text, "tone": "trouble" if sign == "✕" else "plain"}
         for n, (sign, text) in enumerate(lines)
