@@ -118,7 +118,7 @@ job.panel()
 # %%
 def same(job):
     files = {path.split("/")[-1]: job.fs.cat(path) for path in job.files}
-    return files == {name: data for name, data in oracle.files.items()} and job.counters == oracle.counters
+    return files == oracle.files and job.counters == oracle.counters
 
 job.result()
 print("the oracle's files and counters:", same(job))

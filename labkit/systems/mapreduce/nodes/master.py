@@ -26,7 +26,7 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, Signal, wait_for
 
-from ..backup import Remaining
+from ..backup import Backup, Remaining
 from ..counters import Tally
 from ..events import EVENTS
 from ..ledger import Attempt, Group, Ledger, Policy, WorkerRecord
@@ -238,13 +238,18 @@ class Master(Node):
         if task not in group.running and task not in group.done:
             self._idle(group.name, task, why)
 
+    @property
+    def backup(self) -> Backup | None:
+        """The rule by which tasks get backup executions; None: no task does."""
+        return self.options.backup_rule
+
     def _assign(self) -> None:
         """§3.1 step 2: idle workers get tasks. Then, when nothing is idle, backup tasks (§3.6)."""
         if self.over.is_set():
             return
         for kind, ledger in self.ledgers.items():
             ledger.schedule()
-            rule, group = self.options.backup_rule, self.groups[kind]
+            rule, group = self.backup, self.groups[kind]
             if rule is None or group.pending or not group.running:
                 continue
             idle = [record for record in ledger.workers.values() if record.free > 0]
