@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.slow, pytest.mar
 
 WELCOME = "notebooks/lectures/start.ipynb"
 #: The code cells of the welcome notebook that the test has to know.
-MAKE, STORE, BUSY, KILL_IF_NOT, SETTLE, WHY, AGAIN, BREAK, CLOSE = range(9)
+MAKE, STORE, BESIDE, BUSY, KILL_IF_NOT, SETTLE, WHY, AGAIN, BREAK, CLOSE = range(10)
 
 
 def chip(panel: Any, machine: str) -> Any:
@@ -43,17 +43,25 @@ def test_the_whole_story(open_notebook: Callable[..., Any]) -> None:
     expect(panel.get_by_text(re.compile("belongs to chord-23")).first).to_be_visible()
     notebook.shot("welcome-lookup")
 
-    # She kills a machine while a cell is busy: the stage shows it before the cell ends, and nothing is lost.
+    # She kills a machine while a cell is busy, in the small panel above it: the stage shows it before the
+    # cell ends, and nothing is lost.
+    notebook.run(BESIDE)
+    notebook.done(BESIDE)
+    beside = notebook.cell(BESIDE).locator(".labkit-panel")
+    expect(beside.locator(".labkit-numbers")).to_be_hidden()
     notebook.run(BUSY)
     expect(notebook.cell(BUSY).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\*"))
-    pid = int(chip(panel, "m2").get_attribute("title").removeprefix("process "))
-    chip(panel, "m2").get_by_role("button", name="Kill m2").click()
+    pid = int(chip(beside, "m2").get_attribute("title").removeprefix("process "))
+    kill = chip(beside, "m2").get_by_role("button", name="Kill m2")
+    far = notebook.cell(BUSY).bounding_box()["y"] - kill.bounding_box()["y"]
+    assert far < 700, "button and cell are on the screen together"
+    kill.click()
     expect(chip(panel, "m2")).to_have_attribute("data-state", "dead")
-    dead_nodes = panel.locator('.labkit-stage [data-node][data-state="dead"]')
+    dead_nodes = beside.locator('.labkit-stage [data-node][data-state="dead"]')
     expect(dead_nodes).to_have_count(6)
     assert notebook.busy(BUSY), "the panel must change while the cell runs, not after it"
     assert not psutil.pid_exists(pid), "a killed machine's process is gone"
-    notebook.shot("welcome-killed")
+    notebook.shot("welcome-killed", 1)
     assert "modules lost: []" in notebook.done(BUSY)
 
     notebook.run(SETTLE)
@@ -61,6 +69,9 @@ def test_the_whole_story(open_notebook: Callable[..., Any]) -> None:
     notebook.run(WHY)
     assert "killed" in notebook.done(WHY)
     notebook.shot("welcome-repaired")
+
+    notebook.run(AGAIN)
+    notebook.done(AGAIN)
 
     # She looks back: the machine is alive again in the past, and dead in the present.
     slider = panel.get_by_label("Position in time")
