@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.conftest import PATIENCE
 from tests.engines import wait_until
 
 playwright_api = pytest.importorskip("playwright.sync_api")
@@ -60,6 +61,7 @@ def test_there_is_a_page_for_each_lecture_with_a_panel() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_visitor_kills_a_machine(voila: str, browser: Any, name: str) -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 1300})
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(f"{voila}/voila/render/{name}.ipynb")
     panel = page.locator(".labkit-panel").first

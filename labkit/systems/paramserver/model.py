@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.parts.system import System
 from labkit.progress import Progress
-from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster, Operation
 from labkit.runtime.errors import LabError
 from labkit.runtime.node import Node
@@ -186,7 +186,7 @@ class Namespace:
         return Namespace(self._ps, f"{self.prefix}/{name}")
 
 
-class ParameterServer(Repeatable):
+class ParameterServer(System):
     """Servers, workers, and the vectors they share, on a cluster.
 
     servers, workers: how many. Servers run on the first machines, workers on those that follow.
@@ -197,6 +197,8 @@ class ParameterServer(Repeatable):
     on_worker_death: "reassign" its shard to another, or "ignore" it.
     name: put before the nodes' names, for a second parameter server on one cluster.
     """
+
+    panel_class = "StalenessPanel"
 
     def __init__(
         self,
@@ -263,13 +265,6 @@ class ParameterServer(Repeatable):
         number = self._started[kind]
         self._started[kind] += 1
         return f"{self.prefix}{kind}-{number}"
-
-    def reset(self) -> None:
-        """The same servers and workers once more, on the same cluster begun anew: vectors are to be made
-        again.
-        """
-        self.cluster.reset()
-        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     # vectors ------------------------------------------------------------
 
@@ -486,12 +481,6 @@ class ParameterServer(Repeatable):
             mine = node.startswith(self.prefix) and kind in self._started
             if mine or node in (self.settings.manager, self.settings.scheduler):
                 self.cluster.remove(node)
-
-    def panel(self, **options: Any) -> Any:
-        """Clocks, staleness and loss to look at and click (needs a notebook)."""
-        from labkit_widgets import StalenessPanel
-
-        return StalenessPanel(self, **options)
 
     def __repr__(self) -> str:
         return (
