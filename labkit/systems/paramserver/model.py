@@ -39,11 +39,10 @@ from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
 from .filters import Filter
 from .manager import Manager
-from .options import check_consistency, check_options, check_place, check_run
+from .options import KEYS, RULES, UPDATE, Options, check_run
 from .ring import View
 from .scheduler import Scheduler
 from .server import Server
-from .settings import Settings
 from .store import Contents
 from .trace_checks import Report, check_trace
 from .updates import Array, Sum, Update
@@ -215,23 +214,25 @@ class ParameterServer(System):
         read_at: str = "tail",
     ) -> None:
         machines = [machine.name for machine in cluster.machines if machine.alive]
-        check_options(servers, workers, replicas, virtual_servers, timeout, on_worker_death, len(machines))
-        check_place(name, read_at, cluster.nodes)
-        consistency = BSP() if consistency is None else consistency
-        check_consistency(consistency)
-        self.cluster = cluster
-        self.prefix = f"{name}-" if name else ""
-        self.settings = Settings(
-            manager=f"{self.prefix}manager",
-            scheduler=f"{self.prefix}scheduler",
-            replicas=replicas,
-            virtual_servers=virtual_servers,
-            heartbeat_every=timeout / 10,
-            timeout=timeout,
-            resend_after=timeout / 2,
-            retry_after=timeout / 40,
-            read_at=read_at,
+        chosen = Options.of(
+            len(machines),
+            cluster.nodes,
+            {
+                "servers": servers,
+                "workers": workers,
+                "replicas": replicas,
+                "virtual_servers": virtual_servers,
+                "timeout": timeout,
+                "on_worker_death": on_worker_death,
+                "consistency": BSP() if consistency is None else consistency,
+                "name": name,
+                "read_at": read_at,
+            },
         )
+        servers, workers = chosen.servers, chosen.workers
+        self.cluster = cluster
+        self.prefix = chosen.prefix
+        self.settings = chosen.settings
         self._vectors: dict[str, Vector] = {}
         self._started = {"server": 0, "worker": 0}
         with cluster.all_or_none():
@@ -240,7 +241,7 @@ class ParameterServer(System):
                 Manager, self.settings, tuple(first), name=self.settings.manager
             )
             self.scheduler: Scheduler = cluster.spawn_here(
-                Scheduler, self.settings, consistency, on_worker_death, name=self.settings.scheduler
+                Scheduler, self.settings, chosen.consistency, on_worker_death, name=self.settings.scheduler
             )
             homes = [machines[number % len(machines)] for number in range(servers + workers)]
             names = [self._next("server") for _ in range(servers)] + [
@@ -258,7 +259,7 @@ class ParameterServer(System):
             )  # fmt: skip
         self.shards = workers  #: of a run that is given no data
         cluster.trace.meta.update(
-            system="ParameterServer", servers=servers, workers=workers, replicas=replicas
+            system="ParameterServer", servers=servers, workers=workers, replicas=chosen.replicas
         )
 
     def _next(self, kind: str) -> str:
@@ -291,13 +292,9 @@ class ParameterServer(System):
             raise ValueError(
                 f"vector({name!r}): a dense vector needs its size; write size=1000, or sparse=True"
             )
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if size is not None and (not whole or not 0 < size <= SPARSE_SIZE):
-            raise ValueError(f"vector({name!r}, size={size!r}): the number of keys, 1 to 2**62")
-        update = Sum() if update is None else update
-        if not isinstance(update, Update):
-            raise TypeError(f"vector({name!r}, update={update!r}): write an Update, such as SGD(0.1)")
-        spec = VectorSpec(name, int(size or SPARSE_SIZE), sparse, update, tuple(filters), finite)
+        size = KEYS("size", size, of=f"vector({name!r}, ") or SPARSE_SIZE
+        update = UPDATE("update", Sum() if update is None else update, of=f"vector({name!r}, ")
+        spec = VectorSpec(name, size, sparse, update, tuple(filters), finite)
         if name in self._vectors:
             if self._vectors[name].spec != spec:
                 raise ValueError(f"there is another vector {name!r} already: {self._vectors[name]!r}")
@@ -348,7 +345,7 @@ class ParameterServer(System):
 
     @consistency.setter
     def consistency(self, consistency: Consistency) -> None:
-        check_consistency(consistency)
+        RULES["consistency"]("consistency", consistency)
         scheduler = self.scheduler
 
         async def program(_: Node) -> None:
