@@ -370,7 +370,7 @@ class RayEngine(Engine):
         if actor.over or self.closed or self.actors.get(name) is not actor:
             return
         actor.over = True
-        self.trace.forget(name)
+        self.trace.died(name)
         lost = self._lost()
         if lost is not None:
             lost(name)
@@ -669,7 +669,7 @@ class RayEngine(Engine):
 
     def _kill_process(self, actor: _Actor) -> None:
         actor.over = True
-        self.trace.forget(actor.name)
+        self.trace.died(actor.name)
         with contextlib.suppress(Exception):  # it is gone already
             self._ray.kill(actor.handle, no_restart=True)
         if actor.process is not None and actor.stopped:  # a stopped process cannot do what Ray asks of it

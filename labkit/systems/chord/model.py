@@ -335,7 +335,7 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
         Raises ``LabError`` if the trace has forgotten its beginning.
         """
         member = re.compile(rf"{re.escape(self.name)}-\d+(\.\d+)?")  # and not of a ring "chord-b" beside it
-        trace = whole(self.cluster.trace)
+        trace = whole(self.cluster)
         own = (event for event in trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 

@@ -247,7 +247,7 @@ class SparkContext(System, BaseContext):
 
         Raises ``LabError`` if the trace has forgotten its beginning.
         """
-        return check_trace(whole(self.cluster.trace), self.options.cores, self.options.memory)
+        return check_trace(whole(self.cluster), self.options.cores, self.options.memory)
 
     def reset(self) -> None:
         """The same context once more, on the same cluster begun anew. RDDs stay what they are, a recipe: the

@@ -278,7 +278,11 @@ def test_what_is_wrong_is_said(sim_fs: MakeFs) -> None:
         (NotADirectoryError, "'folder/a' is a file", lambda: fs.put("folder/a/b", b"")),
         (ValueError, "no block 1", lambda: fs.rot("folder/a", 1)),
         (ValueError, "no place|has no copy", lambda: fs.rot("folder/a", 0, "m9")),
-        (ValueError, "replicas=5: copies are on different machines, 1 to 4 of them here", lambda: FileSystem(fs.cluster, 5, name="more")),
+        (
+            ValueError,
+            "replicas=5: copies are on different machines, 1 to 4 of them here",
+            lambda: FileSystem(fs.cluster, 5, name="more"),
+        ),
         (
             ValueError,
             "block_size=0: bytes >= 1; write block_size=65536",
