@@ -39,7 +39,7 @@ from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
 from .filters import Filter
 from .manager import Manager
-from .options import KEYS, RULES, UPDATE, Options, check_run
+from .options import KEYS, NAME, RULES, UPDATE, Options, check_run
 from .ring import View
 from .scheduler import Scheduler
 from .server import Server
@@ -285,6 +285,7 @@ class ParameterServer(System):
         update: the servers' user-defined function; ``Sum()`` by default. filters: see ``filters.py``.
         finite: refuse pushes, and results of ``update``, with NaN or infinity in them.
         """
+        NAME("name", name, of="vector")
         sparse = size is None if sparse is None else sparse
         if name in self._vectors and size is None:
             return self._vectors[name]

@@ -32,6 +32,7 @@ RULES = {
 }
 
 #: What a vector has.
+NAME = text(says="a vector is called by its name", write="w")
 KEYS = whole(1, SPARSE_SIZE, says="the number of keys, 1 to 2**62", write=1000).or_none()
 UPDATE = instance(Update, says="an Update, such as SGD(0.1)", write=SGD(0.1))
 
@@ -121,5 +122,9 @@ def check_run(function: Any, iterations: Any, data: Any) -> None:
     if isinstance(function, type) or generates:
         raise no_program(function)
     whole(1)("iterations", iterations)
-    if data is not None and not len(data):
+    if data is None:
+        return
+    if not hasattr(data, "__len__"):
+        raise TypeError(f"data={data!r}: the data of each shard, in a list; write data=list(...)")
+    if not len(data):
         raise ValueError("data=[]: give the data of at least one shard, or None")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster, MachineDead, MachinePaused, NameTaken, Timeout, UnknownMachine, UnknownNode
+from labkit.runtime.errors import Unpicklable
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -169,6 +170,14 @@ def test_keys_are_strings_or_bytes(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=8)
     with pytest.raises(TypeError, match=r"a key is a str or bytes, not 3 of type int; write ring\['3'\]"):
         ring[3] = 1
+
+
+def test_a_value_that_cannot_be_sent_is_the_one_that_is_named(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=12)
+    with pytest.raises(Unpicklable, match=r"^<generator .* of type builtins.generator cannot be sent"):
+        ring["lecture"] = (number for number in range(3))
+    ring["lecture"] = [0, 1, 2]
+    assert ring["lecture"] == [0, 1, 2]
 
 
 def test_members_that_do_not_exist(sim_ring: MakeRing) -> None:

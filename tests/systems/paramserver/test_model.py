@@ -103,6 +103,11 @@ def test_bad_runs(sim_ps: MakePs) -> None:
         ps.run(descend, iterations=0)
     with pytest.raises(ValueError, match="at least one shard"):
         ps.run(descend, data=[])
+    with pytest.raises(TypeError, match=r"data=<generator.*write data=list"):
+        ps.run(descend, data=(part for part in range(3)))
+    for name in (3, None, "", "two\nlines"):
+        with pytest.raises(ValueError, match=r"name=.*; write vector\(name=\"w\"\)"):
+            ps.vector(name, 5)
     with pytest.raises(TypeError, match="one of BSP"):
         ps.consistency = 3
 
