@@ -7,8 +7,9 @@ Three questions, each asked of every instant rather than of the end:
 * Was the answer of each lookup a live node that owned the key at some instant between its start and its end?
   The owner is the first member *on the ring* at or after the key, or a newcomer between the key and it, which
   has joined but to which the ring does not lead yet.
-* Did a key lose its last copy, without having been deleted and without ``replicas`` of its holders having
-  failed?
+* Had a write that was acknowledged as many copies as its owner said? And did a key lose the last copy of what
+  was written, without having been deleted and without ``replicas`` of its holders having failed? An older
+  version is no copy of it.
 
 The theory assumes fail-stop nodes, perfect failure detection, and failures that leave every member a live
 successor and L + 1 principals. From the first event that breaks an assumption on (a partition, a pause, a
@@ -59,6 +60,44 @@ class _Open:
     owners: set[str] = field(default_factory=set)
 
 
+#: Older than every version.
+NEVER: tuple[Any, ...] = ()
+
+
+@dataclass
+class _Key:
+    """Who has which version of a key's value."""
+
+    #: The newest version that each node has ever said it has.
+    told: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    #: The versions of the copies that are still there.
+    holders: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    #: The newest version with all its copies: it, or a newer one, must not be lost.
+    safe: tuple[Any, ...] = NEVER
+    deleted: tuple[Any, ...] = NEVER
+    #: Holders that have failed since all copies were there.
+    failures: int = 0
+
+    def lose(self, node: str) -> bool:
+        """A copy is gone; whether it was one that counts."""
+        version = self.holders.pop(node, None)
+        return version is not None and version >= self.safe
+
+    def delete(self, version: tuple[Any, ...]) -> None:
+        """The value of this version is not wanted any more; the other copies follow. A newer one may be there."""
+        self.deleted = max(self.deleted, version)
+        for table in (self.told, self.holders):
+            for node in [node for node, has in table.items() if has <= self.deleted]:
+                del table[node]
+        if self.safe <= self.deleted:
+            self.safe, self.failures = NEVER, 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody has what was safe, or, if nothing was, anything."""
+        return not any(version >= self.safe for version in self.holders.values())
+
+
 class _Replay:
     def __init__(self, length: int, replicas: int, founders: int, whatever: bool) -> None:
         self.length = length
@@ -72,8 +111,7 @@ class _Replay:
         self.reducer = RingReducer()
         self.ring = self.reducer.initial()
         self.open: dict[tuple[Any, str, int], list[_Open]] = {}
-        self.holders: dict[Any, dict[str, None]] = {}
-        self.failures: dict[Any, int] = {}
+        self.keys: dict[Any, _Key] = {}
 
     # --- state ------------------------------------------------------------------------------------------
 
@@ -154,10 +192,10 @@ class _Replay:
         allowed = failure_allowed(before, ids, self.length)
         if not allowed and not self.whatever and not self.report.suspended:
             self.report.suspended = f"the failure of {', '.join(gone)} at {event.time:.3f} s was one too many"
-        for key, holders in self.holders.items():
-            lost = [name for name in gone if holders.pop(name, 0) is None]
-            self.failures[key] = self.failures.get(key, 0) + len(lost)
-            if lost and not holders and self.failures[key] < self.replicas:
+        for key, known in self.keys.items():
+            lost = [name for name in gone if known.lose(name)]
+            known.failures += len(lost)
+            if lost and known.lost and known.failures < self.replicas:
                 self.report.violations.append(
                     Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
                 )
@@ -166,22 +204,47 @@ class _Replay:
     # --- keys -------------------------------------------------------------------------------------------
 
     def on_stored(self, event: Any, data: dict[str, Any]) -> None:
-        holders = self.holders.setdefault(data["key"], {})
-        holders[event.node] = None
-        if len(holders) >= self.replicas:
-            self.failures[data["key"]] = 0
+        key, version = self.keys.setdefault(data["key"], _Key()), tuple(data.get("version", NEVER))
+        if version < key.deleted:
+            return  # an old copy on a disk that has returned; its owner knows better
+        counted = key.lose(event.node)
+        key.told[event.node] = max(version, key.told.get(event.node, NEVER))
+        key.holders[event.node] = version
+        if counted and key.lost:
+            detail = f"{event.node} put an older value over the last copy of {data['key']!r}"
+            self.report.violations.append(Violation(event.time, "KeyLost", detail))
+        if len(key.holders) >= self.replicas:
+            everywhere = sorted(key.holders.values(), reverse=True)[self.replicas - 1]
+            if everywhere >= key.safe:
+                key.safe, key.failures = everywhere, 0
+
+    def on_written(self, event: Any, data: dict[str, Any]) -> None:
+        key, version, copies = (
+            self.keys.setdefault(data["key"], _Key()),
+            tuple(data["version"]),
+            data["copies"],
+        )
+        if version < key.deleted:
+            return  # deleted meanwhile: who has that already takes no copy
+        have = [node for node, newest in key.told.items() if newest >= version]
+        if len(have) < copies:
+            detail = (
+                f"{event.node} said that {data['key']!r} has {copies} copies, "
+                f"and only {', '.join(have) or 'nobody'} took it"
+            )
+            self.report.violations.append(Violation(event.time, "FewerCopies", detail))
+        if copies >= self.replicas:
+            key.safe = max(key.safe, version)
 
     def on_removed(self, event: Any, data: dict[str, Any]) -> None:
-        holders = self.holders.get(data["key"], {})
-        holders.pop(event.node, None)
+        key = self.keys.setdefault(data["key"], _Key())
+        counted = key.lose(event.node)
         if data["why"] == "deleted":
-            self.holders.pop(data["key"], None)  # the other copies follow
-        elif not holders and data["key"] in self.holders:
+            key.delete(tuple(data.get("version", NEVER)))
+        elif counted and key.lost:
             self.report.violations.append(
                 Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
             )
-
-    # --- lookups ----------------------------------------------------------------------------------------
 
     def on_lookup_started(self, event: Any, data: dict[str, Any]) -> None:
         lookup = _Open(data["key_id"])
