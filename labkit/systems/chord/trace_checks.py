@@ -84,7 +84,7 @@ class _Key:
         return version is not None and version >= self.safe
 
     def delete(self, version: tuple[Any, ...]) -> None:
-        """The value of this version is not wanted any more; the other copies follow. A newer one may be there."""
+        """The value of this version is not wanted any more; a newer one may be there."""
         self.deleted = max(self.deleted, version)
         for table in (self.told, self.holders):
             for node in [node for node, has in table.items() if has <= self.deleted]:

@@ -56,7 +56,7 @@ def test_a_newcomer_that_brings_an_old_value_back(monkeypatch: pytest.MonkeyPatc
     """Whatever comes last is kept, whichever version it has."""
 
     def the_last_wins(self: BlockStore, copies: Any, replica: bool) -> int:
-        for copy in map(lambda each: Copy(*each), copies):
+        for copy in (Copy(*each) for each in copies):
             self._refreshed[copy.key] = self._round
             self.copies[copy.key] = copy
             self.disk["copy", copy.key] = tuple(copy)
