@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from labkit.parts.options import checked
+from labkit.parts.options import checked, whole
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
@@ -133,8 +133,7 @@ class FileSystem:
     def put_sized(self, path: str, size: int, block_size: int | None = None, replace: bool = True) -> None:
         """A file of so many bytes that nobody has, for experiments at a paper's scale: its blocks are on the
         machines at once, and only how long they take to move is modelled, by ``bandwidth``."""
-        if size < 0:
-            raise ValueError(f"size is bytes >= 0, not {size!r}")
+        size = whole(0, says="bytes >= 0")("size", size)
 
         async def make(store: Files) -> None:
             order = (normal(path), size, block_size or self.settings.block_size, replace)

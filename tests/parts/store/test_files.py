@@ -246,7 +246,7 @@ def test_modelled_files(sim_fs: MakeFs) -> None:
     assert fs.du("copy") == 10**9
     with pytest.raises(ValueError, match="no bytes of block"):
         fs.rot("copy")
-    with pytest.raises(ValueError, match="size is bytes >= 0"):
+    with pytest.raises(ValueError, match="bytes >= 0"):
         fs.put_sized("input", -1)
 
 
