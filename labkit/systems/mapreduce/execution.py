@@ -79,6 +79,7 @@ def run_map(
     program = load(data, progress)
     combine = None if program.combine is None else _combiner(program)
     buffer = MapBuffer(files, prefix, memory, R, lambda key: _region(program, key, R), combine)
+    program._emit_intermediate = buffer.add
     number = -1
     with _Reporting(progress):
         for piece in pieces:
@@ -87,8 +88,6 @@ def run_map(
                 progress.record = number = number + 1
                 if number in skip:
                     continue
-                # Again for each record: a combiner has used it meanwhile.
-                program._emit_intermediate = buffer.add
                 program.map(key, value)
         progress.record = None
         program._emit_intermediate = None

@@ -35,6 +35,8 @@ SPLIT, WORKERS, MAPS, REDUCES = 64_000_000, 1746, 15_000, 4_000
 MAP_SECONDS, SIGMA, FETCH_RATE, WRITE_RATE = 18.0, 0.1, 2.0e6, 2.0e6
 #: One machine in so many is a straggler, so many times slower (the paper gives no number).
 SLOW_ONE_IN, SLOWNESS = 100, 5.0
+#: Events of one reduce task's fetching, and of its writing.
+STEPS = 10
 #: The paper's seconds (§5.3 to §5.5).
 PAPER = {"normal": 891.0, "no backup": 1283.0, "200 killed": 933.0}
 
@@ -83,13 +85,14 @@ class ModelledWorker(Worker):
             if self.available <= fetched:
                 await self.news.wait()
                 continue
-            some = self.available - fetched
+            some = min(self.available - fetched, max(1, total // STEPS))
             await self.compute(int, cost=some * size / FETCH_RATE)
             fetched += some
             self.emit("shuffled", task=order.task, attempt=order.attempt, bytes=some * size, maps=some)
         self.emit("task_running", kind=order.kind, task=order.task, attempt=order.attempt, sources=())
-        await self.compute(int, cost=total * size / WRITE_RATE)
-        self.emit("output_written", task=order.task, attempt=order.attempt, bytes=total * size)
+        for _ in range(STEPS):
+            await self.compute(int, cost=total * size / WRITE_RATE / STEPS)
+            self.emit("output_written", task=order.task, attempt=order.attempt, bytes=total * size // STEPS)
         return Outcome("ok", pairs=(0,), bytes_in=total * size, bytes_out=total * size)
 
 

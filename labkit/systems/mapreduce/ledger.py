@@ -82,9 +82,8 @@ class Ledger:
 
     def _offer(self, group: Group) -> bool:
         """One task of the group to the freest worker that takes one."""
-        for worker in sorted(self.workers.values(), key=lambda each: -each.free):
-            if worker.free <= 0:
-                return False
+        free = [each for each in self.workers.values() if len(each.attempts) < each.slots]
+        for worker in sorted(free, key=lambda each: -each.free):
             if (chosen := self._choose(group, worker)) is not None:
                 self.start(group, chosen[0], worker, chosen[1], group.pending.pop(chosen[0]))
                 return True

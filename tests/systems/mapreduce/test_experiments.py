@@ -9,7 +9,7 @@ from labkit.systems.mapreduce.experiments import figure_3, sort_job
 
 @pytest.mark.slow
 def test_backup_tasks_save_much_and_kills_cost_little() -> None:
-    table = figure_3(scale=0.03)
+    table = figure_3(scale=0.02)
     assert table.ratio["no backup"] > 1.1
     assert 0.99 < table.ratio["200 killed"] < 1.15
     assert table["run again"]["200 killed"] > 0

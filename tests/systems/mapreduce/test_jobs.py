@@ -204,6 +204,16 @@ def test_a_master_that_stood_still_marks_nobody_as_failed() -> None:
         same_as_oracle(job)
 
 
+def test_after_the_end_nobody_is_missed_and_no_file_is_left() -> None:
+    with sim(3) as cluster:
+        job = lab(cluster).run("corpus/*", "out/", M=4, R=2)
+        cluster.run(10.0)
+        assert cluster.trace.filter("worker_failed") == []
+        assert [path for path in job.fs.glob("out/**") if "_temporary" in path] == []
+        for machine in cluster.machines:
+            assert cluster.peek(job.spec.worker(machine.name)).files.names() == []
+
+
 @pytest.mark.parametrize("bad", [{"M": 0}, {"R": "4"}, {"timeout": 0.1}, {"backup": 3}])
 def test_options_that_cannot_be(bad: dict[str, Any]) -> None:
     with sim(2) as cluster, pytest.raises(ValueError, match=next(iter(bad))):

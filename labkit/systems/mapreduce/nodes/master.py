@@ -197,6 +197,8 @@ class Master(Node):
         """§3.3: "If no response is received from a worker in a certain amount of time, the master marks the
         worker as failed." Unless it was the master that stood still: then it could hear nobody."""
         late = self.standstill.noticed(self.now)
+        if self.over.is_set():  # nobody is pinged any more
+            return
         for worker, member in list(self.members.items()):
             if late:
                 member.heard = self.now
