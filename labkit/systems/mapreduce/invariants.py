@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.runtime.cluster import Cluster
 from labkit.systems.report import Findings, Violation, whole
 
 from .counters import total
@@ -120,9 +121,9 @@ class _Replay:
             self.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")
 
 
-def check_job(trace: Any, name: str, store: str) -> Report:
+def check_job(cluster: Cluster, name: str, store: str) -> Report:
     """The report on a job. Raises ``LabError`` if the trace has forgotten its beginning."""
     replay = _Replay(name, store)
-    for event in whole(trace):
+    for event in whole(cluster):
         replay.apply(event)
     return replay.report

@@ -162,7 +162,7 @@ class Job:
 
     def check(self) -> Report:
         """The invariants, judged on the trace."""
-        return check_job(self.cluster.trace, self.name, self.fs.settings.master)
+        return check_job(self.cluster, self.name, self.fs.settings.master)
 
     def __repr__(self) -> str:
         view = self.view()
