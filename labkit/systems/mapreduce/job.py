@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from labkit.parts.store import FileSystem
@@ -83,15 +84,16 @@ class Job:
         if not machines:
             raise MachineDead.of_all()
         home = master or taken.get(fs.settings.master, machines[0])
+        splits = tuple(split(files, options.M))
         self.spec = JobSpec(
-            self.name, options, fs.settings, tuple(split(files, options.M)), output, dumps(program),
-            len(machines),
+            self.name, options, fs.settings, len(splits), splits, output, dumps(program), len(machines)
         )  # fmt: skip
         self._incarnation = cluster.machine(home).incarnation
         self._home = cluster.machine(home)
         with cluster.all_or_none():
             cluster.spawn(roles[0], self.spec, name=self.spec.master, machine=home)
-            cluster.spawn_many((roles[1], (self.spec,), {}, self.spec.worker(m), m) for m in machines)
+            told = replace(self.spec, splits=())
+            cluster.spawn_many((roles[1], (told,), {}, told.worker(m), m) for m in machines)
         self._history = History(cluster.trace, JobReducer(self.name))
         self._counters: dict[str, int] | None = None
         self._operation = cluster.submit(self._wait)

@@ -66,8 +66,13 @@ class Ledger:
     def __init__(self, policy: Policy, now: Callable[[], float], listener: Any) -> None:
         self.policy, self.now, self.listener = policy, now, listener
         self.workers: dict[str, WorkerRecord] = {}
+        self.idle: dict[str, WorkerRecord] = {}  #: those with a free slot, who has waited longest first
         self.groups: dict[Any, Group] = {}
         self._number = 0
+
+    def join(self, worker: WorkerRecord) -> None:
+        """A worker takes tasks from now on."""
+        self.workers[worker.name] = self.idle[worker.name] = worker
 
     def add(self, group: Group, task: int, why: str, preferred: Iterable[str] = ()) -> None:
         """A task is to be run."""
@@ -82,8 +87,7 @@ class Ledger:
 
     def _offer(self, group: Group) -> bool:
         """One task of the group to the freest worker that takes one."""
-        free = [each for each in self.workers.values() if len(each.attempts) < each.slots]
-        for worker in sorted(free, key=lambda each: -each.free):
+        for worker in sorted(self.idle.values(), key=lambda each: -each.free):
             if (chosen := self._choose(group, worker)) is not None:
                 self.start(group, chosen[0], worker, chosen[1], group.pending.pop(chosen[0]))
                 return True
@@ -110,12 +114,17 @@ class Ledger:
         self._number += 1
         attempt = Attempt(self._number, group, task, worker, locality, why, self.now())
         worker.attempts[attempt.number] = attempt
+        if not worker.free:
+            self.idle.pop(worker.name, None)
         group.running.setdefault(task, []).append(attempt)
         self.listener.start_attempt(attempt)
 
     def ended(self, attempt: Attempt) -> None:
         """It does not run any more."""
-        attempt.worker.attempts.pop(attempt.number, None)
+        worker = attempt.worker
+        worker.attempts.pop(attempt.number, None)
+        if self.workers.get(worker.name) is worker:
+            self.idle[worker.name] = worker
         running = attempt.group.running.get(attempt.task, [])
         if attempt in running:
             running.remove(attempt)
@@ -125,6 +134,7 @@ class Ledger:
     def lost(self, worker: str) -> list[Attempt]:
         """A worker is gone; its attempts, which have ended."""
         record = self.workers.pop(worker, None)
+        self.idle.pop(worker, None)
         attempts = list(record.attempts.values()) if record is not None else []
         for attempt in attempts:
             self.ended(attempt)

@@ -79,7 +79,8 @@ class JobSpec:
     name: str  #: before the names of its nodes
     options: Options
     files: FileSettings  #: of the file system
-    splits: tuple[tuple[Segment, ...], ...]  #: one for each map task
+    maps: int  #: map tasks
+    splits: tuple[tuple[Segment, ...], ...]  #: one for each map task; the workers are told with their orders
     output: str  #: the folder
     program: bytes  #: the user's ``MapReduce``, pickled: each task has a fresh one
     workers: int  #: how many

@@ -36,7 +36,7 @@ from ..options import JobSpec
 __all__ = ["Master"]
 
 #: Workers that are pinged with news in one second: in a large cluster news is gathered before it is pushed.
-PUSHES_PER_SECOND = 500
+PUSHES_PER_SECOND = 250
 #: What ``output.sizes`` of a lost output are.
 GONE: tuple[int, ...] = ()
 
@@ -68,6 +68,7 @@ class Master(Node):
         #: The R locations and sizes of each completed map task, and every change of them, in order.
         self.outputs: dict[int, Output] = {}
         self.news: list[Output] = []
+        self.fresh = Signal()
         self.tally = Tally()
         self.gasps: dict[tuple[str, int], dict[int, int]] = {}  #: by task: failures of a record
         self.skip: dict[tuple[str, int], list[int]] = {}  #: by task: records that are left out
@@ -143,7 +144,7 @@ class Master(Node):
         if member is None:
             member = self.members[worker] = Member(worker, machine, life, self.options.slots, self.now)
             for kind, ledger in self.ledgers.items():
-                ledger.workers[worker] = member.slots[kind]
+                ledger.join(member.slots[kind])
             self.emit("worker_registered", worker=worker, machine=machine)
             self.spawn(self._keep_pinging(worker, member))
             self._assign()
@@ -172,7 +173,8 @@ class Master(Node):
                     self.tally.heard((attempt.group.name, attempt.task), number, each)
             if not self._news_for(member)[1]:
                 try:
-                    await wait_for(member.wake.wait(), wait)
+                    signal = self.fresh if member.slots[REDUCE].attempts else member.wake
+                    await wait_for(signal.wait(), wait)
                 except Timeout:
                     continue
             await self.sleep(len(self.members) / PUSHES_PER_SECOND)
@@ -188,9 +190,7 @@ class Master(Node):
 
     def _tell(self, output: Output) -> None:
         self.news.append(output)
-        for member in self.members.values():
-            if member.slots[REDUCE].attempts:
-                member.wake.fire()
+        self.fresh.fire()
 
     @every("check_every")
     def check(self) -> None:
@@ -245,9 +245,9 @@ class Master(Node):
         for kind, ledger in self.ledgers.items():
             ledger.schedule()
             rule, group = self.options.backup_rule, self.groups[kind]
-            if rule is None or group.pending or not group.running:
+            idle = list(ledger.idle.values())
+            if rule is None or group.pending or not group.running or not idle:
                 continue
-            idle = [record for record in ledger.workers.values() if record.free > 0]
             remaining = [
                 Remaining(task, self.now - attempts[0].started, attempts[0].worker.name)
                 for task, attempts in group.running.items()

@@ -312,7 +312,7 @@ class Worker(Node):
         many bytes. Map outputs come while map tasks still run."""
         used: dict[int, int] = {}
         size = 0
-        while len(used) < len(self.job.splits):
+        while len(used) < self.job.maps:
             ready: dict[tuple[str, int], list[Output]] = {}
             for task, output in self.outputs.items():
                 if task not in used:
