@@ -32,7 +32,7 @@ from labkit.lab.head import read_environment
 HEAD_STARTS_WITHIN = 600.0
 HEAD_ENDS_WITHIN = 300.0
 #: Seconds that the last thread and process of a closed cluster may take to end.
-GONE_WITHIN = 15.0
+GONE_WITHIN = 120.0
 
 MakeCluster = Callable[..., Cluster]
 
