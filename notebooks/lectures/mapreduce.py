@@ -46,7 +46,7 @@ print(WordCount().run_locally({"tiny.txt": "to be or not\nto be\n"}).output())
 # Now on a cluster. Input and output are files of a distributed file system, in blocks with copies on several machines' disks. We put the sources of Python's
 # standard library into it.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from labkit import Cluster
 from labkit.data import standard_library
 from labkit.parts.store import FileSystem
@@ -74,7 +74,7 @@ print(all(fs.cat(f"out/{name}") == data for name, data in alone.files.items()), 
 # ## 2. The architecture
 # One **master** gives tasks to **workers**. Its data structures are small: for each task a state (*idle*, *in progress*, *completed*) and a worker; for each completed map task where its R regions are.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 print(job.status())
 
 # %% [markdown]
@@ -82,7 +82,7 @@ print(job.status())
 #
 # Inside a file keys are in increasing order: each reduce task sorts what it has fetched, outside of memory if it must.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 first = fs.cat("out/part-00000").decode().splitlines()
 print([line.split("\t")[0] for line in first[:3]], "…", sorted(first) == first)
 
@@ -90,7 +90,7 @@ print([line.split("\t")[0] for line in first[:3]], "…", sorted(first) == first
 # ### Fewer bytes: the combiner
 # The word `self` is emitted tens of thousands of times. A **combiner** is a reduce on the mapper's machine, before anything travels. Predict: how much smaller is the shuffle?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 class Combining(WordCount):
     combine = WordCount.reduce
 
@@ -107,7 +107,7 @@ cluster.close()
 # ## 3. Failure
 # A worker dies in the middle. The master pings every worker; one that does not answer for two seconds is marked as failed. What it was at is done again, of course. But its *completed* map tasks, too: their output was on its disk.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 cluster, fs = lab()
 job = Combining(cluster, fs).start("corpus/*", "out/", M=12, R=4, seconds_per_task=1.0)
 cluster.run_until(lambda: job.view().done("map") >= 9)
@@ -116,18 +116,19 @@ cluster.kill("m3")
 job.result()
 print(job)
 
-# %%
+# %% tags=["nbval-ignore-output"]
 again = [each for each in job.view().executions.values() if each.why != "first"]
 for each in again:
     print(f"{each.kind} {each.task} on {each.machine}, because: {each.why}")
 print(job.check())
+assert job.check().ok
 
 # %% [markdown]
 # `lost` are map tasks that had been completed. No reduce task is among those that were completed before: a completed reduce's output is a file of the file system, with copies.
 #
 # **Question.** Each reduce task writes a temporary file and *renames* it at the end. Two executions of the same reduce task may both get there. Who wins, and why does nobody see half a file?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 print([event.data["path"] for event in cluster.trace.filter(kind="reduce_committed")])
 cluster.close()
 
@@ -135,7 +136,7 @@ cluster.close()
 # ### Stragglers: backup tasks
 # A machine need not die to be a nuisance: m4 is twenty times slower than the others. When the job is close to its end, the master gives the last tasks to a second worker, and takes whoever is first (Section 3.6).
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for backup in (False, True):
     cluster, fs = lab(machines=6)
     cluster.slow("m4", 20)
@@ -149,7 +150,7 @@ for backup in (False, True):
 # ### Bad records
 # A line that the user's code cannot bear makes its task fail, wherever it is tried. With `skip_bad_records=True` the dying task sends a *last gasp* with the number of the record; after two of them the master has it left out (Section 4.6).
 
-# %%
+# %% tags=["nbval-ignore-output"]
 class Fragile(Combining):
     def map(self, key, value):
         if "Easter egg" in value:
