@@ -171,7 +171,7 @@ cluster.close()
 # the simulator: nobody sorts, a task takes as long as its bytes take to move. The rates are chosen by us so that the undisturbed run is about as long as the paper's, and one machine in a hundred is five times slower (the paper gives no number).
 # Master, workers, pings, deaths and backups are the same as above. Predict the two ratios.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 from labkit.systems.mapreduce import experiments
 
 figure = experiments.figure_3(scale=0.05)
