@@ -116,7 +116,7 @@ class _Replay:
         broken, _ = first_broken(members, self.length)
         if broken:
             _, detail = first_broken(with_names(members, self.names()), self.length)
-            self.report.violations.append(Violation(event.time, broken, detail))
+            self.report.broken(event, broken, detail)
             self.report.suspended = "the invariant is broken"
         for lookups in self.open.values():
             for lookup in lookups:
@@ -158,9 +158,7 @@ class _Replay:
             lost = [name for name in gone if holders.pop(name, 0) is None]
             self.failures[key] = self.failures.get(key, 0) + len(lost)
             if lost and not holders and self.failures[key] < self.replicas:
-                self.report.violations.append(
-                    Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
-                )
+                self.report.broken(event, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
         self.judge(event)
 
     # --- keys -------------------------------------------------------------------------------------------
@@ -177,9 +175,7 @@ class _Replay:
         if data["why"] == "deleted":
             self.holders.pop(data["key"], None)  # the other copies follow
         elif not holders and data["key"] in self.holders:
-            self.report.violations.append(
-                Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
-            )
+            self.report.broken(event, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
 
     # --- lookups ----------------------------------------------------------------------------------------
 
@@ -200,7 +196,7 @@ class _Replay:
         if data["owner"] not in lookup.owners:
             owners = ", ".join(sorted(lookup.owners))
             detail = f"{data['key_id']} was owned by {owners}, the answer was {data['owner']}"
-            self.report.violations.append(Violation(event.time, "WrongOwner", detail))
+            self.report.broken(event, "WrongOwner", detail)
 
     def on_lookup_failed(self, event: Any, data: dict[str, Any]) -> None:
         lookups = self.open.get((event.span, event.node, data["key_id"]), [])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labkit.runtime.cluster import Cluster
-from labkit.systems.report import Findings, Violation, whole
+from labkit.systems.report import Findings, whole
 
 from .counters import total
 from .messages import MAP, REDUCE
@@ -56,9 +56,6 @@ class _Replay:
             if handler is not None:
                 handler(event, event.data)
 
-    def broken(self, event: Any, what: str, detail: str) -> None:
-        self.report.violations.append(Violation(event.time, what, detail))
-
     def on_job_started(self, event: Any, data: Any) -> None:
         self.M, self.output = data["M"], data["output"]
 
@@ -66,18 +63,22 @@ class _Replay:
         self.report.tasks += 1
         self.started[data["attempt"]] = event.time
         if data["kind"] == REDUCE and (REDUCE, data["task"]) in self.completed:
-            self.broken(event, "CompletedReduceStays", f"reduce {data['task']} begins again: {data['why']}")
+            self.report.broken(
+                event, "CompletedReduceStays", f"reduce {data['task']} begins again: {data['why']}"
+            )
 
     def on_task_running(self, event: Any, data: Any) -> None:
         if data["kind"] != REDUCE:
             return
         sources = self.sources[data["attempt"]] = data["sources"]
         if len(sources) != self.M:
-            self.broken(event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {self.M} outputs")
+            self.report.broken(
+                event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {self.M} outputs"
+            )
         began = self.started.get(data["attempt"], event.time)
         for source in sources:
             if self.lost_at.get(source, began) < began:
-                self.broken(
+                self.report.broken(
                     event, "LiveOutput", f"reduce {data['task']} used lost output of attempt {source}"
                 )
 
@@ -93,7 +94,7 @@ class _Replay:
             made = [self.accepted.get(each) for each in self.sources[data["attempt"]]]
             wanted = sum(each[1][data["task"]] for each in made if each is not None)
             if None not in made and wanted != data["pairs"][0]:
-                self.broken(
+                self.report.broken(
                     event,
                     "EveryPairArrives",
                     f"reduce {data['task']} got {data['pairs'][0]} of {wanted} pairs",
@@ -109,16 +110,16 @@ class _Replay:
         self.report.commits += 1
         self.committed[data["path"]] = times = self.committed.get(data["path"], 0) + 1
         if times > 1:
-            self.broken(event, "CommittedOnce", f"{data['path']} was committed {times} times")
+            self.report.broken(event, "CommittedOnce", f"{data['path']} was committed {times} times")
 
     def on_file_created(self, event: Any, data: Any) -> None:
         if self.output and data["path"].startswith(f"{self.output}/part-"):
-            self.broken(event, "CommittedOnce", f"{data['path']} was written in place, not renamed")
+            self.report.broken(event, "CommittedOnce", f"{data['path']} was written in place, not renamed")
 
     def on_job_finished(self, event: Any, data: Any) -> None:
         wanted = total(self.counts.values())
         if dict(data["counters"]) != wanted:
-            self.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")
+            self.report.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")
 
 
 def check_job(cluster: Cluster, name: str, store: str) -> Report:
