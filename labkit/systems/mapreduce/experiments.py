@@ -21,7 +21,7 @@ from labkit.runtime.cluster import Cluster
 from labkit.runtime.node import rpc
 
 from .job import Job, MapReduce
-from .messages import MAP, REDUCE, Outcome
+from .messages import MAP, Outcome
 from .nodes import Master, Worker
 from .nodes.worker import Running
 from .options import Options
@@ -48,7 +48,7 @@ class ModelledMaster(Master):
         return [()] * len(self.job.splits)
 
     def _news_for(self, member: Any) -> tuple[int, bytes]:
-        if member.told == len(self.news) or not member.slots[REDUCE].attempts:
+        if not self._lacks_news(member):
             return member.told, b""
         return member.told, pickle.dumps((len(self.news), len(self.outputs)))
 

@@ -1,4 +1,14 @@
-"""What must hold of every job, judged on its trace (SYSTEMS.md §6(f)); on both engines."""
+"""What must hold of every job, judged on its trace (SYSTEMS.md §6(f)); on both engines.
+
+====================  ========================================================================
+CommittedOnce         each output file is committed once, by a rename
+CompletedReduceStays  a completed reduce task is not run again
+CountedOnce           counters are the sums over one execution of each task
+MapsFirst             no reduce task runs user code before all map outputs were available
+LiveOutput            a reduce task that began after a loss does not use the lost output
+EveryPairArrives      a reduce task gets as many pairs as the map tasks made for it
+====================  ========================================================================
+"""
 
 from __future__ import annotations
 
@@ -11,17 +21,7 @@ from labkit.systems.report import Findings, whole
 from .counters import total
 from .messages import MAP, REDUCE
 
-__all__ = ["INVARIANTS", "Report", "check_job"]
-
-#: Name and what it promises.
-INVARIANTS = {
-    "CommittedOnce": "each output file is committed once, by a rename",
-    "CompletedReduceStays": "a completed reduce task is not run again",
-    "CountedOnce": "counters are the sums over one execution of each task",
-    "MapsFirst": "no reduce task runs user code before all map outputs of its input were available",
-    "LiveOutput": "a reduce task that began after a loss does not use the lost output",
-    "EveryPairArrives": "a reduce task gets as many pairs as the map tasks made for it",
-}
+__all__ = ["Report", "check_job"]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from labkit.parts.retry import insist
 from labkit.parts.store import FileSystem
 from labkit.parts.store.paths import normal
 from labkit.runtime.cluster import Cluster
@@ -50,7 +51,7 @@ class MapReduce(Program):
             raise LabError(
                 f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
             )
-        chosen = given(**options)
+        chosen = given(type(self).__name__, options)
         folder = normal(output, folder=True)
         if any(self.fs.exists(part) for part in parts_of(folder, chosen.R)):
             raise FileExistsError(f"{output!r} has the output of a job: fs.rm({output!r}, recursive=True)")
@@ -100,21 +101,24 @@ class Job:
 
     async def _wait(self, client: Node) -> Any:
         """Ask the master, until it has an answer, or has died without a checkpoint (§3.3)."""
-        while True:
+        every = self.spec.options.call_timeout
+        answer = None
+        while answer is None:
             try:
-                answer = await client.call(
-                    self.spec.master, "outcome", timeout=self.spec.options.call_timeout
+                answer = await insist(
+                    client, self.spec.master, "outcome", every=every, wanted=self._may_answer
                 )
             except Timeout:
-                gone = not self._home.alive or self._home.incarnation != self._incarnation
-                if gone and self.spec.options.checkpoint_every is None:
-                    raise JobAborted(
-                        f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
-                        "job again, or give checkpoint_every=1.0 and restart its machine"
-                    ) from None
-                continue
-            if answer is not None:
-                return answer
+                raise JobAborted(
+                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
+                    "job again, or give checkpoint_every=1.0 and restart its machine"
+                ) from None
+        return answer
+
+    def _may_answer(self) -> bool:
+        """Whether the master lives, or can go on from a checkpoint."""
+        same_life = self._home.alive and self._home.incarnation == self._incarnation
+        return same_life or self.spec.options.checkpoint_every is not None
 
     def result(self, timeout: float | None = None) -> Job:
         """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``."""
