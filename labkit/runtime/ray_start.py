@@ -19,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 from labkit.runtime.ray_servers import environment, start_ray, write_secret
 
-__all__ = ["attach", "temporary"]
+__all__ = ["attach", "await_machines", "temporary"]
 
 #: Where the token and the files of this process's own Ray are, once there is one, and what ends it with us.
 _directory: Path | None = None
@@ -41,8 +43,26 @@ _attacher: int | None = None
 
 #: Seconds in which a running Ray takes a connection.
 KNOCK_SECONDS = 5.0
+#: Seconds between two words that the machines are still starting.
+SAY_EVERY = 20.0
 
 USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
+
+
+def await_machines(starting: Future[None], seconds: float, why: str) -> None:
+    """Wait until the machines' processes are there, and now and then say that we do, and why it may be."""
+    begun = time.monotonic()
+    try:
+        while (waited := time.monotonic() - begun) < seconds:
+            if waited >= SAY_EVERY:
+                print(f"The machines are still starting after {waited:.0f} s; {why}", file=sys.stderr)
+            with contextlib.suppress(TimeoutError):
+                return starting.result(min(SAY_EVERY, seconds - waited))
+            if starting.done():  # the start itself has raised it
+                return starting.result()
+        raise TimeoutError
+    finally:
+        starting.cancel()
 
 
 def attach(address: str | None) -> Any:
@@ -72,11 +92,12 @@ def attach(address: str | None) -> Any:
         return ray
 
 
-def temporary(prefix: str) -> Path:
+def temporary(cluster: str) -> Path:
     """A new folder for a cluster's files; with a Ray of our own, one that goes when the process does, in
     whatever way.
     """
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=_directory))
+    safe = "".join(letter if letter.isalnum() else "_" for letter in cluster)[:40]
+    return Path(tempfile.mkdtemp(prefix=f"labkit-{safe}-", dir=_directory))
 
 
 def _check_not_hidden() -> None:

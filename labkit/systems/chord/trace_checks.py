@@ -154,7 +154,7 @@ class _Replay:
         broken, _ = first_broken(members, self.length)
         if broken:
             _, detail = first_broken(with_names(members, self.names()), self.length)
-            self.report.violations.append(Violation(event.time, broken, detail))
+            self.report.broken(event, broken, detail)
             self.report.suspended = "the invariant is broken"
         for lookups in self.open.values():
             for lookup in lookups:
@@ -196,9 +196,7 @@ class _Replay:
             lost = [name for name in gone if known.lose(name)]
             known.failures += len(lost)
             if lost and known.lost and known.failures < self.replicas:
-                self.report.violations.append(
-                    Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
-                )
+                self.report.broken(event, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
         self.judge(event)
 
     # --- keys -------------------------------------------------------------------------------------------
@@ -212,18 +210,15 @@ class _Replay:
         key.holders[event.node] = version
         if counted and key.lost:
             detail = f"{event.node} put an older value over the last copy of {data['key']!r}"
-            self.report.violations.append(Violation(event.time, "KeyLost", detail))
+            self.report.broken(event, "KeyLost", detail)
         if len(key.holders) >= self.replicas:
             everywhere = sorted(key.holders.values(), reverse=True)[self.replicas - 1]
             if everywhere >= key.safe:
                 key.safe, key.failures = everywhere, 0
 
     def on_written(self, event: Any, data: dict[str, Any]) -> None:
-        key, version, copies = (
-            self.keys.setdefault(data["key"], _Key()),
-            tuple(data["version"]),
-            data["copies"],
-        )
+        key = self.keys.setdefault(data["key"], _Key())
+        version, copies = tuple(data["version"]), data["copies"]
         if version < key.deleted:
             return  # deleted meanwhile: who has that already takes no copy
         have = [node for node, newest in key.told.items() if newest >= version]
@@ -232,7 +227,7 @@ class _Replay:
                 f"{event.node} said that {data['key']!r} has {copies} copies, "
                 f"and only {', '.join(have) or 'nobody'} took it"
             )
-            self.report.violations.append(Violation(event.time, "FewerCopies", detail))
+            self.report.broken(event, "FewerCopies", detail)
         if copies >= self.replicas:
             key.safe = max(key.safe, version)
 
@@ -242,9 +237,9 @@ class _Replay:
         if data["why"] == "deleted":
             key.delete(tuple(data.get("version", NEVER)))
         elif counted and key.lost:
-            self.report.violations.append(
-                Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
-            )
+            self.report.broken(event, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
+
+    # --- lookups ----------------------------------------------------------------------------------------
 
     def on_lookup_started(self, event: Any, data: dict[str, Any]) -> None:
         lookup = _Open(data["key_id"])
@@ -263,7 +258,7 @@ class _Replay:
         if data["owner"] not in lookup.owners:
             owners = ", ".join(sorted(lookup.owners))
             detail = f"{data['key_id']} was owned by {owners}, the answer was {data['owner']}"
-            self.report.violations.append(Violation(event.time, "WrongOwner", detail))
+            self.report.broken(event, "WrongOwner", detail)
 
     def on_lookup_failed(self, event: Any, data: dict[str, Any]) -> None:
         lookups = self.open.get((event.span, event.node, data["key_id"]), [])
