@@ -157,9 +157,17 @@ class ChordNode(Routing):
             return None
 
     async def forget_last_successor(self, peer: Peer) -> None:
-        """The last successor known is silent: it may be out of reach, so only a lone node forgets it."""
-        if await self._ask_directory("is_alone") and self.successors == (peer,):
-            self.set_successors(())
+        """The last successor known is silent. It may be out of reach, so only a lone node forgets it; where
+        there are other members, the next of them that can be reached takes its place."""
+        others = await self._ask_directory("others")
+        if others is None:
+            return
+        after = sorted(
+            (Peer(*other) for other in others), key=lambda other: (other.id - self.id) % 2**self.settings.bits
+        )
+        reached = [other for other in after[: self.settings.successors] if await self.lives(other)]
+        if self.joined and self.successors == (peer,) and (reached or not others):
+            self.set_successors(tuple(reached))
 
     async def ask_owner(self, contact: str, id: int) -> Found:
         """The owner of an identifier, looked up by another member for as long as that is at it."""

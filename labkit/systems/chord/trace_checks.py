@@ -8,8 +8,8 @@ Three questions, each asked of every instant rather than of the end:
   The owner is the first member *on the ring* at or after the key, or a newcomer between the key and it, which
   has joined but to which the ring does not lead yet.
 * Had a write that was acknowledged as many copies as its owner said? And did a key lose the last copy of what
-  was written, without having been deleted and without ``replicas`` of its holders having failed? An older
-  version is no copy of it.
+  was written, without having been deleted and without as many of its holders having failed as it had copies?
+  An older version is no copy of it.
 
 The theory assumes fail-stop nodes, perfect failure detection, and failures that leave every member a live
 successor and L + 1 principals. From the first event that breaks an assumption on (a partition, a pause, a
@@ -72,10 +72,12 @@ class _Key:
     told: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     #: The versions of the copies that are still there.
     holders: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    #: The newest version with all its copies: it, or a newer one, must not be lost.
+    #: The newest version whose writer was told of its copies, and how many, or that has all of them. It, or
+    #: a newer one, must not be lost before so many holders fail.
     safe: tuple[Any, ...] = NEVER
+    promised: int = 0
     deleted: tuple[Any, ...] = NEVER
-    #: Holders that have failed since all copies were there.
+    #: Holders that have failed since.
     failures: int = 0
 
     def lose(self, node: str) -> bool:
@@ -90,7 +92,7 @@ class _Key:
             for node in [node for node, has in table.items() if has <= self.deleted]:
                 del table[node]
         if self.safe <= self.deleted:
-            self.safe, self.failures = NEVER, 0
+            self.safe, self.promised, self.failures = NEVER, 0, 0
 
     @property
     def lost(self) -> bool:
@@ -195,7 +197,7 @@ class _Replay:
         for key, known in self.keys.items():
             lost = [name for name in gone if known.lose(name)]
             known.failures += len(lost)
-            if lost and known.lost and known.failures < self.replicas:
+            if lost and known.lost and known.failures < known.promised:
                 self.report.broken(event, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
         self.judge(event)
 
@@ -214,7 +216,7 @@ class _Replay:
         if len(key.holders) >= self.replicas:
             everywhere = sorted(key.holders.values(), reverse=True)[self.replicas - 1]
             if everywhere >= key.safe:
-                key.safe, key.failures = everywhere, 0
+                key.safe, key.promised, key.failures = everywhere, self.replicas, 0
 
     def on_written(self, event: Any, data: dict[str, Any]) -> None:
         key = self.keys.setdefault(data["key"], _Key())
@@ -228,8 +230,9 @@ class _Replay:
                 f"and only {', '.join(have) or 'nobody'} took it"
             )
             self.report.broken(event, "FewerCopies", detail)
-        if copies >= self.replicas:
-            key.safe = max(key.safe, version)
+        if version >= key.safe:
+            there = sum(has >= version for has in key.holders.values())
+            key.safe, key.promised, key.failures = version, copies, len(have) - there
 
     def on_removed(self, event: Any, data: dict[str, Any]) -> None:
         key = self.keys.setdefault(data["key"], _Key())

@@ -113,3 +113,13 @@ def test_what_is_written_again_at_once_after_a_deletion() -> None:
         cluster.kill(ring.owner("lecture").machine)
         assert ring["lecture"] == "last"
         assert broken(ring) == set()
+
+
+def test_a_write_with_fewer_copies_promises_no_more() -> None:
+    """Two of three copies were made, its writer was told so, and both holders have failed."""
+    with Cluster(machines=2, engine="sim", seed=7) as cluster:
+        ring = Chord(cluster, nodes=2)
+        assert ring.put("lecture", 1).replicas == 2
+        cluster.kill("m1")
+        cluster.kill("m2")
+        assert broken(ring) == set()
