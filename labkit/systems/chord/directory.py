@@ -6,9 +6,9 @@ leave open how a ring begins ("some external mechanism" names a first contact), 
 members all die. **The lab's rule**: a ring of which no member is left is founded again by the first of its
 nodes that restarts and asks here; the others join it, and what their disks kept returns with them. As long as
 one node on a living machine does not answer, it may be a member, and everybody waits: there is never a second
-ring. And a member whose last known successor is silent, while others are members, learns from them who comes
-after it: of a restart of one machine after the other, or of more failures than a list has entries, no member
-is left behind that knows nobody alive.
+ring. And with ``sampling`` a member whose last known successor is silent, while others are members, takes the
+next of these: of a restart of one machine after the other, or of more failures than a list has entries, no
+member is left behind that knows nobody alive.
 
 Maintenance does not ask here: it works with what a member knows. Only a node that finds nobody to join
 through, and a member whose last known successor is silent, do.

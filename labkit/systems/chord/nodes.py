@@ -157,10 +157,10 @@ class ChordNode(Routing):
             return None
 
     async def forget_last_successor(self, peer: Peer) -> None:
-        """The last successor known is silent. It may be out of reach, so only a lone node forgets it; where
-        there are other members, the next of them that can be reached takes its place."""
+        """The last successor known is silent. It may be out of reach, so only a lone node forgets it; with
+        sampling, the next of the other members that can be reached takes its place."""
         others = await self._ask_directory("others")
-        if others is None:
+        if others is None or (others and not self.settings.sampling):
             return
         after = sorted(
             (Peer(*other) for other in others), key=lambda other: (other.id - self.id) % 2**self.settings.bits
