@@ -151,10 +151,9 @@ class RayEngine(Engine):
             self._remote = self._ray.remote(MachineProcess)
             self._hosts = [host["NodeID"] for host in self._ray.nodes() if host["Alive"]]
             self._begin_thread()
-            assert self._aio is not None
-            starting = asyncio.run_coroutine_threadsafe(self._start(machines), self._aio)
             share = f", or has no {self.cpus_per_machine:g} CPU free" if self.cpus_per_machine else ""
-            ray_start.await_machines(starting, START_WITHIN, f"this computer is busy{share}")
+            starting = ray_start.saying_so(self._start(machines), f"this computer is busy{share}")
+            self._await(starting, START_WITHIN)
         except BaseException as error:
             self.close()
             if isinstance(error, LabError) or not isinstance(error, Exception):

@@ -9,6 +9,7 @@ cluster of the process finds it running.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import importlib.util
@@ -20,8 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 from labkit.runtime.ray_servers import environment, start_ray, write_secret
 
-__all__ = ["attach", "await_machines", "temporary"]
+__all__ = ["attach", "saying_so", "temporary"]
 
 #: Where the token and the files of this process's own Ray are, once there is one, and what ends it with us.
 _directory: Path | None = None
@@ -49,20 +49,16 @@ SAY_EVERY = 20.0
 USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
 
 
-def await_machines(starting: Future[None], seconds: float, why: str) -> None:
-    """Wait until the machines' processes are there, and now and then say that we do, and why it may be."""
-    begun = time.monotonic()
+async def saying_so(starting: Coroutine[Any, Any, None], why: str) -> None:
+    """Start the machines, and now and then say that they are not there yet, and why that may be."""
+    begun, task = time.monotonic(), asyncio.ensure_future(starting)
     try:
-        while (waited := time.monotonic() - begun) < seconds:
-            if waited >= SAY_EVERY:
-                print(f"The machines are still starting after {waited:.0f} s; {why}", file=sys.stderr)
-            with contextlib.suppress(TimeoutError):
-                return starting.result(min(SAY_EVERY, seconds - waited))
-            if starting.done():  # the start itself has raised it
-                return starting.result()
-        raise TimeoutError
+        while not (await asyncio.wait({task}, timeout=SAY_EVERY))[0]:
+            waited = time.monotonic() - begun
+            print(f"The machines are still starting after {waited:.0f} s; {why}", file=sys.stderr)
+        task.result()
     finally:
-        starting.cancel()
+        task.cancel()
 
 
 def attach(address: str | None) -> Any:

@@ -46,7 +46,6 @@ class RealLoop(Loop):
         self._since_1970 = time.time() - time.monotonic()
         self._aio: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.TimerHandle | None = None
-        self._due = 0.0  #: when it rings
         self.late = Lag()  #: of this process: how long after their time its timers ring
         self.transit: Callable[[], float] = lambda: 0.0  #: how long others keep its messages waiting
         self._pool: ThreadPoolExecutor | None = None
@@ -74,8 +73,8 @@ class RealLoop(Loop):
         if self.busy:
             return
         self.refresh()
-        if self._alarm is not None:
-            self.late.add(self.now - self._due)
+        if self._alarm is not None and self._aio is not None:
+            self.late.add(self._aio.time() - self._alarm.when())
         left = 0  # after a failure: look again at once, for other callbacks wait
         try:
             left = self.run(until=self.now, budget=SLICE)
@@ -91,8 +90,7 @@ class RealLoop(Loop):
         if at_once:
             self._aio.call_soon(self.pump)
         elif self._heap:
-            self._due = max(self._heap[0][0], self.clock())
-            delay = self._due - self.clock()
+            delay = max(0.0, self._heap[0][0] - self.clock())
             self._alarm = self._aio.call_later(delay, self.pump)
 
     def compute(self, work: Callable[[], Any], cost: Cost) -> Future:

@@ -32,8 +32,8 @@ def submission(name: str, answers: dict[str, str] | None = None) -> Any:
 
 def judged_here(
     source: Path, answers: dict[str, str], seeds: Callable[[Task], list[int]]
-) -> dict[str, Verdict]:
-    """What the same judges say of answers in this process, in these cases of each task."""
+) -> dict[str, tuple[Verdict, float]]:
+    """What the same judges say of answers in this process, in these cases of each task, and its points."""
     student, solved = copies(source)
     handout = Handout.of(source.stem, student)
     own = {
@@ -45,17 +45,18 @@ def judged_here(
             exec(compile(cell["source"], "cell", "exec"), names)
     tasks = find_tasks(source.stem)
     return {
-        task: judge(tasks.drawn, tasks[task], Local(names), seeds(tasks[task])) for task in handout.points
+        task: (judge(tasks.drawn, tasks[task], Local(names), seeds(tasks[task])), points)
+        for task, points in handout.points.items()
     }
 
 
 def points_here(source: Path, answers: dict[str, str], cases: int) -> dict[str, float]:
     """The marks that answers get, by visible and hidden cases."""
-    drawn, points = find_tasks(source.stem).drawn, Handout.of(source.stem, copies(source)[0]).points
+    drawn = find_tasks(source.stem).drawn
 
     def seeds(task: Task) -> list[int]:
         hidden = hidden_seeds(SECRET, drawn, "test", task.name, min(cases, task.hidden))
         return [*task.visible, *hidden]
 
-    verdicts = judged_here(source, answers, seeds)
-    return {task: points[task] if verdict.passed else 0.0 for task, verdict in verdicts.items()}
+    judged = judged_here(source, answers, seeds)
+    return {task: points if verdict.passed else 0.0 for task, (verdict, points) in judged.items()}

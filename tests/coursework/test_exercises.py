@@ -49,8 +49,8 @@ def test_no_case_takes_a_mark_from_a_right_answer(source: Path) -> None:
     """LABKIT_SCHEDULES=10000 tries many more cases, for an exercise that is new or changed."""
     more = int(os.environ.get("LABKIT_SCHEDULES", "0")) // 20
     cases = [*UNLUCKY, *[random.getrandbits(40) for _ in range(more)]]
-    verdicts = judged_here(source, {}, lambda task: cases if task.hidden else list(task.visible))
-    assert {task: verdict.message for task, verdict in verdicts.items() if not verdict.passed} == {}
+    judged = judged_here(source, {}, lambda task: cases if task.hidden else list(task.visible))
+    assert {task: verdict.message for task, (verdict, _) in judged.items() if not verdict.passed} == {}
 
 
 @pytest.mark.slow

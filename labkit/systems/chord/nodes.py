@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
-from .ids import Peer, between, finger_start, in_half_open, shared_peer
+from .ids import Peer, between, distance, finger_start, in_half_open, shared_peer
 from .options import Settings
 from .patience import LIMIT, PATIENCE, ask_patiently
 from .pointers import NotAMember
@@ -162,9 +162,8 @@ class ChordNode(Routing):
         others = await self._ask_directory("others")
         if others is None or (others and not self.settings.sampling):
             return
-        after = sorted(
-            (Peer(*other) for other in others), key=lambda other: (other.id - self.id) % 2**self.settings.bits
-        )
+        bits = self.settings.bits
+        after = sorted([Peer(*each) for each in others], key=lambda each: distance(self.id, each.id, bits))
         reached = [other for other in after[: self.settings.successors] if await self.lives(other)]
         if self.joined and self.successors == (peer,) and (reached or not others):
             self.set_successors(tuple(reached))
