@@ -1,10 +1,10 @@
 #!/bin/sh
 # test.sh PYTHON CELL_TIMEOUT [ARGS…]: every test; or pytest with these arguments, and the notebooks.
 #
-# Two lanes run beside each other. The first has the tests with a Ray or a browser, which wait most of the time. The
-# second, with less priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with the saved
-# ones (the plugin refuses what nbval would let pass), the simulator's tests, the grading of exercises, and the Binder
-# session.
+# Two lanes run beside each other, and take about as long. The first has the tests with a Ray, which wait most of the
+# time. The second, with less priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with
+# the saved ones (the plugin refuses what nbval would let pass), the Binder session, the simulator's tests, the grading of
+# exercises; and at last the tests in a browser, which wait for what a page shows.
 set -u
 python=$1 cell_timeout=$2
 shift 2
@@ -27,12 +27,13 @@ fi
     notebooks || status=1
     "$python" -m pytest -p no:cacheprovider tests/test_binder.py || status=1
     "$python" -m pytest -p no:cacheprovider -m "not ray and not browser" --ignore=tests/test_binder.py || status=1
+    "$python" -m pytest -p no:cacheprovider tests/browser || status=1
     exit $status
 ) >"$log" 2>&1 &
 lane=$!
 trap 'kill "$lane" 2>/dev/null; exit 130' INT TERM
 
-"$python" -m pytest -m "ray or browser" --ignore=tests/test_binder.py
+"$python" -m pytest -m ray --ignore=tests/test_binder.py --ignore=tests/browser
 first=$?
 wait "$lane"
 other=$?

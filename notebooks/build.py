@@ -59,17 +59,19 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="such as start; all if none is given")
     names = parser.parse_args().names
     sources = [HERE / "index.py", *sorted(HERE.glob("lectures/*.py")), *sorted(HERE.glob("pages/*.py"))]
-    known = {each.stem: each for each in sources}
+    known: dict[str, list[Path]] = {}  # a lecture and a page may have the same name
+    for each in sources:
+        known.setdefault(each.stem, []).append(each)
     for name in names or known:
         if name not in known:
             print(f"there is no {name!r}; the sources are: {', '.join(known)}", file=sys.stderr)
             return 2
-        source = known[name]
-        try:
-            print(build(source), flush=True)
-        except CellExecutionError as error:
-            print(f"{source.name}: {error}", file=sys.stderr)
-            return 1
+        for source in known[name]:
+            try:
+                print(build(source), flush=True)
+            except CellExecutionError as error:
+                print(f"{source.name}: {error}", file=sys.stderr)
+                return 1
     return 0
 
 

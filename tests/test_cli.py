@@ -106,7 +106,7 @@ def test_demo_on_real_processes_loses_nothing(ray_head: Any) -> None:
         env={**os.environ, **ray_head.environment},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lost: 0" in done.stdout
@@ -235,7 +235,8 @@ def test_doctor_looks_at_this_machine(run: Any) -> None:
 @pytest.mark.ray
 def test_doctor_starts_a_ray_and_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    finding = only(doctor.ray_starts())
+    *waits, finding = doctor.ray_starts()
+    assert {each.verdict for each in waits} <= {Verdict.NOTE}, "a busy machine is told that it is waited for"
     assert (finding.verdict, "and stops again" in finding.text) == (Verdict.OK, True), finding
 
 

@@ -98,3 +98,15 @@ def test_every_public_name_exists(name: str) -> None:
     public = list(getattr(module, "__all__", ()))
     assert [each for each in public if not hasattr(module, each)] == []
     assert len(set(public)) == len(public)
+
+
+def test_a_name_builds_the_lecture_and_the_page_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "notebooks"))
+    build = importlib.import_module("build")
+    built: list[str] = []
+    monkeypatch.setattr(
+        build, "build", lambda source: built.append(source.relative_to(build.HERE).as_posix())
+    )
+    monkeypatch.setattr("sys.argv", ["build.py", "chord"])
+    assert build.main() == 0
+    assert built == ["lectures/chord.py", "pages/chord.py"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
+from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError
-from labkit.trace.trace import Trace
+from labkit.trace.event import Event
 
 __all__ = ["Findings", "Violation", "whole"]
 
+#: Seconds between two looks at how far the machines have reported.
+ASK_EVERY = 0.02
 #: Violations that a report prints; the others are counted.
 SHOWN = 10
 
@@ -36,17 +40,27 @@ class Findings:
         """Whether nothing was violated."""
         return not self.violations
 
+    def broken(self, event: Event, what: str, detail: str) -> None:
+        """Note a violation at an event."""
+        self.violations.append(Violation(event.time, what, detail))
+
     def lines(self, judged: str) -> list[str]:
         """The report's text: what was judged, how many violations there were, and the first of them."""
         head = f"{judged} judged, {len(self.violations)} violations"
         return [head, *map(str, self.violations[:SHOWN])]
 
 
-def whole(trace: Trace) -> Trace:
-    """The trace, to be replayed from its beginning. Raises ``LabError`` if that is forgotten."""
+def whole(cluster: Cluster) -> list[Event]:
+    """All events so far, in their final order, to be replayed from the beginning. On real processes, waits
+    until the machines have reported. Raises ``LabError`` if the beginning is forgotten."""
+    trace = cluster.trace
+    now = float("-inf") if cluster.closed else cluster.now
+    while trace.watermark() <= now:
+        trace.settled()  # they report sooner to somebody who asks
+        time.sleep(ASK_EVERY)
     if trace.dropped:
         raise LabError(
             f"the first {trace.dropped} events are forgotten, so the run cannot be replayed: make the "
             f"cluster with Cluster(..., trace_limit={2 * (trace.dropped + trace.limit)}), or check sooner"
         )
-    return trace
+    return trace.since(0, trace.settled())

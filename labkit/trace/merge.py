@@ -20,7 +20,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,8 @@ class MergedTrace(Trace):
         self._streams: dict[str, Stream] = {}
         self._asked = float("-inf")
         self._times: dict[int, float] = {}  #: an event's seq to its time, where clocks differ
+        self._silent: dict[str, float] = {}  #: who is not waited for, and up to when it has reported
+        self._lost: list[tuple[str, float]] = []  #: who died, and up to when it had reported
 
     # machines ------------------------------------------------------------
 
@@ -64,11 +66,21 @@ class MergedTrace(Trace):
         """From now on the machine reports: ``now`` is our time, ``offset`` is ours minus its own."""
         with self._writing:
             self._streams[machine] = Stream(now, self._clock(), own_clock, offset)
+            self._silent.pop(machine, None)
 
     def forget(self, machine: str) -> None:
-        """It is dead or paused: nobody waits for what it may still report."""
+        """It is paused: nobody waits for what it may still report."""
         with self._writing:
-            self._streams.pop(machine, None)
+            stream = self._streams.pop(machine, None)
+            if stream is not None:
+                self._silent[machine] = stream.until
+
+    def died(self, machine: str) -> None:
+        """It is dead: what it had not reported yet nobody will ever know."""
+        with self._writing:
+            self.forget(machine)
+            if machine in self._silent:
+                self._lost.append((machine, self._silent.pop(machine)))
 
     @property
     def awaited(self) -> bool:
@@ -140,6 +152,15 @@ class MergedTrace(Trace):
             patient = self._clock() - PATIENCE
             awaited = [each.until for each in self._streams.values() if each.heard >= patient]
             return min(awaited, default=float("inf"))
+
+    def complete_until(self, machines: Collection[str]) -> tuple[float, str]:
+        """See ``Trace.complete_until``."""
+        with self._writing:
+            gaps = [*self._lost, *self._silent.items()]
+            return min(
+                ((until, machine) for machine, until in gaps if machine in machines),
+                default=(float("inf"), ""),
+            )
 
     def settled(self) -> int:
         """See ``Trace.settled``: the events before the watermark."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -175,6 +175,15 @@ class Trace:
         """Events ever recorded, including those forgotten."""
         with self._lock:
             return self.dropped + len(self._rows)
+
+    def watermark(self) -> float:
+        """The time before which everything that will be told has been told."""
+        return float("inf")
+
+    def complete_until(self, machines: Collection[str]) -> tuple[float, str]:
+        """Up to when every event of these machines is there, and whose end is missing then ("": nobody's). A
+        process that dies takes with it what it had not reported yet."""
+        return float("inf"), ""
 
     def settled(self) -> int:
         """How many of the events ever recorded are in an order that is final (but see ``late``)."""

@@ -171,6 +171,11 @@ axes.set(xlabel="virtual nodes per node", ylabel="times the mean", title="Fig. 9
 # ## 4. Failure
 # A machine dies without a word. Its neighbours find out when a call **times out**; they do not know whether it is dead or slow. Then the next
 # entry of the successor list takes its place, lookups take another finger, and copies are made anew.
+#
+# Here is the ring, with a place for each node, and m2's among them. A simulated ring stands still until a cell runs it, or you press ▶.
+
+# %% tags=["nbval-ignore-output"]
+ring.panel(compact=True)
 
 # %%
 cluster.kill("m2")
@@ -185,6 +190,14 @@ print(ring.health())
 # %%
 late = [event for event in cluster.trace.filter(kind="timed_out") if event.time > died][0]
 print(cluster.trace.why(late))
+
+# %% [markdown]
+# The operation that this call belongs to, as a picture: a line for each node that took part, time from left to right. Click an event, and what led to it is marked.
+
+# %% tags=["nbval-ignore-output"]
+from labkit_widgets import SpaceTimePanel
+
+SpaceTimePanel(cluster, span=late.span)
 
 # %%
 after = [event for event in cluster.trace if event.time > died]
@@ -274,6 +287,11 @@ for maintenance in ("correct", "sigcomm2001"):
 # * `Chord(..., routing="iterative")` lets the asking node do all the asking. Which of the two sends more messages, and which one notices a dead node sooner?
 # * With `successors=1`, how many failures does it take to break the ring? Predict; then search.
 # * `stabilize_every=10` is ten times cheaper. What does it cost? Measure with `experiments.churn(stabilize_every=...)`.
+# * The panel below breaks the *network* instead of machines: it loses messages, delays them, parts the machines in two. Press ▶ and part them. What becomes of the ring? And when
+#   the partition is healed?
+
+# %% tags=["nbval-ignore-output"]
+cluster.panel()
 
 # %%
 cluster.close()

@@ -122,6 +122,9 @@ print(delay.round(3).to_string())
 # One control moves from BSP to asynchronous *while it trains*. Here the simulator trains for a while; run it with `Cluster(machines=6)` and everything below happens in real
 # processes: click **Kill** while the cell runs.
 
+# %% tags=["nbval-ignore-output"]
+ps.panel(compact=True)
+
 # %%
 def seconds(worker):
     return 0.03 * worker.random.lognormvariate(0, 0.5) * (2.5 if worker.rank == 0 else 1)
@@ -132,6 +135,9 @@ for consistency in (BSP(), SSP(4), Async(), SSP(4)):
     cluster.run(2)
     clocks = {e.data["shard"]: e.data["clock"] for e in cluster.trace.filter(kind="clock")}
     print(consistency, "workers 0 to 3 are in iterations", [clocks[shard] for shard in range(4)])
+
+# %% [markdown]
+# The whole panel, with the clocks, what a pull could not see, and the loss. Move *Consistency* and press ▶: a simulated cluster stands still until somebody runs it.
 
 # %% tags=["nbval-ignore-output"]
 ps.panel()

@@ -51,6 +51,12 @@ print("json belongs to", ring.owner("json").name)
 # The next cell reads every module again and again for fifteen seconds. **While it runs, press *Kill* on a machine in the panel.**
 # Six nodes die with it. Watch three things: lookups that time out and take another route; neighbours that close the gap from their successor
 # lists; and copies that are made anew until each key has three holders again.
+#
+# Here is the panel once more, small enough for panel and cell to be seen together (*Compact*, at its top, does the same).
+
+# %% tags=["nbval-ignore-output"]
+panel.compact = True
+panel
 
 # %%
 import time
@@ -88,6 +94,7 @@ print(cluster.trace.why(late))
 # brings you back. The machine can come back too: press *Restart*. Its nodes are newcomers then, and the ring hands them their keys.
 
 # %% tags=["nbval-ignore-output"]
+panel.compact = False
 panel
 
 # %% [markdown]

@@ -5,16 +5,12 @@
 
 # %% [markdown]
 # # Chord
-# Twenty-four nodes on four simulated machines hold the modules of Python's standard library. Look one up, kill a machine, look again.
+# A ring of nodes on simulated machines holds the modules of Python's standard library. Look one up, kill a machine, look again. Choose another ring, and press *Start*.
 
 # %%
-from labkit import Cluster
+from labkit.data import standard_library
 from labkit.systems.chord import Chord
 
-from labkit.data import standard_library
-
-cluster = Cluster(machines=4, engine="sim", seed=7)
-ring = Chord(cluster, nodes=24, replicas=3)
-ring.update(standard_library())
-cluster.pace = 1.0  # from now on, time passes by itself
-ring.panel()
+setup = Chord.setup(seed=7, then=lambda ring: ring.update(standard_library()))
+setup.start()
+setup

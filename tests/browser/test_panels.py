@@ -13,7 +13,7 @@ import pytest
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 RING = """
 # %%
@@ -49,7 +49,7 @@ def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> 
     panel = notebook.panel()
     notebook.run(1)
     notebook.done(1)
-    expect(panel.locator('.labkit-stage [data-node][data-state="dead"]')).to_have_count(6, timeout=15_000)
+    expect(panel.locator('.labkit-stage [data-node][data-state="dead"]')).to_have_count(6)
     notebook.shot(f"ring-{theme}-{width}")
     box = panel.bounding_box()
     assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"
@@ -67,8 +67,8 @@ def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> N
     notebook.run(2)
     expect(notebook.cell(2).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\*"))
     panel.get_by_role("button", name="Kill m3").click()
-    assert "m3 is dead" in notebook.done(2, timeout=60)
-    expect(panel.locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    assert "m3 is dead" in notebook.done(2)
+    expect(panel.locator('[data-machine="m3"]').first).to_have_attribute("data-state", "dead")
     notebook.page.wait_for_timeout(3_000)  # the picture of what is seen is kept every two seconds
     notebook.save()
     notebook.page.reload()
@@ -78,7 +78,7 @@ def test_a_click_during_a_cpu_bound_cell(open_notebook: Callable[..., Any]) -> N
     notebook.page.reload()
     notebook.wait_open()
     picture = notebook.cell(0).locator("img[alt^='Chord ring, ']")
-    expect(picture).to_be_visible(timeout=20_000)
+    expect(picture).to_be_visible()
     expect(notebook.cell(0).get_by_text("m3: ✕ dead, 6 nodes")).to_be_visible()
     expect(notebook.page.get_by_text("model not found")).to_have_count(0)
 
@@ -91,13 +91,13 @@ def test_a_panel_that_is_replaced_becomes_its_picture(open_notebook: Callable[..
     notebook.write(1, "panel = ring.panel()\npanel")
     notebook.run(1)
     notebook.done(1)
-    expect(notebook.cell(1).locator(".labkit-panel .lk-chip").first).to_be_visible(timeout=20_000)
-    expect(notebook.cell(0).get_by_text("This panel moved to cell [2].")).to_be_visible(timeout=10_000)
+    expect(notebook.cell(1).locator(".labkit-panel .lk-chip").first).to_be_visible()
+    expect(notebook.cell(0).get_by_text("This panel moved to cell [2].")).to_be_visible()
     expect(notebook.cell(0).locator("img[alt^='Chord ring, ']")).to_be_visible()
     notebook.write(2, "panel.close()")
     notebook.run(2)
     notebook.done(2)
-    expect(notebook.cell(1).locator("img[alt^='Chord ring, ']")).to_be_visible(timeout=10_000)
+    expect(notebook.cell(1).locator("img[alt^='Chord ring, ']")).to_be_visible()
 
 
 def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) -> None:
@@ -118,7 +118,7 @@ def test_the_keyboard_reaches_the_controls(open_notebook: Callable[..., Any]) ->
         assert wanted in names, f"Tab does not reach {wanted}: {names}"
     panel.get_by_role("button", name="Kill m4").focus()
     notebook.page.keyboard.press("Enter")
-    expect(panel.locator('[data-machine="m4"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    expect(panel.locator('[data-machine="m4"]').first).to_have_attribute("data-state", "dead")
     # On the stage, arrows move from node to node.
     panel.locator(".labkit-stage [data-node]").first.focus()
     before = notebook.page.evaluate("document.activeElement.dataset.node")
@@ -166,10 +166,10 @@ def _no_key_leaves_the_panel(notebook: Any, panel: Any) -> None:
     before = float(slider.input_value())
     for _ in range(3):
         keyboard.press("ArrowLeft")
-    expect(panel.locator(".lk-live")).to_contain_text("past", timeout=10_000)
+    expect(panel.locator(".lk-live")).to_contain_text("past")
     assert float(slider.input_value()) < before
     keyboard.press("End")
-    expect(panel.locator(".lk-live")).not_to_contain_text("past", timeout=10_000)
+    expect(panel.locator(".lk-live")).not_to_contain_text("past")
 
 
 def _notebook_state(notebook: Any) -> list[Any]:
@@ -202,10 +202,10 @@ SpaceTimePanel(cluster, span=span)
     notebook.done(0)
     panel = notebook.panel()
     panel.get_by_role("button", name="Kill m1").click()
-    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead", timeout=10_000)
+    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead")
     notebook.shot("cluster")
     notebook.run(1)
     notebook.done(1)
     second = notebook.page.locator(".labkit-panel").nth(1)
-    second.locator(".labkit-stage svg").first.wait_for(timeout=30_000)
+    second.locator(".labkit-stage svg").first.wait_for()
     notebook.shot("spacetime", 1)

@@ -13,7 +13,7 @@ import pytest
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SIM = """
 # %%
@@ -95,22 +95,22 @@ def test_the_control_and_a_kill_while_the_cell_trains(open_notebook: Callable[..
     panel = notebook.panel()
     notebook.run(1)
     slider = panel.get_by_role("slider", name="Consistency")
-    expect(panel.locator(".lk-facts").first).to_contain_text("BSP()", timeout=60_000)
-    expect(number(panel, "Loss")).to_have_text(re.compile(r"[01]\.\d+"), timeout=60_000)
+    expect(panel.locator(".lk-facts").first).to_contain_text("BSP()")
+    expect(number(panel, "Loss")).to_have_text(re.compile(r"[01]\.\d+"))
     expect(number(panel, "Staleness of reads")).to_have_text(re.compile(r"0\.0"))
 
     slider.focus()
     slider.press("End")  # as a mouse would: one message, when the hand lets go
-    expect(panel.locator(".lk-facts").first).to_contain_text("Async()", timeout=60_000)
-    expect(number(panel, "Fastest ahead by")).to_have_text(re.compile(r"\d\d+"), timeout=60_000)
+    expect(panel.locator(".lk-facts").first).to_contain_text("Async()")
+    expect(number(panel, "Fastest ahead by")).to_have_text(re.compile(r"\d\d+"))
     assert notebook.busy(1), "all this while the cell runs"
 
     panel.get_by_role("button", name="Kill m1").click()
-    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead", timeout=60_000)
-    expect(panel.locator(".lk-events")).to_contain_text("server-0 is taken for dead", timeout=60_000)
+    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead")
+    expect(panel.locator(".lk-events")).to_contain_text("server-0 is taken for dead")
     expect(panel.locator('.labkit-stage [data-node="server-0"]')).to_have_attribute("data-state", "dead")
     before = panel.locator(".lk-numbers").text_content()
-    expect(panel.locator(".lk-numbers")).not_to_have_text(before, timeout=20_000)
+    expect(panel.locator(".lk-numbers")).not_to_have_text(before)
     notebook.shot("staleness-ray")
     assert notebook.busy(1), "training goes on"
     interrupt(notebook, lab)
@@ -126,11 +126,11 @@ def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> 
     panel = notebook.panel()
     notebook.run(1)
     notebook.done(1)
-    expect(number(panel, "Loss")).to_have_text(re.compile(r"0\.\d+"), timeout=20_000)
+    expect(number(panel, "Loss")).to_have_text(re.compile(r"0\.\d+"))
     notebook.shot(f"staleness-{theme}-{width}")
     notebook.run(2)
     assert "['server-1']" in notebook.done(2)
-    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead", timeout=15_000)
+    expect(panel.locator('[data-machine="m1"]').first).to_have_attribute("data-state", "dead")
     notebook.shot(f"staleness-killed-{theme}-{width}")
     box = panel.bounding_box()
     assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"

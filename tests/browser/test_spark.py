@@ -12,7 +12,7 @@ import pytest
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LECTURE = "notebooks/lectures/spark.ipynb"
 #: The code cells of the lecture notebook that the test has to know.
@@ -49,9 +49,9 @@ def test_pictures(open_notebook: Callable[..., Any], theme: str, width: int) -> 
     panel = notebook.panel()
     notebook.run(1)
     assert "True" in notebook.done(1)
-    expect(squares(panel, "again").first).to_be_visible(timeout=15_000)
+    expect(squares(panel, "again").first).to_be_visible()
     panel.locator('[data-node="block:3:0"]').click()
-    expect(panel.locator(".lk-what", has_text="8 shuffle outputs (outlined)")).to_be_visible(timeout=10_000)
+    expect(panel.locator(".lk-what", has_text="8 shuffle outputs (outlined)")).to_be_visible()
     notebook.shot(f"lineage-{theme}-{width}")
     box = panel.bounding_box()
     assert box["x"] + box["width"] <= width + 1, "nothing sticks out of the page"
@@ -66,12 +66,12 @@ def test_persist_and_unpersist_by_a_click(open_notebook: Callable[..., Any]) -> 
     notebook.run(0)
     notebook.done(0)
     panel = notebook.panel()
-    expect(squares(panel, "memory")).to_have_count(8, timeout=15_000)
+    expect(squares(panel, "memory")).to_have_count(8)
     panel.locator('[data-node="r:0"]').click()
-    expect(panel.get_by_text("RDD 0: texts")).to_be_visible(timeout=10_000)
+    expect(panel.get_by_text("RDD 0: texts")).to_be_visible()
     panel.get_by_role("button", name="Unpersist").click()
-    expect(panel.get_by_text("RDD 0 is no longer kept").first).to_be_visible(timeout=10_000)
-    expect(panel.get_by_role("button", name="Persist", exact=True)).to_be_enabled(timeout=10_000)
+    expect(panel.get_by_text("RDD 0 is no longer kept").first).to_be_visible()
+    expect(panel.get_by_role("button", name="Persist", exact=True)).to_be_enabled()
 
 
 @pytest.mark.ray
@@ -87,18 +87,18 @@ def test_a_kill_while_collect_runs(open_notebook: Callable[..., Any]) -> None:
     notebook.run(SLOW)
     expect(notebook.cell(SLOW).locator(".jp-InputPrompt")).to_have_text(re.compile(r"\*"))
     # Some map tasks are done, others run: the panel changes while `collect()` blocks the cell.
-    expect(squares(panel, "running").first).to_be_visible(timeout=20_000)
+    expect(squares(panel, "running").first).to_be_visible()
     some = re.compile(r"▸ Stage \d+: [4-9] of 16 map tasks done")
-    expect(panel.get_by_text(some)).to_be_visible(timeout=30_000)
+    expect(panel.get_by_text(some)).to_be_visible()
     chip.get_by_role("button", name="Kill m2").click()
-    expect(chip).to_have_attribute("data-state", "dead", timeout=10_000)
-    expect(squares(panel, "lost").first).to_be_visible(timeout=10_000)
+    expect(chip).to_have_attribute("data-state", "dead")
+    expect(squares(panel, "lost").first).to_be_visible()
     assert notebook.busy(SLOW), "the panel must change while the cell runs, not after it"
     assert not psutil.pid_exists(pid), "a killed machine's process is gone"
     notebook.shot("lineage-killed")
-    expect(squares(panel, "again").first).to_be_visible(timeout=20_000)
+    expect(squares(panel, "again").first).to_be_visible()
     notebook.shot("lineage-again")
-    assert "the same answer: True" in notebook.done(SLOW, timeout=120)
+    assert "the same answer: True" in notebook.done(SLOW)
     tile = panel.locator('[data-number="Tasks run again"]')
     again = int(tile.locator(".lk-value").text_content())
     assert again > 0

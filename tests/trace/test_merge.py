@@ -144,3 +144,22 @@ def test_machines_are_asked_to_report_nothing_only_while_somebody_looks() -> Non
     assert trace.awaited
     clock.now += 60.0
     assert not trace.awaited
+
+
+def test_what_the_dead_and_the_paused_have_not_told() -> None:
+    trace, _, _ = merged("m1", "m2")
+    trace.report("m1", [row(1.0, 10)], until=1.5)
+    trace.report("m2", [row(1.2, 20)], until=1.7)
+    assert trace.complete_until({"m1", "m2"}) == (float("inf"), "")
+    trace.died("m1")
+    assert trace.complete_until({"m1", "m2"}) == (1.5, "m1")
+    assert trace.complete_until({"m2"}) == (float("inf"), "")
+    trace.forget("m2")
+    assert trace.complete_until({"m2"}) == (1.7, "m2")
+    trace.expect("m2", 3.0)
+    trace.expect("m1", 3.0)
+    assert trace.complete_until({"m2"}) == (float("inf"), ""), "it goes on, and tells"
+    assert trace.complete_until({"m1"}) == (1.5, "m1"), "its next life knows nothing of the one before"
+    trace.forget("m2")
+    trace.died("m2")
+    assert trace.complete_until({"m2"}) == (3.0, "m2"), "paused, then killed"

@@ -31,6 +31,7 @@ from .pieces import made
 from .poller import POLLER
 from .saved import Outputs
 from .scene import Pulse, Scene
+from .setup import OneOf, Setup, Whole
 from .snapshot import bundle, card, page
 from .stage import Part, Stage, update
 
@@ -63,6 +64,13 @@ class Panel(Actions):
     noted: ClassVar[tuple[str, ...]] = ()
     #: What one can go back to, as the select is called; "": nothing.
     runs_are: ClassVar[str] = ""
+    #: Options of the system that have a control before a start.
+    parameters: ClassVar[tuple[Whole | OneOf, ...]] = ()
+
+    @classmethod
+    def setup(cls, system: Callable[..., Any], **options: Any) -> Setup:
+        """Controls that start a system of this class, and show its panel."""
+        return Setup(system, cls.parameters, cls.named, **options)
 
     @property
     def system(self) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
+from labkit.parts.retry import insist
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
@@ -245,18 +246,16 @@ class Files:
     async def ask(self, method: str, *args: Any) -> Any:
         """Ask the master, again and again while it does not answer."""
         deadline = self.node.now + self.settings.give_up_after
-        while True:
-            try:
-                return await self.node.call(
-                    self.settings.master, method, *args, timeout=self.settings.timeout
-                )
-            except Timeout as error:
-                if self.node.now > deadline:
-                    raise Timeout(
-                        f"the master {self.settings.master!r} has not answered {method} for "
-                        f"{self.settings.give_up_after:g} s; restart its machine"
-                    ) from error
-                await self.node.sleep(self.settings.retry_after)
+        try:
+            return await insist(
+                self.node, self.settings.master, method, *args, every=self.settings.timeout,
+                wanted=lambda: self.node.now <= deadline, pause=self.settings.retry_after,
+            )  # fmt: skip
+        except Timeout as error:
+            raise Timeout(
+                f"the master {self.settings.master!r} has not answered {method} for "
+                f"{self.settings.give_up_after:g} s; restart its machine"
+            ) from error
 
 
 class _Replaced(OSError):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from labkit.parts.options import checked, whole
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
@@ -31,7 +32,7 @@ from .health import Health, examine
 from .invariants import Report, judge
 from .master import Master
 from .paths import matcher, normal
-from .settings import Settings
+from .settings import Settings, rules
 from .streams import Reader, Writer, check_mode
 
 __all__ = ["FileSystem", "file_systems"]
@@ -78,21 +79,21 @@ class FileSystem:
     ) -> None:
         alive = tuple(machine.name for machine in cluster.machines if machine.alive)
         homes = alive if machines is None else tuple(cluster.machine(machine).name for machine in machines)
-        replicas = min(3, len(homes)) if replicas is None else replicas
-        _check_options(replicas, block_size, homes)
-        heartbeat_every = heartbeat_every or max(0.5, len(homes) / HEARTBEATS_PER_SECOND)
+        usual = max(0.5, len(homes) / HEARTBEATS_PER_SECOND) if heartbeat_every is None else heartbeat_every
+        given = {
+            "name": name,
+            "replicas": min(3, len(homes)) if replicas is None else replicas,
+            "block_size": block_size,
+            "heartbeat_every": usual,
+            "bandwidth": cluster._engine.network.bandwidth if bandwidth is None else bandwidth,
+            **options,
+            **({} if timeout is None else {"timeout": timeout}),
+        }
+        chosen = checked("FileSystem", given, rules(len(homes)))
         self.cluster = cluster
         self.machines = homes
         #: What a node needs for ``Files(node, settings)``.
-        self.settings = Settings(
-            name=name,
-            replicas=replicas,
-            block_size=block_size,
-            heartbeat_every=heartbeat_every,
-            timeout=timeout or 4 * heartbeat_every,
-            bandwidth=bandwidth or cluster._engine.network.bandwidth,
-            **options,
-        )
+        self.settings = Settings(**{"timeout": 4 * chosen["heartbeat_every"], **chosen})
         settings = self.settings
         nodes: list[tuple[Any, ...]] = [
             (Master, (settings, len(homes)), {}, settings.master, master or homes[0])
@@ -132,8 +133,7 @@ class FileSystem:
     def put_sized(self, path: str, size: int, block_size: int | None = None, replace: bool = True) -> None:
         """A file of so many bytes that nobody has, for experiments at a paper's scale: its blocks are on the
         machines at once, and only how long they take to move is modelled, by ``bandwidth``."""
-        if size < 0:
-            raise ValueError(f"size is bytes >= 0, not {size!r}")
+        size = whole(0, says="bytes >= 0")("size", size)
 
         async def make(store: Files) -> None:
             order = (normal(path), size, block_size or self.settings.block_size, replace)
@@ -333,15 +333,6 @@ def _real(path: str, data: Data) -> bytes:
     if isinstance(data, Modelled):
         raise ValueError(f"{path!r} holds no bytes, only their number: put_sized made it")
     return data
-
-
-def _check_options(replicas: int, block_size: int, machines: tuple[str, ...]) -> None:
-    if not 1 <= replicas <= len(machines):
-        raise ValueError(
-            f"replicas are copies on different machines, 1 to {len(machines)} of them here, not {replicas!r}"
-        )
-    if not isinstance(block_size, int) or block_size < 1:
-        raise ValueError(f"block_size is bytes >= 1, not {block_size!r}")
 
 
 def _local_files(path: str, local: Path) -> list[tuple[str, Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from labkit.parts.options import Rule, number, seconds, text, whole
 from labkit.runtime.errors import Definite
 
-__all__ = ["BlockLost", "NotHere", "Settings", "TooLate"]
+__all__ = ["BlockLost", "NotHere", "Settings", "TooLate", "rules"]
 
 
 class BlockLost(OSError):
@@ -50,6 +51,23 @@ class Settings(NamedTuple):
     def patience(self, size: int) -> float:
         """Seconds to wait for so many bytes: eight transfers may stand in line before them."""
         return self.timeout + round(8 * size / (self.bandwidth or SLOW))
+
+
+def rules(machines: int) -> dict[str, Rule]:
+    """What each must be, on so many machines."""
+    copies = f"copies are on different machines, 1 to {machines} of them here"
+    return {
+        "name": text(says="the nodes are called after it", write="files"),
+        "replicas": whole(1, machines, says=copies, write=min(3, machines)),
+        "block_size": whole(1, says="bytes >= 1", write=64 * 1024),
+        "heartbeat_every": seconds(write=0.5),
+        "timeout": seconds(write=2.0),
+        "retry_after": seconds(write=0.1),
+        "give_up_after": seconds(write=60.0),
+        "garbage_after": seconds(0, write=10.0),
+        "repairs_at_once": whole(1, write=4),
+        "bandwidth": number(above=0, says="bytes per second, more than none", write=125e6).or_none(),
+    }
 
 
 #: Bytes per second of a transfer on a busy machine, for want of a better number.

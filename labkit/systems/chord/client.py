@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
+from labkit.runtime.copying import copy_value
+from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode, Unpicklable
 from labkit.runtime.loop import Future
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
@@ -181,7 +182,11 @@ class ClientPrograms:
             (replicas,) = await self._store(client, owner, copy)
             return Stored(key, owner.name, replicas, self.settings.replicas, copy.version)
 
-        return await self._again(client, f"write of {key!r}", once)
+        try:
+            return await self._again(client, f"write of {key!r}", once)
+        except Unpicklable:
+            copy_value(value)  # says so of the value alone, not of the message that it was in
+            raise
 
     async def _look_up(self, client: Node, key: Any, key_id: int, origin: str | None = None) -> Found:
         """One lookup, for as long as the gateway is at it."""

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from labkit.runtime.again import Repeatable
+from labkit.parts.system import System
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
@@ -37,7 +37,7 @@ from .trace_checks import Report, check_trace
 __all__ = ["Chord", "Lookup", "NodeHandle", "Stored"]
 
 
-class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
+class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
     """A ring on a cluster. Keys are strings or bytes; values are anything that can be sent.
 
     Options are the fields of ``Options`` and ``Settings`` (``options.py`` says what each means), such as
@@ -49,6 +49,8 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
     If all members die, the first that restarts founds the ring again, and the others join it: this is a rule
     of the lab (see ``directory.py``). What their disks kept returns with them.
     """
+
+    panel_class = "RingPanel"
 
     @with_options
     def __init__(self, cluster: Cluster, nodes: int = 24, **options: Any) -> None:
@@ -170,13 +172,6 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
                 f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]"
             )
         return identifier(key, self.settings.bits)
-
-    # --- from the beginning -----------------------------------------------------------------------------
-
-    def reset(self) -> None:
-        """The same ring once more, on the same cluster begun anew: what was stored is gone."""
-        self.cluster.reset()
-        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     # --- members ----------------------------------------------------------------------------------------
 
@@ -340,15 +335,9 @@ class Chord(Repeatable, Starting, ClientPrograms, MutableMapping[Any, Any]):
         Raises ``LabError`` if the trace has forgotten its beginning.
         """
         member = re.compile(rf"{re.escape(self.name)}-\d+(\.\d+)?")  # and not of a ring "chord-b" beside it
-        trace = whole(self.cluster.trace)
+        trace = whole(self.cluster)
         own = (event for event in trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
-
-    def panel(self, **options: Any) -> Any:
-        """The ring to look at and click (needs a notebook)."""
-        from labkit_widgets import RingPanel
-
-        return RingPanel(self, **options)
 
     def __repr__(self) -> str:
         alive = sum(node.alive for node in self.nodes)

@@ -1,6 +1,4 @@
-"""The options of ``Chord(...)``: what each means. Bad input is refused with the value given and what to
-write instead.
-"""
+"""The options of ``Chord(...)``: what each means, and what it must be."""
 
 from __future__ import annotations
 
@@ -9,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from labkit.parts.options import Rule, anything, checked, one_of, seconds, switch, text, whole
 from labkit.runtime.errors import MachineDead, NameTaken
 
 from .ids import MAX_BITS
@@ -47,7 +46,7 @@ class Settings(NamedTuple):
     #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
     fingers_per_round: int = 1
     #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
-    #: again.
+    #: again, and a node that knows nobody alive asks the lab. Both are beyond the papers' maintenance.
     sampling: bool = True
     #: Whether nodes emit their pointers as events; off for rings too large to watch.
     announce: bool = True
@@ -74,24 +73,16 @@ class Options:
     @classmethod
     def of(cls, given: dict[str, Any], machines: list[str]) -> Options:
         """The options as they were given, checked, with the defaults that depend on others."""
-        unknown = [name for name in given if name not in CHOICES]
-        if unknown:
-            raise TypeError(f"Chord has no option {unknown[0]!r}; its options are {', '.join(CHOICES)}")
-        chosen = {**CHOICES, **given}
-        nodes, timeout = chosen["nodes"], chosen["timeout"]
-        check_name(chosen["name"])
-        chosen["successors"], chosen["replicas"] = defaults_for(
-            nodes, chosen["virtual_nodes"], given.get("successors"), given.get("replicas")
-        )
-        for name, usual in (
-            ("sampling", chosen["maintenance"] == "correct"),
-            ("announce", isinstance(nodes, int) and nodes <= ANNOUNCED_UP_TO),
-            ("avoid_for", 10.0 * timeout if isinstance(timeout, (int, float)) else 0.0),
-        ):
-            chosen[name] = given.get(name, usual)
+        chosen = {**CHOICES, **checked("Chord", given, RULES)}
+        nodes, members = chosen["nodes"], chosen["nodes"] * chosen["virtual_nodes"]
+        usual = {"successors": max(1, min(8, members - 1)), "sampling": chosen["maintenance"] == "correct",
+                 "announce": nodes <= ANNOUNCED_UP_TO, "avoid_for": 10.0 * chosen["timeout"]}  # fmt: skip
+        chosen |= {name: value for name, value in usual.items() if given.get(name) is None}
+        if given.get("replicas") is None:
+            chosen["replicas"] = min(3, chosen["successors"] + 1)
         settings = Settings(**{name: chosen.pop(name) for name in Settings._fields})
-        check_ring(settings, nodes, chosen["virtual_nodes"], chosen["maintenance"])
-        chosen["ids"] = chosen_ids(chosen["ids"], nodes * chosen["virtual_nodes"], settings.bits)
+        check_ring(settings, members, chosen["maintenance"])
+        chosen["ids"] = chosen_ids(chosen["ids"], members, settings.bits)
         chosen["machines"] = chosen_machines(chosen["machines"], machines)
         return cls(settings=settings, **chosen)
 
@@ -100,6 +91,29 @@ class Options:
 CHOICES: dict[str, Any] = {
     **{field.name: field.default for field in fields(Options) if field.name != "settings"},
     **Settings._field_defaults,
+}
+
+
+#: What each must be by itself.
+RULES: dict[str, Rule] = {
+    "nodes": whole(1, says="a ring needs at least one node", write=24),
+    "virtual_nodes": whole(1, says="each node stands for at least one", write=1),
+    "maintenance": one_of(MAINTENANCE),
+    "ids": anything,
+    "machines": anything,
+    "name": text(says="members are called after their ring", write="chord"),
+    "bits": whole(1, MAX_BITS, says=f"SHA-1 gives identifiers of 1 to {MAX_BITS} bits", write=32),
+    "successors": whole(1, says="a successor list has at least one entry", write=8).or_none(),
+    "replicas": whole().or_none(),
+    "stabilize_every": seconds().or_none(),
+    "routing": one_of(ROUTING),
+    "timeout": seconds(),
+    "attempts": whole(1),
+    "detours": switch,
+    "avoid_for": seconds(0, write=5.0),
+    "fingers_per_round": whole(0),
+    "sampling": switch,
+    "announce": switch,
 }
 
 
@@ -114,24 +128,6 @@ def with_options(init: Callable[..., None]) -> Callable[..., None]:
     ]
     init.__signature__ = signature.replace(parameters=[*named, *more])  # type: ignore[attr-defined]
     return init
-
-
-def defaults_for(
-    nodes: Any, virtual_nodes: Any, successors: int | None, replicas: int | None
-) -> tuple[int, int]:
-    """Successors and replicas where they are not given: 8 and 3, or what so many members can have."""
-    if successors is None:
-        members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 9
-        successors = max(1, min(8, members - 1))
-    if replicas is None:
-        replicas = min(3, successors + 1) if isinstance(successors, int) else 3
-    return successors, replicas
-
-
-def check_name(name: Any) -> None:
-    """Members are called after their ring, and a lookup's path is a list of names in one string."""
-    if not (isinstance(name, str) and name and name.isprintable()):
-        raise ValueError(f'name={name!r}: members are called after their ring; write name="chord"')
 
 
 def check_place(name: str, nodes: list[str], alive: list[bool]) -> None:
@@ -149,13 +145,16 @@ def chosen_ids(ids: Any, members: int, bits: int) -> list[int] | None:
     """The identifiers that the user wants, as a list; None: SHA-1 of the names."""
     if ids is None:
         return None
-    several = list(ids) if isinstance(ids, Iterable) else []
-    fits = len(several) == members and all(_whole(id) and 0 <= id < 2**bits for id in several)
-    if not fits or len(set(several)) != members:
-        raise ValueError(
-            f"ids={ids!r}: give {members} different ids from 0 to 2**{bits} - 1, one for each member"
-        )
-    return [int(id) for id in several]
+    says = f"give {members} different ids from 0 to 2**{bits} - 1, one for each member"
+    one = whole(0, 2**bits - 1)
+
+    def take(given: Any) -> list[int]:
+        several = [one.take(id) for id in given]
+        if len(several) != members or len(set(several)) != members:
+            raise ValueError
+        return several
+
+    return Rule(take, says, (range(members),))("ids", ids)
 
 
 def chosen_machines(machines: Any, there: list[str]) -> list[Any] | None:
@@ -171,57 +170,16 @@ def chosen_machines(machines: Any, there: list[str]) -> list[Any] | None:
     return several
 
 
-def _whole(value: Any) -> bool:
-    return hasattr(value, "__index__") and not isinstance(value, bool)
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_seconds(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
-
-
-def check_ring(settings: Settings, nodes: Any, virtual_nodes: Any, maintenance: Any) -> None:
-    """Refuse what cannot work, and say what would."""
-    bits, successors, replicas = settings.bits, settings.successors, settings.replicas
-    members = nodes * virtual_nodes if isinstance(nodes, int) and isinstance(virtual_nodes, int) else 0
-
-    def need(fine: bool, name: str, words: str, value: Any = None) -> None:
-        if not fine:
-            raise ValueError(f"{name}={getattr(settings, name, value)!r}: {words}")
-
-    need(_is_count(nodes, 1), "nodes", "a ring needs at least one node; write nodes=24", nodes)
-    words = "each node stands for at least one; write virtual_nodes=1"
-    need(_is_count(virtual_nodes, 1), "virtual_nodes", words, virtual_nodes)
-    words = f"SHA-1 gives identifiers of 1 to {MAX_BITS} bits; write bits=32"
-    need(_is_count(bits, 1) and bits <= MAX_BITS, "bits", words)
+def check_ring(settings: Settings, members: int, maintenance: str) -> None:
+    """Refuse what cannot work together, and say what would."""
+    bits, successors = settings.bits, settings.successors
     if members > 2**bits:
         raise ValueError(f"{members} members do not fit on a circle of 2**{bits} ids; write bits=32")
-    words = 'write maintenance="correct" or maintenance="sigcomm2001"'
-    need(maintenance in MAINTENANCE, "maintenance", words, maintenance)
-    need(settings.routing in ROUTING, "routing", 'write routing="recursive" or routing="iterative"')
-    need(
-        _is_count(successors, 1), "successors", "a successor list has at least one entry; write successors=8"
-    )
     least = 1 if successors == 1 else successors + 1  # a ring of one grows from there
     if maintenance == "correct" and settings.stabilize_every is not None and members < least:
         raise ValueError(
             f"{members} members with successors={successors}: the correct protocol starts with at least "
             f"successors + 1 = {successors + 1}; write successors={max(1, members - 1)}, or more nodes"
         )
-    words = f"copies go to the owner and its successors={successors}, so write 1 to {successors + 1}"
-    need(isinstance(replicas, int) and 1 <= replicas <= successors + 1, "replicas", words)
-    for name in ("stabilize_every", "timeout"):
-        value = getattr(settings, name)
-        frozen = value is None and name == "stabilize_every"
-        need(
-            frozen or (_is_seconds(value) and value > 0), name, f"seconds must be positive; write {name}=1.0"
-        )
-    for name, least in (("attempts", 1), ("fingers_per_round", 0)):
-        words = f"a whole number >= {least}; write {name}={max(least, 1)}"
-        need(_is_count(getattr(settings, name), least), name, words)
-    need(_is_seconds(settings.avoid_for), "avoid_for", "seconds, 0 or more; write avoid_for=5.0")
-    for name in ("detours", "sampling", "announce"):
-        need(isinstance(getattr(settings, name), bool), name, f"write {name}=True or {name}=False")
+    says = f"copies go to the owner and its successors={successors}, so there are 1 to {successors + 1}"
+    whole(1, successors + 1, says=says, write=min(3, successors + 1))("replicas", settings.replicas)

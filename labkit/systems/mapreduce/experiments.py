@@ -48,8 +48,9 @@ class ModelledMaster(Master):
         return [()] * len(self.job.splits)
 
     def _news_for(self, member: Any) -> tuple[int, bytes]:
-        first, news = super()._news_for(member)
-        return first, pickle.dumps((len(self.news), len(self.outputs))) if news else b""
+        if not self._lacks_news(member):
+            return member.told, b""
+        return member.told, pickle.dumps((len(self.news), len(self.outputs)))
 
 
 class ModelledWorker(Worker):
@@ -78,9 +79,8 @@ class ModelledWorker(Worker):
 
     async def reduce(self, running: Running) -> Outcome:
         """Fetch what there is as it comes, sort, write."""
-        order, total = running.order, len(self.job.splits)
-        region = sum(end - start for split in self.job.splits[:1] for _, start, end in split)
-        fetched, size = 0, region // self.options.R
+        order, total = running.order, self.job.maps
+        fetched, size = 0, SPLIT // self.options.R
         while fetched < total:
             if self.available <= fetched:
                 await self.news.wait()

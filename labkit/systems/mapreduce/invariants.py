@@ -1,26 +1,27 @@
-"""What must hold of every job, judged on its trace (SYSTEMS.md §6(f)); on both engines."""
+"""What must hold of every job, judged on its trace (SYSTEMS.md §6(f)); on both engines.
+
+====================  ========================================================================
+CommittedOnce         each output file is committed once, by a rename
+CompletedReduceStays  a completed reduce task is not run again
+CountedOnce           counters are the sums over one execution of each task
+MapsFirst             no reduce task runs user code before all map outputs were available
+LiveOutput            a reduce task that began after a loss does not use the lost output
+EveryPairArrives      a reduce task gets as many pairs as the map tasks made for it
+====================  ========================================================================
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.systems.report import Findings, Violation, whole
+from labkit.runtime.cluster import Cluster
+from labkit.systems.report import Findings, whole
 
 from .counters import total
 from .messages import MAP, REDUCE
 
-__all__ = ["INVARIANTS", "Report", "check_job"]
-
-#: Name and what it promises.
-INVARIANTS = {
-    "CommittedOnce": "each output file is committed once, by a rename",
-    "CompletedReduceStays": "a completed reduce task is not run again",
-    "CountedOnce": "counters are the sums over one execution of each task",
-    "MapsFirst": "no reduce task runs user code before all map outputs of its input were available",
-    "LiveOutput": "a reduce task that began after a loss does not use the lost output",
-    "EveryPairArrives": "a reduce task gets as many pairs as the map tasks made for it",
-}
+__all__ = ["Report", "check_job"]
 
 
 @dataclass
@@ -55,9 +56,6 @@ class _Replay:
             if handler is not None:
                 handler(event, event.data)
 
-    def broken(self, event: Any, what: str, detail: str) -> None:
-        self.report.violations.append(Violation(event.time, what, detail))
-
     def on_job_started(self, event: Any, data: Any) -> None:
         self.M, self.output = data["M"], data["output"]
 
@@ -65,18 +63,22 @@ class _Replay:
         self.report.tasks += 1
         self.started[data["attempt"]] = event.time
         if data["kind"] == REDUCE and (REDUCE, data["task"]) in self.completed:
-            self.broken(event, "CompletedReduceStays", f"reduce {data['task']} begins again: {data['why']}")
+            self.report.broken(
+                event, "CompletedReduceStays", f"reduce {data['task']} begins again: {data['why']}"
+            )
 
     def on_task_running(self, event: Any, data: Any) -> None:
         if data["kind"] != REDUCE:
             return
         sources = self.sources[data["attempt"]] = data["sources"]
         if len(sources) != self.M:
-            self.broken(event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {self.M} outputs")
+            self.report.broken(
+                event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {self.M} outputs"
+            )
         began = self.started.get(data["attempt"], event.time)
         for source in sources:
             if self.lost_at.get(source, began) < began:
-                self.broken(
+                self.report.broken(
                     event, "LiveOutput", f"reduce {data['task']} used lost output of attempt {source}"
                 )
 
@@ -92,7 +94,7 @@ class _Replay:
             made = [self.accepted.get(each) for each in self.sources[data["attempt"]]]
             wanted = sum(each[1][data["task"]] for each in made if each is not None)
             if None not in made and wanted != data["pairs"][0]:
-                self.broken(
+                self.report.broken(
                     event,
                     "EveryPairArrives",
                     f"reduce {data['task']} got {data['pairs'][0]} of {wanted} pairs",
@@ -108,21 +110,21 @@ class _Replay:
         self.report.commits += 1
         self.committed[data["path"]] = times = self.committed.get(data["path"], 0) + 1
         if times > 1:
-            self.broken(event, "CommittedOnce", f"{data['path']} was committed {times} times")
+            self.report.broken(event, "CommittedOnce", f"{data['path']} was committed {times} times")
 
     def on_file_created(self, event: Any, data: Any) -> None:
         if self.output and data["path"].startswith(f"{self.output}/part-"):
-            self.broken(event, "CommittedOnce", f"{data['path']} was written in place, not renamed")
+            self.report.broken(event, "CommittedOnce", f"{data['path']} was written in place, not renamed")
 
     def on_job_finished(self, event: Any, data: Any) -> None:
         wanted = total(self.counts.values())
         if dict(data["counters"]) != wanted:
-            self.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")
+            self.report.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")
 
 
-def check_job(trace: Any, name: str, store: str) -> Report:
+def check_job(cluster: Cluster, name: str, store: str) -> Report:
     """The report on a job. Raises ``LabError`` if the trace has forgotten its beginning."""
     replay = _Replay(name, store)
-    for event in whole(trace):
+    for event in whole(cluster):
         replay.apply(event)
     return replay.report

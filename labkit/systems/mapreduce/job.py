@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from labkit.parts.retry import insist
 from labkit.parts.store import FileSystem
 from labkit.parts.store.paths import normal
 from labkit.runtime.cluster import Cluster
@@ -49,7 +51,7 @@ class MapReduce(Program):
             raise LabError(
                 f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
             )
-        chosen = given(**options)
+        chosen = given(type(self).__name__, options)
         folder = normal(output, folder=True)
         if any(self.fs.exists(part) for part in parts_of(folder, chosen.R)):
             raise FileExistsError(f"{output!r} has the output of a job: fs.rm({output!r}, recursive=True)")
@@ -84,36 +86,40 @@ class Job:
         if not machines:
             raise MachineDead.of_all()
         home = master or taken.get(fs.settings.master, machines[0])
+        splits = tuple(split(files, options.M))
         self.spec = JobSpec(
-            self.name, options, fs.settings, tuple(split(files, options.M)), output, dumps(program),
-            len(machines),
+            self.name, options, fs.settings, len(splits), splits, output, dumps(program), len(machines)
         )  # fmt: skip
         self._incarnation = cluster.machine(home).incarnation
         self._home = cluster.machine(home)
         with cluster.all_or_none():
             cluster.spawn(roles[0], self.spec, name=self.spec.master, machine=home)
-            cluster.spawn_many((roles[1], (self.spec,), {}, self.spec.worker(m), m) for m in machines)
+            told = replace(self.spec, splits=())
+            cluster.spawn_many((roles[1], (told,), {}, told.worker(m), m) for m in machines)
         self._history = History(cluster.trace, JobReducer(self.name))
         self._counters: dict[str, int] | None = None
         self._operation = cluster.submit(self._wait)
 
     async def _wait(self, client: Node) -> Any:
         """Ask the master, until it has an answer, or has died without a checkpoint (§3.3)."""
-        while True:
+        every = self.spec.options.call_timeout
+        answer = None
+        while answer is None:
             try:
-                answer = await client.call(
-                    self.spec.master, "outcome", timeout=self.spec.options.call_timeout
+                answer = await insist(
+                    client, self.spec.master, "outcome", every=every, wanted=self._may_answer
                 )
             except Timeout:
-                gone = not self._home.alive or self._home.incarnation != self._incarnation
-                if gone and self.spec.options.checkpoint_every is None:
-                    raise JobAborted(
-                        f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
-                        "job again, or give checkpoint_every=1.0 and restart its machine"
-                    ) from None
-                continue
-            if answer is not None:
-                return answer
+                raise JobAborted(
+                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
+                    "job again, or give checkpoint_every=1.0 and restart its machine"
+                ) from None
+        return answer
+
+    def _may_answer(self) -> bool:
+        """Whether the master lives, or can go on from a checkpoint."""
+        same_life = self._home.alive and self._home.incarnation == self._incarnation
+        return same_life or self.spec.options.checkpoint_every is not None
 
     def result(self, timeout: float | None = None) -> Job:
         """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``."""
@@ -163,7 +169,7 @@ class Job:
 
     def check(self) -> Report:
         """The invariants, judged on the trace."""
-        return check_job(self.cluster.trace, self.name, self.fs.settings.master)
+        return check_job(self.cluster, self.name, self.fs.settings.master)
 
     def panel(self, **options: Any) -> Any:
         """Tasks, machines and rates to look at and click (needs a notebook)."""

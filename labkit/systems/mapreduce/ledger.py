@@ -6,25 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Attempt", "Group", "Ledger", "Policy", "WorkerRecord"]
-
-
-@dataclass(frozen=True)
-class Policy:
-    """``locality_wait``: seconds that a task waits for a worker near its data. ``max_failures``: of one task
-    by the user's code, before its group fails."""
-
-    locality_wait: float = 0.0
-    max_failures: int = 4
+__all__ = ["Attempt", "Group", "Ledger", "WorkerRecord"]
 
 
 class WorkerRecord:
     """A worker as the master knows it."""
 
-    def __init__(self, name: str, machine: str, slots: int, now: float) -> None:
+    def __init__(self, name: str, machine: str, slots: int) -> None:
         self.name, self.machine, self.slots = name, machine, slots
         self.attempts: dict[int, Attempt] = {}
-        self.heard = now
 
     @property
     def free(self) -> int:
@@ -41,9 +31,8 @@ class Attempt:
     task: int
     worker: WorkerRecord
     locality: str  #: "process" (near its data), "any", or "none" (it has no preference)
-    why: str  #: "first", "retry", "lost" or "speculative"
+    why: str  #: "first", "retry", "lost" or "backup"
     started: float
-    wanted: bool = True
 
 
 class Group:
@@ -61,36 +50,44 @@ class Group:
 
 
 class Ledger:
-    """``listener``: is told ``start_attempt(attempt)`` and ``wake_at(time)``."""
+    """Of one phase.
 
-    def __init__(self, policy: Policy, now: Callable[[], float], listener: Any) -> None:
-        self.policy, self.now, self.listener = policy, now, listener
+    locality_wait: seconds that a task waits for a worker near its data. listener: is told
+    ``start_attempt(attempt)`` and ``wake_at(time)``. first: attempts are numbered from the next on.
+    """
+
+    def __init__(
+        self, group: Group, locality_wait: float, now: Callable[[], float], listener: Any, first: int = 0
+    ) -> None:
+        self.group, self.locality_wait, self.now, self.listener = group, locality_wait, now, listener
         self.workers: dict[str, WorkerRecord] = {}
-        self.groups: dict[Any, Group] = {}
-        self._number = 0
+        self.idle: dict[str, WorkerRecord] = {}  #: those with a free slot, who has waited longest first
+        self._number = first
 
-    def add(self, group: Group, task: int, why: str, preferred: Iterable[str] = ()) -> None:
+    def join(self, worker: WorkerRecord) -> None:
+        """A worker takes tasks from now on."""
+        self.workers[worker.name] = self.idle[worker.name] = worker
+
+    def add(self, task: int, why: str, preferred: Iterable[str] = ()) -> None:
         """A task is to be run."""
-        group.pending[task] = why
-        group.preferred[task] = tuple(preferred)
+        self.group.pending[task] = why
+        self.group.preferred[task] = tuple(preferred)
 
     def schedule(self) -> None:
         """Give each free slot a task."""
-        for group in self.groups.values():
-            while group.pending and self._offer(group):
-                pass
+        while self.group.pending and self._offer():
+            pass
 
-    def _offer(self, group: Group) -> bool:
-        """One task of the group to the freest worker that takes one."""
-        free = [each for each in self.workers.values() if len(each.attempts) < each.slots]
-        for worker in sorted(free, key=lambda each: -each.free):
-            if (chosen := self._choose(group, worker)) is not None:
-                self.start(group, chosen[0], worker, chosen[1], group.pending.pop(chosen[0]))
+    def _offer(self) -> bool:
+        """One task to the freest worker that takes one."""
+        for worker in sorted(self.idle.values(), key=lambda each: -each.free):
+            if (chosen := self._choose(worker)) is not None:
+                self.start(chosen[0], worker, chosen[1], self.group.pending.pop(chosen[0]))
                 return True
         return False
 
-    def _choose(self, group: Group, worker: WorkerRecord) -> tuple[int, str] | None:
-        other = None
+    def _choose(self, worker: WorkerRecord) -> tuple[int, str] | None:
+        group, other = self.group, None
         for task in group.pending:
             near = [name for name in group.preferred[task] if name in self.workers]
             if worker.name in near:
@@ -99,32 +96,38 @@ class Ledger:
             if not near:
                 return task, "none"
             other = task if other is None else other
-        until = group.last_local + self.policy.locality_wait
+        until = group.last_local + self.locality_wait
         if other is not None and self.now() >= until:
             return other, "any"
         self.listener.wake_at(until)
         return None
 
-    def start(self, group: Group, task: int, worker: WorkerRecord, locality: str, why: str) -> None:
+    def start(self, task: int, worker: WorkerRecord, locality: str, why: str) -> None:
         """Begin an attempt."""
         self._number += 1
-        attempt = Attempt(self._number, group, task, worker, locality, why, self.now())
+        attempt = Attempt(self._number, self.group, task, worker, locality, why, self.now())
         worker.attempts[attempt.number] = attempt
-        group.running.setdefault(task, []).append(attempt)
+        if not worker.free:
+            self.idle.pop(worker.name, None)
+        self.group.running.setdefault(task, []).append(attempt)
         self.listener.start_attempt(attempt)
 
     def ended(self, attempt: Attempt) -> None:
         """It does not run any more."""
-        attempt.worker.attempts.pop(attempt.number, None)
-        running = attempt.group.running.get(attempt.task, [])
+        worker = attempt.worker
+        worker.attempts.pop(attempt.number, None)
+        if self.workers.get(worker.name) is worker:
+            self.idle[worker.name] = worker
+        running = self.group.running.get(attempt.task, [])
         if attempt in running:
             running.remove(attempt)
         if not running:
-            attempt.group.running.pop(attempt.task, None)
+            self.group.running.pop(attempt.task, None)
 
     def lost(self, worker: str) -> list[Attempt]:
         """A worker is gone; its attempts, which have ended."""
         record = self.workers.pop(worker, None)
+        self.idle.pop(worker, None)
         attempts = list(record.attempts.values()) if record is not None else []
         for attempt in attempts:
             self.ended(attempt)

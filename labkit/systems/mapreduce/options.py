@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from labkit.parts.options import Rule, checked, number, seconds, switch, whole
 from labkit.parts.store import Settings as FileSettings
 from labkit.runtime.errors import LabError
 
@@ -48,21 +49,13 @@ class Options:
     seconds_per_byte: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name in ("M", "R", "slots", "max_failures"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name}={value!r}: a whole number >= 1; write {name}=4")
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.type == "float" and not (isinstance(value, (int, float)) and 0 <= value < float("inf")):
-                raise ValueError(f"{each.name}={value!r}: a number >= 0; write {each.name}={each.default}")
+        for name, rule in RULES.items():
+            object.__setattr__(self, name, rule(name, getattr(self, name)))
         if self.timeout <= 2 * self.ping_every:
             raise ValueError(
                 f"timeout={self.timeout} would mark living workers as failed: give more than twice "
                 f"ping_every={self.ping_every}"
             )
-        if not isinstance(self.backup, (bool, Backup)):
-            raise ValueError(f"backup={self.backup!r}: True, False, or a Backup with a rule of its own")
 
     @property
     def backup_rule(self) -> Backup | None:
@@ -72,6 +65,23 @@ class Options:
         return Backup() if self.backup else None
 
 
+def _rule(field: Field[Any]) -> Rule:
+    if field.name == "skip_bad_records":
+        return switch
+    if field.name == "checkpoint_every":
+        return seconds(0).or_none()
+    return whole(1, write=4) if field.type == "int" else number(0, write=field.default)
+
+
+#: What each must be by itself.
+RULES = {field.name: _rule(field) for field in fields(Options)}
+RULES["backup"] = Rule(
+    lambda value: value if isinstance(value, Backup) else switch.take(value),
+    "True, False, or a Backup with a rule of its own",
+    (True, False),
+)
+
+
 @dataclass(frozen=True)
 class JobSpec:
     """One for all nodes of a job."""
@@ -79,7 +89,8 @@ class JobSpec:
     name: str  #: before the names of its nodes
     options: Options
     files: FileSettings  #: of the file system
-    splits: tuple[tuple[Segment, ...], ...]  #: one for each map task
+    maps: int  #: map tasks
+    splits: tuple[tuple[Segment, ...], ...]  #: one for each map task; the workers are told with their orders
     output: str  #: the folder
     program: bytes  #: the user's ``MapReduce``, pickled: each task has a fresh one
     workers: int  #: how many
@@ -94,10 +105,6 @@ class JobSpec:
         return f"{self.name}-{machine}"
 
 
-def given(**options: Any) -> Options:
-    """Options by name; raises ``TypeError`` naming those there are."""
-    known = [each.name for each in fields(Options)]
-    for name in options:
-        if name not in known:
-            raise TypeError(f"there is no option {name!r}; there are: {', '.join(known)}")
-    return Options(**options)
+def given(program: str, options: dict[str, Any]) -> Options:
+    """Options by name; raises ``TypeError`` naming those there are, ``ValueError``."""
+    return Options(**checked(program, options, RULES))

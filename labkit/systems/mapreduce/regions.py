@@ -33,8 +33,3 @@ class Regions:
     def read_many(self, names: Iterable[str], region: int) -> tuple[bytes, ...]:
         """The same region of several map tasks."""
         return tuple(self.read(name, region) for name in names)
-
-    def remove(self, name: str) -> None:
-        """Delete one."""
-        self._offsets.pop(name, None)
-        self._files.remove(self._prefix + name)

@@ -24,7 +24,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labkit.parts.options import whole
+
 __all__ = ["BSP", "SSP", "Async", "Bounded", "Consistency"]
+
+ITERATIONS = whole(0, says="a number of iterations >= 0", write=3)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class SSP(Consistency):
     staleness: int
 
     def __post_init__(self) -> None:
-        _check(self, "staleness", self.staleness)
+        object.__setattr__(self, "staleness", ITERATIONS("staleness", self.staleness, of="SSP"))
 
     @property
     def bound(self) -> int:
@@ -85,7 +89,7 @@ class Bounded(Consistency):
     tau: int
 
     def __post_init__(self) -> None:
-        _check(self, "tau", self.tau)
+        object.__setattr__(self, "tau", ITERATIONS("tau", self.tau, of="Bounded"))
 
     @property
     def bound(self) -> int:
@@ -111,9 +115,3 @@ class Async(Consistency):
     def reads_own_writes(self) -> bool:
         """No: its own pushes travel while it goes on."""
         return False
-
-
-def _check(model: Consistency, name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        kind = type(model).__name__
-        raise ValueError(f"{kind}({name}={value!r}): a number of iterations >= 0; write {kind}(3)")

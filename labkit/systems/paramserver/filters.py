@@ -22,6 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from labkit.parts.options import number, probability
 from labkit.runtime.errors import Definite
 
 from .updates import Array
@@ -42,6 +43,9 @@ __all__ = [
     "encode_values",
     "raw_bytes",
 ]
+
+THRESHOLD = number(above=0, says="the threshold is a number > 0", write=0.01)
+MARGIN = probability(says="a fraction of the threshold, 0 <= margin <= 1", write=0.1)
 
 #: Which keys: sorted and unique int64, or a range (first, one past the last).
 Keys = Array | tuple[int, int]
@@ -102,8 +106,7 @@ class SignificantlyModified(Filter):
     lossy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not self.threshold > 0:
-            raise ValueError(f"SignificantlyModified({self.threshold!r}): the threshold is a number > 0")
+        THRESHOLD("threshold", self.threshold, of="SignificantlyModified")
 
     def begin(self) -> Held:
         """The entries held back."""
@@ -133,8 +136,7 @@ class KKT(Filter):
     lossy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.margin <= 1:
-            raise ValueError(f"KKT(margin={self.margin!r}): a fraction of the threshold, 0 <= margin <= 1")
+        MARGIN("margin", self.margin, of="KKT")
 
     def begin(self) -> Held:
         """The weights as last pulled; what is not in there is zero."""

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from labkit.parts.system import System
 from labkit.progress import Progress
-from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster, Operation
 from labkit.runtime.errors import LabError
 from labkit.runtime.node import Node
@@ -39,11 +39,10 @@ from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
 from .filters import Filter
 from .manager import Manager
-from .options import check_consistency, check_options, check_place, check_run
+from .options import KEYS, NAME, RULES, UPDATE, Options, check_run
 from .ring import View
 from .scheduler import Scheduler
 from .server import Server
-from .settings import Settings
 from .store import Contents
 from .trace_checks import Report, check_trace
 from .updates import Array, Sum, Update
@@ -186,7 +185,7 @@ class Namespace:
         return Namespace(self._ps, f"{self.prefix}/{name}")
 
 
-class ParameterServer(Repeatable):
+class ParameterServer(System):
     """Servers, workers, and the vectors they share, on a cluster.
 
     servers, workers: how many. Servers run on the first machines, workers on those that follow.
@@ -197,6 +196,8 @@ class ParameterServer(Repeatable):
     on_worker_death: "reassign" its shard to another, or "ignore" it.
     name: put before the nodes' names, for a second parameter server on one cluster.
     """
+
+    panel_class = "StalenessPanel"
 
     def __init__(
         self,
@@ -213,23 +214,25 @@ class ParameterServer(Repeatable):
         read_at: str = "tail",
     ) -> None:
         machines = [machine.name for machine in cluster.machines if machine.alive]
-        check_options(servers, workers, replicas, virtual_servers, timeout, on_worker_death, len(machines))
-        check_place(name, read_at, cluster.nodes)
-        consistency = BSP() if consistency is None else consistency
-        check_consistency(consistency)
-        self.cluster = cluster
-        self.prefix = f"{name}-" if name else ""
-        self.settings = Settings(
-            manager=f"{self.prefix}manager",
-            scheduler=f"{self.prefix}scheduler",
-            replicas=replicas,
-            virtual_servers=virtual_servers,
-            heartbeat_every=timeout / 10,
-            timeout=timeout,
-            resend_after=timeout / 2,
-            retry_after=timeout / 40,
-            read_at=read_at,
+        chosen = Options.of(
+            len(machines),
+            cluster.nodes,
+            {
+                "servers": servers,
+                "workers": workers,
+                "replicas": replicas,
+                "virtual_servers": virtual_servers,
+                "timeout": timeout,
+                "on_worker_death": on_worker_death,
+                "consistency": BSP() if consistency is None else consistency,
+                "name": name,
+                "read_at": read_at,
+            },
         )
+        servers, workers = chosen.servers, chosen.workers
+        self.cluster = cluster
+        self.prefix = chosen.prefix
+        self.settings = chosen.settings
         self._vectors: dict[str, Vector] = {}
         self._started = {"server": 0, "worker": 0}
         with cluster.all_or_none():
@@ -238,7 +241,7 @@ class ParameterServer(Repeatable):
                 Manager, self.settings, tuple(first), name=self.settings.manager
             )
             self.scheduler: Scheduler = cluster.spawn_here(
-                Scheduler, self.settings, consistency, on_worker_death, name=self.settings.scheduler
+                Scheduler, self.settings, chosen.consistency, on_worker_death, name=self.settings.scheduler
             )
             homes = [machines[number % len(machines)] for number in range(servers + workers)]
             names = [self._next("server") for _ in range(servers)] + [
@@ -256,20 +259,13 @@ class ParameterServer(Repeatable):
             )  # fmt: skip
         self.shards = workers  #: of a run that is given no data
         cluster.trace.meta.update(
-            system="ParameterServer", servers=servers, workers=workers, replicas=replicas
+            system="ParameterServer", servers=servers, workers=workers, replicas=chosen.replicas
         )
 
     def _next(self, kind: str) -> str:
         number = self._started[kind]
         self._started[kind] += 1
         return f"{self.prefix}{kind}-{number}"
-
-    def reset(self) -> None:
-        """The same servers and workers once more, on the same cluster begun anew: vectors are to be made
-        again.
-        """
-        self.cluster.reset()
-        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     # vectors ------------------------------------------------------------
 
@@ -289,6 +285,7 @@ class ParameterServer(Repeatable):
         update: the servers' user-defined function; ``Sum()`` by default. filters: see ``filters.py``.
         finite: refuse pushes, and results of ``update``, with NaN or infinity in them.
         """
+        NAME("name", name, of="vector")
         sparse = size is None if sparse is None else sparse
         if name in self._vectors and size is None:
             return self._vectors[name]
@@ -296,13 +293,9 @@ class ParameterServer(Repeatable):
             raise ValueError(
                 f"vector({name!r}): a dense vector needs its size; write size=1000, or sparse=True"
             )
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if size is not None and (not whole or not 0 < size <= SPARSE_SIZE):
-            raise ValueError(f"vector({name!r}, size={size!r}): the number of keys, 1 to 2**62")
-        update = Sum() if update is None else update
-        if not isinstance(update, Update):
-            raise TypeError(f"vector({name!r}, update={update!r}): write an Update, such as SGD(0.1)")
-        spec = VectorSpec(name, int(size or SPARSE_SIZE), sparse, update, tuple(filters), finite)
+        size = KEYS("size", size, of=f"vector({name!r}, ") or SPARSE_SIZE
+        update = UPDATE("update", Sum() if update is None else update, of=f"vector({name!r}, ")
+        spec = VectorSpec(name, size, sparse, update, tuple(filters), finite)
         if name in self._vectors:
             if self._vectors[name].spec != spec:
                 raise ValueError(f"there is another vector {name!r} already: {self._vectors[name]!r}")
@@ -353,7 +346,7 @@ class ParameterServer(Repeatable):
 
     @consistency.setter
     def consistency(self, consistency: Consistency) -> None:
-        check_consistency(consistency)
+        RULES["consistency"]("consistency", consistency)
         scheduler = self.scheduler
 
         async def program(_: Node) -> None:
@@ -471,13 +464,21 @@ class ParameterServer(Repeatable):
         return iter(list(self._vectors.values()))
 
     def check(self) -> Report:
-        """The invariants at every step so far. Raises ``LabError`` if the trace has forgotten its beginning,
-        and on real processes: what a machine had not reported when it was killed nobody knows."""
-        if self.cluster.engine != "sim":
-            raise LabError('the checks need every event, also of the dead; use Cluster(engine="sim")')
+        """The invariants at every step so far. Raises ``LabError`` if the trace has forgotten its beginning.
+
+        On real processes a server that dies takes along what it had not reported yet: then the run is judged
+        up to that moment, and the report says so.
+        """
         mine = {f"{self.prefix}{kind}-{i}" for kind, many in self._started.items() for i in range(many)}
         mine |= {None, self.settings.manager, self.settings.scheduler}
-        return check_trace(each for each in whole(self.cluster.trace) if each.node in mine)
+        events = [each for each in whole(self.cluster) if each.node in mine]
+        servers = f"{self.prefix}server-"
+        homes = {each.machine for each in events if (each.node or "").startswith(servers)}
+        until, gone = self.cluster.trace.complete_until(homes)
+        report = check_trace(each for each in events if each.time <= until)
+        if gone and not report.suspended:
+            report.suspended = f"what the servers on {gone} did after {until:.3f} s they told nobody"
+        return report
 
     def close(self) -> None:
         """End all its nodes; the cluster goes on."""
@@ -486,12 +487,6 @@ class ParameterServer(Repeatable):
             mine = node.startswith(self.prefix) and kind in self._started
             if mine or node in (self.settings.manager, self.settings.scheduler):
                 self.cluster.remove(node)
-
-    def panel(self, **options: Any) -> Any:
-        """Clocks, staleness and loss to look at and click (needs a notebook)."""
-        from labkit_widgets import StalenessPanel
-
-        return StalenessPanel(self, **options)
 
     def __repr__(self) -> str:
         return (

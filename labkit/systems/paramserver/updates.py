@@ -12,10 +12,11 @@ either one worker's push or, in a round of bulk-synchronous execution, the sum o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
+
+from labkit.parts.options import number
 
 __all__ = [
     "SGD",
@@ -32,6 +33,9 @@ __all__ = [
 
 #: float64, one number a key (or, where a function says so, one row a key).
 Array = np.ndarray
+
+STEP = number(above=0, says="the step is a finite number > 0", write=0.1)
+PENALTY = number(0, says="the penalty is a finite number >= 0", write=0.1)
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class SGD(Update):
     rate: float
 
     def __post_init__(self) -> None:
-        _check_positive(self, "rate")
+        STEP("rate", self.rate, of=type(self).__name__)
 
     def apply(self, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0) -> None:
         """A step against the gradient."""
@@ -85,9 +89,8 @@ class Subgradient(Update):
     l1: float
 
     def __post_init__(self) -> None:
-        _check_positive(self, "rate")
-        if not isinstance(self.l1, Real) or not 0 <= self.l1 < float("inf"):
-            raise ValueError(f"Subgradient(l1={self.l1!r}): the penalty is a finite number >= 0")
+        STEP("rate", self.rate, of=type(self).__name__)
+        PENALTY("l1", self.l1, of="Subgradient")
 
     def apply(self, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0) -> None:
         """A step against a subgradient; that of |w| at zero is taken to be zero."""
@@ -107,7 +110,7 @@ class AdaGrad(Update):
     extras: ClassVar[tuple[str, ...]] = ("squares",)
 
     def __post_init__(self) -> None:
-        _check_positive(self, "rate")
+        STEP("rate", self.rate, of=type(self).__name__)
 
     def apply(self, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0) -> None:
         """Remember the square, then step."""
@@ -131,7 +134,7 @@ class Proximal(Update):
     columns: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        _check_positive(self, "rate")
+        STEP("rate", self.rate, of=type(self).__name__)
 
     def apply(self, values: Array, pushed: Array, extras: dict[str, Array], share: float = 1.0) -> None:
         """The step, and the soft threshold."""
@@ -161,9 +164,3 @@ def all_finite(numbers: Array) -> bool:
     """Whether all are. A finite sum says so in one pass, without an array of answers."""
     with np.errstate(all="ignore"):
         return bool(np.isfinite(numbers.sum()) or np.isfinite(numbers).all())
-
-
-def _check_positive(update: Update, name: str) -> None:
-    value = getattr(update, name)
-    if not isinstance(value, Real) or not 0 < value < float("inf"):
-        raise ValueError(f"{type(update).__name__}({name}={value!r}): the step is a finite number > 0")

@@ -17,6 +17,7 @@ from random import Random
 from types import CoroutineType
 from typing import Any
 
+from labkit.parts.retry import insist
 from labkit.runtime.copying import copy_value, stream
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, Task
@@ -330,13 +331,7 @@ class Worker(Node):
 
     async def insist(self, method: str, *args: Any) -> Any:
         """The scheduler's answer, however often it has to be asked."""
-        while True:
-            try:
-                return await self.call(
-                    self.settings.scheduler, method, *args, timeout=self.settings.resend_after
-                )
-            except Timeout:
-                continue
+        return await insist(self, self.settings.scheduler, method, *args, every=self.settings.resend_after)
 
 
 def _several(after: Any) -> list[Future]:

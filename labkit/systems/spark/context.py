@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+from labkit.parts.system import System
 from labkit.progress import Progress
-from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
@@ -70,7 +70,7 @@ def _own_cluster(master: str, options: dict[str, Any]) -> tuple[Cluster, dict[st
     return Cluster(asked.machines, name=OWN), options
 
 
-class SparkContext(Repeatable, BaseContext):
+class SparkContext(System, BaseContext):
     """RDDs on a cluster.
 
     cluster: a ``Cluster``. Or, as in a PySpark program, the master (``"local[4]"``, see ``parse_master``;
@@ -79,6 +79,8 @@ class SparkContext(Repeatable, BaseContext):
     cores: tasks that an executor runs at the same time. memory: bytes for cached partitions on each.
     options: any further field of ``Options``.
     """
+
+    panel_class = "LineagePanel"
 
     def __init__(
         self,
@@ -245,13 +247,7 @@ class SparkContext(Repeatable, BaseContext):
 
         Raises ``LabError`` if the trace has forgotten its beginning.
         """
-        return check_trace(whole(self.cluster.trace), self.options.cores, self.options.memory)
-
-    def panel(self, **options: Any) -> Any:
-        """The lineage to watch and to break (needs a notebook)."""
-        from labkit_widgets import LineagePanel
-
-        return LineagePanel(self, **options)
+        return check_trace(whole(self.cluster), self.options.cores, self.options.memory)
 
     def reset(self) -> None:
         """The same context once more, on the same cluster begun anew. RDDs stay what they are, a recipe: the

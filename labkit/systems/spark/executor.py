@@ -19,6 +19,7 @@ import pickle
 from collections.abc import Iterable
 from typing import Any
 
+from labkit.parts.retry import insist
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
@@ -84,16 +85,12 @@ class Executor(Node):
 
     async def start(self) -> None:
         """Throw away what a former life has left on the disk, and register."""
-        for name in self.files.names():
-            self.files.remove(name)
+        self.files.clear()
         life = self.random.getrandbits(62)
         while self.incarnation is None:  # until the driver has answered
-            try:
-                self.incarnation = await self.call(
-                    self.driver, "register", self.name, self.machine, life, timeout=self.options.call_timeout
-                )
-            except Timeout:
-                continue
+            self.incarnation = await insist(
+                self, self.driver, "register", self.name, self.machine, life, every=self.options.call_timeout
+            )
             if self.incarnation is None:  # the driver is of a later context: nobody wants this executor
                 await self.sleep(self.options.no_executor_timeout)
 
@@ -308,12 +305,8 @@ class Executor(Node):
 
     async def ask(self, node: str, method: str, *args: Any) -> Any:
         """A call that may be repeated."""
-        for _ in range(self.options.fetch_attempts - 1):
-            try:
-                return await self.call(node, method, *args, timeout=self.options.fetch_timeout)
-            except Timeout:
-                continue
-        return await self.call(node, method, *args, timeout=self.options.fetch_timeout)
+        every, times = self.options.fetch_timeout, self.options.fetch_attempts
+        return await insist(self, node, method, *args, every=every, times=times)
 
     # --- serving ------------------------------------------------------------------------------------------
 

@@ -6,12 +6,12 @@ machines are near, its jobs last milliseconds, and somebody is watching.
 
 from __future__ import annotations
 
-import math
-import operator
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
-__all__ = ["Options", "check_options", "finite", "partition_count", "whole_number"]
+from labkit.parts.options import Rule, checked, number, probability, switch, whole
+
+__all__ = ["RULES", "Options", "check_options", "finite", "partition_count", "whole_number"]
 
 MEGABYTE = 1 << 20
 
@@ -74,55 +74,32 @@ MAY_BE_ZERO = (
 )
 
 
+def _rule(field: Field[Any]) -> Rule:
+    if field.type == "bool":
+        return switch
+    if field.type == "int":
+        return whole(1, write=field.default)
+    if field.name in MAY_BE_ZERO:
+        return number(0, write=field.default)
+    return number(above=0, write=field.default)
+
+
+#: What each must be by itself.
+RULES = {field.name: _rule(field) for field in fields(Options)}
+RULES["speculation_quantile"] = probability(says="a fraction of a stage, from 0 to 1", write=0.75)
+
+#: What is given to operations.
+whole_number = whole(write=4)._replace(error=TypeError)
+partition_count = whole(1, says="a whole number, at least one partition", write=4)
+finite = number(0, says="must be nonnegative and finite", write=0.5)
+
+
 def check_options(given: dict[str, Any]) -> Options:
     """The options, or an error that says what to write."""
-    known = {field.name: field for field in fields(Options)}
-    for name, value in given.items():
-        if name not in known:
-            raise TypeError(f"SparkContext has no option {name!r}; its options are {', '.join(known)}")
-        _check(name, value, str(known[name].type))
-    options = Options(**given)
+    options = Options(**checked("SparkContext", given, RULES))
     if options.executor_timeout <= 2 * options.heartbeat_every:
         raise ValueError(
             f"executor_timeout={options.executor_timeout} would take living executors for lost: give more "
             f"than twice heartbeat_every={options.heartbeat_every}"
         )
     return options
-
-
-def _check(name: str, value: Any, kind: str) -> None:
-    if kind == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is True or False, not {value!r}")
-        return
-    number = isinstance(value, int if kind == "int" else (int, float)) and not isinstance(value, bool)
-    zero = name in MAY_BE_ZERO
-    if not number or not (value >= 0 if zero else value > 0) or value == float("inf"):
-        what = "a whole number" if kind == "int" else "a number"
-        raise ValueError(f"{name} is {what} {'>=' if zero else '>'} 0, not {value!r}")
-
-
-def whole_number(what: str, value: Any) -> int:
-    """A count or a seed that was given, NumPy's too; ``TypeError`` if it is no whole number."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{what}={value!r}: a whole number; write {what}=4") from None
-
-
-def partition_count(what: str, value: Any) -> int:
-    """How many partitions there shall be; ``ValueError`` if that is no whole number or none."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"{what}={value!r}: a whole number, at least one partition; write {what}=4")
-    return operator.index(value)
-
-
-def finite(what: str, value: Any) -> Any:
-    """A probability, rate or weight that was given; ``ValueError`` if it is no finite number >= 0."""
-    try:
-        right = value >= 0 and math.isfinite(value)
-    except TypeError:
-        right = False
-    if not right:
-        raise ValueError(f"{what} must be nonnegative and finite, not {value!r}; write 0.5")
-    return value

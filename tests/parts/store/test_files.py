@@ -246,7 +246,7 @@ def test_modelled_files(sim_fs: MakeFs) -> None:
     assert fs.du("copy") == 10**9
     with pytest.raises(ValueError, match="no bytes of block"):
         fs.rot("copy")
-    with pytest.raises(ValueError, match="size is bytes >= 0"):
+    with pytest.raises(ValueError, match="bytes >= 0"):
         fs.put_sized("input", -1)
 
 
@@ -278,8 +278,16 @@ def test_what_is_wrong_is_said(sim_fs: MakeFs) -> None:
         (NotADirectoryError, "'folder/a' is a file", lambda: fs.put("folder/a/b", b"")),
         (ValueError, "no block 1", lambda: fs.rot("folder/a", 1)),
         (ValueError, "no place|has no copy", lambda: fs.rot("folder/a", 0, "m9")),
-        (ValueError, "1 to 4 of them here, not 5", lambda: FileSystem(fs.cluster, 5, name="more")),
-        (ValueError, "block_size is bytes >= 1", lambda: FileSystem(fs.cluster, block_size=0, name="none")),
+        (
+            ValueError,
+            "replicas=5: copies are on different machines, 1 to 4 of them here",
+            lambda: FileSystem(fs.cluster, 5, name="more"),
+        ),
+        (
+            ValueError,
+            "block_size=0: bytes >= 1; write block_size=65536",
+            lambda: FileSystem(fs.cluster, block_size=0, name="none"),
+        ),
     ):
         with pytest.raises(error, match=text):
             action()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster, MachineDead, MachinePaused, NameTaken, Timeout, UnknownMachine, UnknownNode
+from labkit.runtime.errors import Unpicklable
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -78,6 +79,14 @@ def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
     ring.cluster.kill("m1")
     assert "6 members, stabilising" in str(ring.health())
     assert "to repair:" in str(ring.health())
+    for machine in ring.cluster.machines:
+        if machine.alive:
+            ring.cluster.pause(machine)
+    assert "6 members, silent" in str(ring.health())
+    for machine in ring.cluster.machines:
+        if machine.alive:
+            ring.cluster.kill(machine)
+    assert "0 members, dead" in str(ring.health())
 
 
 def test_nodes_have_names_beside_their_ids(sim_ring: MakeRing) -> None:
@@ -111,8 +120,8 @@ def test_repr(sim_ring: MakeRing) -> None:
             {"nodes": 8, "successors": 8},
             r"at least successors \+ 1 = 9; write successors=7",
         ),
-        ({"replicas": 10}, "so write 1 to 9"),
-        ({"replicas": 0}, "so write 1 to 9"),
+        ({"replicas": 10}, "so there are 1 to 9; write replicas=3"),
+        ({"replicas": 0}, "so there are 1 to 9; write replicas=3"),
         ({"stabilize_every": 0}, "stabilize_every=0: seconds must be positive"),
         ({"timeout": None}, "timeout=None: seconds must be positive"),
         ({"ids": [1, 2]}, "give 24 different ids"),
@@ -169,6 +178,14 @@ def test_keys_are_strings_or_bytes(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=8)
     with pytest.raises(TypeError, match=r"a key is a str or bytes, not 3 of type int; write ring\['3'\]"):
         ring[3] = 1
+
+
+def test_a_value_that_cannot_be_sent_is_the_one_that_is_named(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=12)
+    with pytest.raises(Unpicklable, match=r"^<generator .* of type builtins.generator cannot be sent"):
+        ring["lecture"] = (number for number in range(3))
+    ring["lecture"] = [0, 1, 2]
+    assert ring["lecture"] == [0, 1, 2]
 
 
 def test_members_that_do_not_exist(sim_ring: MakeRing) -> None:

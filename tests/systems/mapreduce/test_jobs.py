@@ -127,7 +127,8 @@ def test_a_failing_program_is_told_with_its_traceback() -> None:
 def test_bad_records_are_skipped_after_two_failures(make_cluster: Callable[..., Cluster]) -> None:
     cluster = make_cluster(machines=2)
     job = lab(cluster, Fragile).run("corpus/*", "out/", M=4, R=2, skip_bad_records=True)
-    assert len(cluster.trace.filter("last_gasp")) == 2
+    told = len(cluster.trace.filter("last_gasp"))
+    assert 2 <= told <= 3, "an execution that was under way when the record was marked may fail on it, too"
     assert len(job.view().skipped) == 1
     whole = lab_local(CORPUS)
     assert job.counters["map_input_pairs"] == whole.counters["map_input_pairs"] - 1

@@ -19,10 +19,9 @@ SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200")) // 10
 
 
 def judge(ps: ParameterServer) -> None:
-    """The invariants at every step of a simulated run."""
-    if ps.cluster.engine == "sim":
-        report = ps.check()
-        assert report.ok, f"seed={ps.cluster.seed}\n{report}\n{ps.cluster.schedule}"
+    """The invariants at every step of a run."""
+    report = ps.check()
+    assert report.ok, f"seed={ps.cluster.seed}\n{report}\n{ps.cluster.schedule}"
 
 
 def build(cluster: Cluster, **options: Any) -> ParameterServer:

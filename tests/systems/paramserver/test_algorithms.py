@@ -42,6 +42,13 @@ EXAMPLES = zipf_examples(examples=400, dimensions=600, per_example=8, seed=2)
 L1 = 0.002
 
 
+def test_an_example_has_a_feature_once() -> None:
+    features = EXAMPLES.features
+    rows = np.repeat(np.arange(400), np.diff(features.indptr))
+    assert len(set(zip(rows.tolist(), features.indices.tolist(), strict=True))) == features.nnz
+    assert set(features.data) == {1.0}
+
+
 @pytest.mark.slow
 def test_softmax_in_rounds_is_the_single_thread_bit_for_bit(make_ps: MakePs) -> None:
     training, testing = digits_split()

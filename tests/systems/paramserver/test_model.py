@@ -36,8 +36,8 @@ from .conftest import FEATURES, MakePs, build, descend, descend_alone, regressio
         ({"servers": 2, "replicas": 2}, ValueError, "write replicas=1 or servers=3"),
         ({"servers": 3}, ValueError, "two copies would share a machine"),
         ({"timeout": -1}, ValueError, "timeout=-1: seconds of silence"),
-        ({"on_worker_death": "panic"}, ValueError, 'write "reassign" or "ignore"'),
-        ({"consistency": "BSP"}, TypeError, r"consistency is BSP\(\), SSP\(s\)"),
+        ({"on_worker_death": "panic"}, ValueError, 'write on_worker_death="reassign" or'),
+        ({"consistency": "BSP"}, TypeError, r"'BSP': one of BSP\(\), SSP\(s\), .*write consistency=BSP"),
     ],
 )
 def test_bad_options(options: dict[str, Any], error: type[Exception], match: str) -> None:
@@ -103,7 +103,12 @@ def test_bad_runs(sim_ps: MakePs) -> None:
         ps.run(descend, iterations=0)
     with pytest.raises(ValueError, match="at least one shard"):
         ps.run(descend, data=[])
-    with pytest.raises(TypeError, match="consistency is BSP"):
+    with pytest.raises(TypeError, match=r"data=<generator.*write data=list"):
+        ps.run(descend, data=(part for part in range(3)))
+    for name in (3, None, "", "two\nlines"):
+        with pytest.raises(ValueError, match=r"name=.*; write vector\(name=\"w\"\)"):
+            ps.vector(name, 5)
+    with pytest.raises(TypeError, match="one of BSP"):
         ps.consistency = 3
 
     async def forgets(worker: Any) -> None:

@@ -76,7 +76,7 @@ def test_a_vector_that_allows_them(sim_ps: MakePs) -> None:
     free.push([1], [INF]).result()
     assert free[1] == INF
     assert w[:].tolist() == [0.0] * 4
-    with pytest.raises(TypeError, match=r"write an Update, such as SGD\(0.1\)"):
+    with pytest.raises(TypeError, match=r"an Update, such as SGD\(0.1\)"):
         ps.vector("v", 4, update=SGD)  # type: ignore[arg-type]
     for size in (True, 2.5, "4", 0):
         with pytest.raises(ValueError, match="the number of keys"):

@@ -235,10 +235,11 @@ def test_executors_where_the_user_wants_them(sim_context: MakeContext) -> None:
     ("given", "error", "text"),
     [
         ({"kores": 2}, TypeError, "has no option 'kores'"),
-        ({"cores": 0}, ValueError, "cores is a whole number > 0"),
-        ({"cores": 1.5}, ValueError, "cores is a whole number > 0, not 1.5"),
-        ({"speculation": 1}, ValueError, "True or False"),
-        ({"locality_wait": -1}, ValueError, ">= 0, not -1"),
+        ({"cores": 0}, ValueError, "cores=0: a whole number >= 1; write cores=1"),
+        ({"cores": 1.5}, ValueError, "cores=1.5: a whole number >= 1; write cores=1"),
+        ({"speculation": 1}, ValueError, "speculation=1: write speculation=True or speculation=False"),
+        ({"locality_wait": -1}, ValueError, "locality_wait=-1: a number >= 0; write locality_wait=0.3"),
+        ({"speculation_quantile": 1.5}, ValueError, "speculation_quantile=1.5: a fraction of a stage"),
         ({"executor_timeout": 0.3}, ValueError, "would take living executors for lost"),
     ],
 )

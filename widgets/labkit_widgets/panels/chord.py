@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from labkit.systems.chord.options import ROUTING
 from labkit.systems.chord.view import LookupView, RingNode, RingReducer, RingView
 
 from ..charts import Loads
@@ -13,6 +14,7 @@ from ..pieces import Button, Chart, Choice, Form, Told
 from ..replay import HOP_MS, Replay
 from ..scene import Pulse, Scene
 from ..script import Made, options_of
+from ..setup import OneOf, Whole
 from ..stage import update
 from .lookups import checks, line, of_node, steps, words
 from .ring import numbers, ring_scene
@@ -59,6 +61,13 @@ class RingPanel(Panel):
     fold = RingReducer
     figures = staticmethod(numbers)
     drawn = 400
+    parameters = (
+        Whole("nodes", "Nodes", 24, 1, 400),
+        Whole("replicas", "Copies", 3, 1, 16),
+        Whole("successors", "Successor list", 8, 1, 64),
+        OneOf("maintenance", "Maintenance", MAINTENANCE),
+        OneOf("routing", "Routing", tuple((each, each) for each in ROUTING)),
+    )
     side = (
         Told("ask", "ask", _question, "head", ("lookup",)),
         Told("steps", "steps", lambda panel, frame: panel.told(frame)),

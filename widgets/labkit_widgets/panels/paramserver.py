@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from labkit.runtime.again import literal
+from labkit.systems.paramserver.consistency import BSP, SSP, Async
 from labkit.systems.paramserver.events import called, meaning
 from labkit.systems.paramserver.view import KINDS, StalenessReducer, StalenessView
 
@@ -19,6 +20,7 @@ from ..panel import Panel
 from ..pieces import Chart, Plain, Slide
 from ..scene import Pulse, Scene
 from ..script import Made, options_of
+from ..setup import OneOf, Whole
 from .staleness import numbers, staleness_scene
 
 #: Where the control can stand: from everybody waits to (almost) nobody waits. At its end stands Async.
@@ -35,8 +37,6 @@ def _now(panel: Any, frame: StalenessView) -> tuple[int | None, str]:
 
 
 def _set(panel: Any, bound: int | None) -> None:
-    from labkit.systems.paramserver import BSP, SSP, Async
-
     panel.ps.consistency = Async() if bound is None else SSP(bound) if bound else BSP()
 
 
@@ -59,6 +59,12 @@ class StalenessPanel(Panel):
     fold = StalenessReducer
     figures = staticmethod(numbers)
     drawn = 40
+    parameters = (
+        Whole("servers", "Servers", 2, 1, 16),
+        Whole("workers", "Workers", 4, 1, 64),
+        Whole("replicas", "Copies beside the master's", 1, 0, 15),
+        OneOf("consistency", "Consistency", [(literal(each), each) for each in (BSP(), SSP(4), Async())]),
+    )
     above = (
         Slide(
             "control", "Consistency", "consistency",
@@ -122,8 +128,6 @@ class StalenessPanel(Panel):
 
     def made(self) -> Made:
         """The parameter server as code."""
-        from labkit.systems.paramserver import BSP
-
         options, now, notes = options_of(self.ps), self.ps.consistency, ()
         if now != (options.get("consistency") or BSP()):
             notes = (f"Its consistency was changed meanwhile: ps_again.consistency = {literal(now)}",)

@@ -15,6 +15,7 @@ from ..panel import Panel
 from ..pieces import Button, Chart, Choice, Form, Told
 from ..scene import Scene
 from ..script import Made, options_of
+from ..setup import Whole
 from .lineage import lineage_scene
 from .stories import cost, numbers, told
 
@@ -63,6 +64,7 @@ class LineagePanel(Panel):
     fold = LineageReducer
     figures = staticmethod(numbers)
     look = "labkit-lineage"
+    parameters = (Whole("cores", "Cores of an executor", 1, 1, 16),)
     side = (
         Told("steps", "steps", lambda panel, frame: told(panel.state, frame, panel.stage.selected)),
         Form((

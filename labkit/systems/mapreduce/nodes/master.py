@@ -26,17 +26,17 @@ from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, Signal, wait_for
 
-from ..backup import Backup, Remaining
+from ..backup import Remaining
 from ..counters import Tally
 from ..events import EVENTS
-from ..ledger import Attempt, Group, Ledger, Policy, WorkerRecord
+from ..ledger import Attempt, Group, Ledger, WorkerRecord
 from ..messages import MAP, REDUCE, Order, Outcome, Output
 from ..options import JobSpec
 
 __all__ = ["Master"]
 
 #: Workers that are pinged with news in one second: in a large cluster news is gathered before it is pushed.
-PUSHES_PER_SECOND = 500
+PUSHES_PER_SECOND = 250
 #: What ``output.sizes`` of a lost output are.
 GONE: tuple[int, ...] = ()
 
@@ -48,8 +48,8 @@ class Member:
     def __init__(self, name: str, machine: str, life: int, slots: int, now: float) -> None:
         self.machine, self.life, self.heard = machine, life, now
         self.slots = {
-            MAP: WorkerRecord(name, machine, slots, now),
-            REDUCE: WorkerRecord(name, machine, 1, now),
+            MAP: WorkerRecord(name, machine, slots),
+            REDUCE: WorkerRecord(name, machine, 1),
         }
         self.told = 0  #: entries of the news that it has taken in
         self.wake = Signal()
@@ -68,6 +68,7 @@ class Master(Node):
         #: The R locations and sizes of each completed map task, and every change of them, in order.
         self.outputs: dict[int, Output] = {}
         self.news: list[Output] = []
+        self.fresh = Signal()
         self.tally = Tally()
         self.gasps: dict[tuple[str, int], dict[int, int]] = {}  #: by task: failures of a record
         self.skip: dict[tuple[str, int], list[int]] = {}  #: by task: records that are left out
@@ -79,17 +80,16 @@ class Master(Node):
     def start(self) -> None:
         """Begin the job, or go on from a checkpoint (§3.3)."""
         options = self.options
-        policy = Policy(options.locality_wait, options.max_failures)
-        self.ledgers = {kind: Ledger(policy, lambda: self.now, self) for kind in (MAP, REDUCE)}
-        self.groups = {kind: Group(kind, self.now) for kind in (MAP, REDUCE)}
-        for kind, ledger in self.ledgers.items():
-            ledger.groups[kind] = self.groups[kind]
-        for ledger, first in ((self.ledgers[MAP], 0), (self.ledgers[REDUCE], 10**9)):
-            ledger._number = first + (self.disk.get("lives", 0)) * 10**6
-        self.totals = {MAP: len(self.job.splits), REDUCE: options.R}
-        self.standstill = Standstill(options.timeout, self.now)
         lives = self.disk["lives"] = self.disk.get("lives", 0) + 1
         self.disk.sync()
+        self.groups = {kind: Group(kind, self.now) for kind in (MAP, REDUCE)}
+        # No two executions have the same number, in whichever life of the master they began.
+        self.ledgers = {
+            kind: Ledger(self.groups[kind], options.locality_wait, lambda: self.now, self, first)
+            for kind, first in ((MAP, (lives - 1) * 10**6), (REDUCE, 10**9 + (lives - 1) * 10**6))
+        }
+        self.totals = {MAP: len(self.job.splits), REDUCE: options.R}
+        self.standstill = Standstill(options.timeout, self.now)
         if lives > 1 and options.checkpoint_every is None:
             self._fail("aborted", "the master died and had no checkpoint; run the job again")
             return
@@ -143,7 +143,7 @@ class Master(Node):
         if member is None:
             member = self.members[worker] = Member(worker, machine, life, self.options.slots, self.now)
             for kind, ledger in self.ledgers.items():
-                ledger.workers[worker] = member.slots[kind]
+                ledger.join(member.slots[kind])
             self.emit("worker_registered", worker=worker, machine=machine)
             self.spawn(self._keep_pinging(worker, member))
             self._assign()
@@ -170,17 +170,22 @@ class Master(Node):
             for number, each in counts.items():
                 if (attempt := self.attempts.get(number)) is not None:
                     self.tally.heard((attempt.group.name, attempt.task), number, each)
-            if not self._news_for(member)[1]:
+            if not self._lacks_news(member):
                 try:
-                    await wait_for(member.wake.wait(), wait)
+                    signal = self.fresh if member.slots[REDUCE].attempts else member.wake
+                    await wait_for(signal.wait(), wait)
                 except Timeout:
                     continue
             await self.sleep(len(self.members) / PUSHES_PER_SECOND)
 
+    def _lacks_news(self, member: Member) -> bool:
+        """News is for workers that have reduce tasks in progress."""
+        return member.told < len(self.news) and bool(member.slots[REDUCE].attempts)
+
     def _news_for(self, member: Member) -> tuple[int, bytes]:
-        """For workers that have reduce tasks in progress; packed once for all who lack the same."""
+        """Packed once for all who lack the same."""
         first, last = member.told, len(self.news)
-        if first == last or not member.slots[REDUCE].attempts:
+        if not self._lacks_news(member):
             return first, b""
         if self._packed[:2] != (first, last):
             self._packed = (first, last, pickle.dumps(self.news[first:last]))
@@ -188,9 +193,7 @@ class Master(Node):
 
     def _tell(self, output: Output) -> None:
         self.news.append(output)
-        for member in self.members.values():
-            if member.slots[REDUCE].attempts:
-                member.wake.fire()
+        self.fresh.fire()
 
     @every("check_every")
     def check(self) -> None:
@@ -231,17 +234,12 @@ class Master(Node):
     # tasks ------------------------------------------------------------
 
     def _idle(self, kind: str, task: int, why: str) -> None:
-        self.ledgers[kind].add(self.groups[kind], task, why, self.preferred[task] if kind == MAP else ())
+        self.ledgers[kind].add(task, why, self.preferred[task] if kind == MAP else ())
 
     def _again(self, group: Group, task: int, why: str) -> None:
         """An execution has come to nothing: the task is idle, unless another one runs or was first."""
         if task not in group.running and task not in group.done:
             self._idle(group.name, task, why)
-
-    @property
-    def backup(self) -> Backup | None:
-        """The rule by which tasks get backup executions; None: no task does."""
-        return self.options.backup_rule
 
     def _assign(self) -> None:
         """§3.1 step 2: idle workers get tasks. Then, when nothing is idle, backup tasks (§3.6)."""
@@ -249,10 +247,10 @@ class Master(Node):
             return
         for kind, ledger in self.ledgers.items():
             ledger.schedule()
-            rule, group = self.backup, self.groups[kind]
-            if rule is None or group.pending or not group.running:
+            rule, group = self.options.backup_rule, self.groups[kind]
+            idle = list(ledger.idle.values())
+            if rule is None or group.pending or not group.running or not idle:
                 continue
-            idle = [record for record in ledger.workers.values() if record.free > 0]
             remaining = [
                 Remaining(task, self.now - attempts[0].started, attempts[0].worker.name)
                 for task, attempts in group.running.items()
@@ -262,7 +260,7 @@ class Master(Node):
                 first = group.running[task][0].worker
                 for record in idle:
                     if record is not first and record.free > 0:
-                        ledger.start(group, task, record, "none", "backup")
+                        ledger.start(task, record, "none", "backup")
                         break
 
     def start_attempt(self, attempt: Attempt) -> None:

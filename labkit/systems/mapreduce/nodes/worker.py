@@ -75,8 +75,7 @@ class Worker(Node):
 
     async def start(self) -> None:
         """Throw away what a former life has left on the disk, and register."""
-        for name in self.files.names():
-            self.files.remove(name)
+        self.files.clear()
         await self._begin()
 
     async def _begin(self) -> None:
@@ -100,10 +99,7 @@ class Worker(Node):
 
     async def _begin_anew(self) -> None:
         """The master has marked this life as failed, and has its tasks executed by others (§3.3)."""
-        for attempt in list(self.attempts.values()):
-            self._stop(attempt)
-        for name in self.files.names():
-            self.files.remove(name)
+        self._drop_all()
         self.emit("began_anew")
         await self._begin()
 
@@ -148,10 +144,13 @@ class Worker(Node):
 
     def _finish(self) -> None:
         self.over = True
+        self._drop_all()
+
+    def _drop_all(self) -> None:
+        """Every task, and every file on the disk."""
         for attempt in list(self.attempts.values()):
             self._stop(attempt)
-        for name in self.files.names():
-            self.files.remove(name)
+        self.files.clear()
 
     # tasks ------------------------------------------------------------
 
@@ -312,7 +311,7 @@ class Worker(Node):
         many bytes. Map outputs come while map tasks still run."""
         used: dict[int, int] = {}
         size = 0
-        while len(used) < len(self.job.splits):
+        while len(used) < self.job.maps:
             ready: dict[tuple[str, int], list[Output]] = {}
             for task, output in self.outputs.items():
                 if task not in used:

@@ -103,6 +103,7 @@ def zipf_examples(
     drawn = random.choice(dimensions, size=(examples, per_example), p=popularity / popularity.sum())
     rows = np.repeat(np.arange(examples), per_example)
     features = sparse.csr_matrix((np.ones(drawn.size), (rows, drawn.ravel())), shape=(examples, dimensions))
+    features.sum_duplicates()  # not every SciPy has done so
     features.data[:] = 1.0  # a feature that was drawn twice is there once
     truth = np.where(random.random(dimensions) < useful, random.normal(0, 3, dimensions), 0.0)
     chance = 1 / (1 + np.exp(-(features @ truth)))
