@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from labkit.parts.store import FileSystem
 from labkit.systems.mapreduce import Job, MapReduce
 from labkit.systems.mapreduce.view import JobReducer
 from labkit.trace.fold import fold
+from labkit.trace.words import size
 from labkit_widgets import MapReducePanel
 
 TEXT = {f"f{n}": "the quick brown fox\nlazy dog\n\nthe end\n" * (20 + n) for n in range(4)}
@@ -54,6 +56,12 @@ def bars(panel: MapReducePanel, look: str) -> list[str]:
     return [box["id"] for box in panel.stage.scene["boxes"] if look in box["cls"].split()]
 
 
+def work_done(panel: MapReducePanel) -> None:
+    for thread in list(panel._work.values()):
+        thread.join(60)
+    panel.refresh()
+
+
 def test_outputs_die_are_run_again_and_completed_reduces_stay(cluster: Cluster) -> None:
     job = begin(cluster)
     panel = job.panel(live=False)
@@ -63,11 +71,9 @@ def test_outputs_die_are_run_again_and_completed_reduces_stay(cluster: Cluster) 
     assert len(cells(panel, "running")) == 8, "a map and a reduce task on each machine"
     assert len(cells(panel, "disk")) == int(number(panel, "Maps done")["value"].split()[0]) > 0
     panel.act("kill", machine="m3")
-    for thread in list(panel._work.values()):
-        thread.join(10)
-    panel.refresh()
+    work_done(panel)
     assert cells(panel, "lost"), "before the master has noticed"
-    assert number(panel, "Maps run again")["theory"] == "0 outputs lost"
+    assert number(panel, "Maps run again")["note"] == "0 outputs lost"
     cluster.run(3.0)
     panel.refresh()
     lost = len(panel.frame(None).job.lost)
@@ -76,7 +82,7 @@ def test_outputs_die_are_run_again_and_completed_reduces_stay(cluster: Cluster) 
     job.result()
     panel.refresh()
     again = number(panel, "Maps run again")
-    assert (again["value"], again["theory"], again["tone"]) == (str(lost), f"{lost} outputs lost", "good")
+    assert (again["value"], again["note"], again["tone"]) == (str(lost), f"{lost} outputs lost", "good")
     assert number(panel, "Maps done")["value"] == "24 of 24"
     assert len(cells(panel, "delivered")) == 6
     assert "m3 dies" in " ".join(label["text"] for label in panel.stage.scene["labels"])
@@ -101,16 +107,18 @@ def test_backups_and_what_they_beat(cluster: Cluster) -> None:
     assert len(bars(panel, "unneeded")) >= int(won), "the other execution came to nothing"
 
 
-def test_the_combiner_s_saving_and_the_bytes_of_the_shuffle(cluster: Cluster) -> None:
+def test_what_the_combiner_leaves_and_the_bytes_of_the_shuffle(cluster: Cluster) -> None:
     job = begin(cluster, M=4, R=2)
     job.result()
     panel = job.panel(live=False)
+    kept = [each for each in job.view().executions.values() if each.kind == "map"]
     words = sum(len(text.split()) for text in TEXT.values())
-    saves = number(panel, "Combiner saves")
-    assert saves["note"] == f"of {words} pairs"
-    assert int(saves["value"].rstrip("%")) > 80
+    assert sum(each.emitted for each in kept) == words
+    part = sum(each.pairs for each in kept) / words
     shuffled = number(panel, "Shuffled")
-    assert shuffled["theory"] == f"maps left {shuffled['value']}", "without failures each byte moves once"
+    assert shuffled["note"] == f"combined to {part:.0%} of the pairs"
+    made = size(sum(each.bytes_out for each in kept))
+    assert shuffled["value"] == made, "without failures each byte moves once"
     assert panel.shuffle.curve.y.sum() > 0
 
 
@@ -130,11 +138,11 @@ def test_too_many_tasks_are_counted(cluster: Cluster) -> None:
 def test_the_past_equals_the_fold_from_scratch(cluster: Cluster) -> None:
     job = begin(cluster)
     panel = job.panel(live=False)
-    assert "not begun" not in panel.stage.scene["title"]
+    assert panel.stage.scene["title"] == "the job has not begun yet"
     cluster.run(4.2)
     cluster.kill("m3")
     job.result()
-    for position in (None, 0.01, 2.0, 4.3, 7.0, None):
+    for position in (None, 0.1, 2.0, 4.3, 7.0, None):
         assert panel.frame(position).job == fold(JobReducer(job.name), cluster.trace, position)
     panel.act("seek", position=2.0)
     panel.refresh()
@@ -142,18 +150,92 @@ def test_the_past_equals_the_fold_from_scratch(cluster: Cluster) -> None:
     assert "MapReduce" in panel._repr_mimebundle_()["text/html"]
 
 
-def test_the_run_as_code(cluster: Cluster) -> None:
+def test_the_jobs_of_a_cluster_are_a_list(cluster: Cluster) -> None:
+    first = begin(cluster, M=4, R=2).result()
+    second = first.program.run("corpus/*", "again/", M=3, R=2)
+    panel = first.panel(live=False)
+    assert "wordcount-1" in panel.top.head["facts"], "the panel's own, though another one came later"
+    items = panel.top.runs["items"]
+    assert panel.top.runs["label"] == "Jobs"
+    assert [words for _, words in items] == ["wordcount-2: done", "wordcount-1: done"]
+    panel.act("seek", position=items[0][0])
+    panel.refresh()
+    assert "wordcount-2" in panel.top.head["facts"]
+    assert number(panel, "Maps done")["value"] == "3 of 3"
+    panel.act("live")
+    panel.refresh()
+    assert number(panel, "Maps done")["value"] == "4 of 4"
+    assert second.result() is second
+
+
+def test_a_dead_master_is_no_running_job(cluster: Cluster) -> None:
     job = begin(cluster)
     cluster.run(2.0)
+    panel = job.panel(live=False)
+    assert number(panel, "Job")["value"] == "running"
+    cluster.kill("m1")
+    panel.refresh()
+    assert (number(panel, "Job")["value"], number(panel, "Job")["tone"]) == ("without master", "bad")
+
+
+def test_reset_when_all_are_dead(cluster: Cluster) -> None:
+    job = begin(cluster, M=4, R=2)
+    cluster.run(1.5)
+    panel = job.panel(live=False)
+    for machine in cluster.machines:
+        cluster.kill(machine)
+    panel.refresh()
+    panel.act("reset")
+    work_done(panel)
+    cluster.run(0.1)
+    panel.refresh()
+    assert panel.error == ""
+    assert number(panel, "Maps done")["value"] == "0 of 4"
+    assert job.result().output().equals(WordCount().run_locally(TEXT, R=2).output())
+    panel.refresh()
+    assert number(panel, "Job")["tone"] == "good"
+
+
+def test_reset_of_a_job_that_reads_what_another_wrote(cluster: Cluster) -> None:
+    fs = begin(cluster, M=4, R=2).result().fs
+    job = WordCount(cluster, fs).run("out/*", "second/", M=2, R=1)
+    panel = job.panel(live=False)
+    panel.act("reset")
+    work_done(panel)
+    assert "'out/part-00000' was not put there, a job wrote it" in panel.error
+    assert job.output() is not None, "nothing was begun anew"
+
+
+def test_the_run_as_code_is_the_same_run(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = begin(cluster)
+    cluster.run(4.0)
     cluster.kill("m3")
     panel = job.panel(live=False)
+    monkeypatch.setattr(sys.modules["__main__"], "my_job", job, raising=False)
+    cluster.run(3.0)
+    panel.refresh()
     code = panel.code()
-    assert "Kill(machine='m3')" in code
-    start = "WordCount(again, fs_again).start('corpus/*', 'out', M=24, R=6, seconds_per_task=1.0)"
-    assert f"# job_again = {start}\n" in code
-    names: dict[str, Any] = {"WordCount": WordCount, "TEXT": TEXT}
-    exec(code.replace("# fs_again.put(…)", "fs_again.put('corpus', TEXT)").replace("# job_", "job_"), names)
+    assert "Other jobs are left out" not in code
+    names: dict[str, Any] = {"WordCount": WordCount, "my_job": job}
+    exec(code, names)
+    with names["again"]:
+        assert len(job.view().lost) > 0
+        assert names["job_again"].view().executions == job.view().executions
+        assert names["job_again"].result().counters == job.result().counters
+
+
+def test_the_run_of_a_second_job_as_code(cluster: Cluster) -> None:
+    fs = begin(cluster, M=4, R=2).result().fs
+    job = WordCount(cluster, fs).start("corpus/*", "more/", master="m2", M=24, R=6, seconds_per_task=1.0)
+    began = cluster.now
+    cluster.run(4.0)
+    cluster.kill("m3")
+    code = job.panel(live=False).code()
+    assert "Other jobs are left out" in code
+    start = "start('corpus/*', 'more', master='m2', M=24, R=6, seconds_per_task=1.0)"
+    assert f"job_again = WordCount(again, fs_again).{start}\n" in code
+    names: dict[str, Any] = {"WordCount": WordCount, "job": job}
+    exec(code, names)
     with names["again"] as again:
         assert not again.machine("m3").alive
-        assert names["job_again"].spec.options == job.spec.options
-        assert names["job_again"].result().counters == job.result().counters
+        assert names["job_again"].view().began == pytest.approx(began, abs=0.05)

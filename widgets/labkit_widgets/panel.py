@@ -122,7 +122,7 @@ class Panel(Actions):
         """From the begin of the cluster's trace."""
         # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
         known = self._now_there() if self.cluster.trace.dropped else ()
-        self.log = Log(self.folded(known), self.noted)
+        self.log = Log(type(self).fold(known), self.noted)
         self.history = History(self.cluster.trace, self.log)
         self._outbox = Outbox()
         self._heard = 0  # the newest event that was read aloud
@@ -141,10 +141,6 @@ class Panel(Actions):
         self.forget()
 
     # -- what a subclass gives --------------------------------------------------------
-
-    def folded(self, known: tuple[MachineView, ...]) -> Any:
-        """The reducer behind the frames, given the machines that are known."""
-        return type(self).fold(known)
 
     def frame(self, position: float | None) -> Any:
         """The frame at a position."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +29,7 @@ class Made:
     options: Mapping[str, Any] = field(default_factory=dict)
     lacks: str = "the nodes that you started and what you asked them"
     notes: tuple[str, ...] = ()  # what was changed while it ran
-    then: tuple[str, ...] = ()  # what is to be done with it before the run, if it has no panel itself
+    then: tuple[str, ...] = ()  # what is to be done with it before the run; the last line makes what is shown
 
 
 def script(cluster: Any, made: Made, until: float) -> str:
@@ -49,9 +50,9 @@ def script(cluster: Any, made: Made, until: float) -> str:
     if made.cls:
         lines.append(f"{made.name} = {call(made.cls, chosen, 'again')}")
     lines += [
-        *(f"# {line}" for line in made.then),
+        *made.then,
         f"again.run(max(0.0, {math.ceil(until * 1e6) / 1e6} - again.now))",
-        f"{'again' if made.then else made.name or 'again'}.panel()",
+        f"{made.then[-1].split(' = ')[0] if made.then else made.name or 'again'}.panel()",
     ]
     return "\n".join(lines) + "\n"
 
@@ -74,9 +75,15 @@ def _writable(options: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return found, lost
 
 
+def variable(thing: Any, usual: str) -> str:
+    """The notebook's name for a thing; the usual one, if it has none."""
+    names = vars(sys.modules["__main__"]).items()
+    return next((name for name, value in names if value is thing and not name.startswith("_")), usual)
+
+
 def options_of(system: Any) -> dict[str, Any]:
     """The options that a system was given, but for the cluster."""
     return {name: value for name, value in arguments(system).items() if name != "cluster"}
 
 
-__all__ = ["Made", "options_of", "script"]
+__all__ = ["Made", "options_of", "script", "variable"]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.parts.options import checked, whole
+from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
@@ -51,7 +52,7 @@ def file_systems() -> list[FileSystem]:
     return sorted((fs for fs in list(_all) if not fs.cluster.closed), key=lambda fs: fs.cluster._number)
 
 
-class FileSystem:
+class FileSystem(Repeatable):
     """Files on the disks of a cluster's machines.
 
     replicas: copies of each block, 1 to the number of machines; 3, or as many as there are machines.
@@ -102,7 +103,27 @@ class FileSystem:
         cluster.spawn_many(nodes)
         cluster.call(settings.master, "ready", timeout=settings.give_up_after)
         self._client: Files | None = None
+        #: What was put into it, by name: contents, or size and block size.
+        self.given: dict[str, Any] = {}
         _all.add(self)
+
+    def reset(self) -> None:
+        """The same file system once more, on the same cluster begun anew, with what was put into it; what was
+        written otherwise is gone."""
+        given = self.given
+        self.cluster.reset()
+        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
+        self._put(given)
+
+    def put_all_of(self, other: FileSystem) -> None:
+        """Put in what was put into another file system, whether or not it is still there."""
+        self._put(other.given)
+
+    def _put(self, given: dict[str, Any]) -> None:
+        self.put("", [(name, each) for name, each in given.items() if not isinstance(each, tuple)])
+        for name, each in given.items():
+            if isinstance(each, tuple):
+                self.put_sized(name, *each)
 
     # files in ------------------------------------------------------------
 
@@ -128,6 +149,7 @@ class FileSystem:
             await in_parallel(write, files, FILES_AT_ONCE)
 
         self._run("put", path, write_all)
+        self.given.update((normal(name), content) for name, content in files)
         return len(files)
 
     def put_sized(self, path: str, size: int, block_size: int | None = None, replace: bool = True) -> None:
@@ -140,6 +162,7 @@ class FileSystem:
             await store.change("create_modelled", *order)
 
         self._run("put_sized", path, make)
+        self.given[normal(path)] = (size, block_size)
 
     def append(self, path: str, record: bytes | str) -> int:
         """Add to the end of a file, once and whole; returns where in it that is."""

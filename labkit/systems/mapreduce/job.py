@@ -10,6 +10,8 @@ from typing import Any
 from labkit.parts.retry import insist
 from labkit.parts.store import FileSystem
 from labkit.parts.store.paths import normal
+from labkit.parts.system import System
+from labkit.runtime.again import arguments
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import dumps
 from labkit.runtime.errors import LabError, MachineDead, Timeout
@@ -51,6 +53,7 @@ class MapReduce(Program):
             raise LabError(
                 f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
             )
+        asked = self.cluster.now
         chosen = given(type(self).__name__, options)
         folder = normal(output, folder=True)
         if any(self.fs.exists(part) for part in parts_of(folder, chosen.R)):
@@ -58,7 +61,7 @@ class MapReduce(Program):
         files = [(path, self.fs.du(path)) for path in self.fs.glob(inputs)]
         if not files:
             raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
-        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen, inputs)
+        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen, inputs, asked)
 
     def run_locally(self, inputs: str | Mapping[str, bytes | str], R: int = 1) -> LocalJob:
         """Execute it here, sequentially (§4.7). inputs: a pattern of files, or files by name."""
@@ -69,15 +72,17 @@ class MapReduce(Program):
         return run_locally(self, inputs, R)
 
 
-class Job:
+class Job(System):
     """A job under way, or over."""
+
+    panel_class = "MapReducePanel"
 
     def __init__(
         self, program: MapReduce, cluster: Cluster, fs: FileSystem, files: list[tuple[str, int]],
         output: str, master: str | None, roles: tuple[type[Master], type[Worker]], options: Any,
-        inputs: str = "",
+        inputs: str = "", asked: float = 0.0,
     ) -> None:  # fmt: skip
-        self.cluster, self.fs, self.program, self.inputs = cluster, fs, program, inputs
+        self.cluster, self.fs, self.program = cluster, fs, program
         base = type(program).__name__.lower()
         taken = cluster.nodes
         numbers = itertools.count(1)
@@ -171,11 +176,13 @@ class Job:
         """The invariants, judged on the trace."""
         return check_job(self.cluster, self.name, self.fs.settings.master)
 
-    def panel(self, **options: Any) -> Any:
-        """Tasks, machines and rates to look at and click (needs a notebook)."""
-        from labkit_widgets import MapReducePanel
-
-        return MapReducePanel(self, **options)
+    def reset(self) -> None:
+        """The same job once more, on the same cluster begun anew, with what was put into its file system."""
+        made = [path for path, _ in arguments(self)["files"] if path not in self.fs.given]
+        if made:
+            raise LabError(f"{made[0]!r} was not put there, a job wrote it; run the cells that make it again")
+        self.fs.reset()
+        self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     def __repr__(self) -> str:
         view = self.view()

@@ -17,6 +17,18 @@ from .conftest import MakeFs
 TEXT = "".join(f"line {number}\n" for number in range(500))  # several blocks
 
 
+def test_begun_anew_with_what_was_put_into_it(make_fs: MakeFs) -> None:
+    fs = make_fs()
+    fs.put("corpus/", {"a": "first", "b": b"bytes"})
+    fs.put("/corpus/a", b"second")
+    fs.put_sized("large", 5_000, block_size=2_000)
+    fs.append("corpus/b", b" and more")
+    fs.reset()
+    assert fs.ls("corpus") == ["corpus/a", "corpus/b"]
+    assert (fs.cat("corpus/a"), fs.cat("corpus/b")) == (b"second", b"bytes")
+    assert fs.info("large") == {"name": "large", "type": "file", "size": 5_000, "blocks": 3}
+
+
 def test_a_corpus(make_fs: MakeFs, tmp_path: Path) -> None:
     fs = make_fs()
     (tmp_path / "deep").mkdir()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from labkit.runtime.again import call, changed
+from labkit.runtime.again import arguments, call, changed
+from labkit.runtime.errors import LabError
 from labkit.systems.mapreduce.messages import MAP, REDUCE
 from labkit.systems.mapreduce.status import rates
 from labkit.systems.mapreduce.view import Execution, JobReducer, JobState
-from labkit.trace.machines import MachineView
+from labkit.trace.fold import History
 from labkit.trace.words import many, size
 
 from ..charts import CHARTS, Rates
@@ -16,56 +19,85 @@ from ..numbers import Number
 from ..panel import Panel
 from ..pieces import Chart, Told
 from ..scene import Scene
-from ..script import Made
+from ..script import Made, options_of, variable
 from .phases import DRAWN, ENDS, WHYS, JobFrame, phases_scene
 from .stories import story
 
+#: Each rate and its colour.
+CURVES = (("input", "blue"), ("shuffle", "orange"), ("output", "green"))
+RESULTS = {"ok": "done", "failed": "failed", "aborted": "aborted"}
+UNNEEDED = ("too_late", "cancelled")
 HINT = "Select a task to see its executions"
-#: Heading and colour of each rate.
-CURVES = (
-    ("Input, bytes per second", "input", CHARTS["blue"]),
-    ("Shuffle, bytes per second", "shuffle", CHARTS["orange"]),
-    ("Output, bytes per second", "output", CHARTS["green"]),
-)
 NEAR = {"process": ", near its input", "any": ", far from its input"}
 
 
 class MapReducePanel(Panel):
-    """A job."""
+    """A job; in the past, when it did not run, the one that did."""
 
     title: ClassVar[str] = "MapReduce"
     named = "job"
-    look = "labkit-lineage"  # a wide stage, as Spark's
+    runs_are: ClassVar[str] = "Jobs"
+    noted = ("job_started", "job_finished")
+    fold = staticmethod(lambda known: JobReducer("", known))
     figures = staticmethod(lambda frame: numbers(frame.job))
+    look = "labkit-lineage"  # a wide stage, as Spark's
     side = (
         Told("steps", "steps", lambda panel, frame: told(frame.job, panel.stage.selected)),
-        *(Chart(Rates, lambda _panel, frame: frame.rates, each[1], each) for each in CURVES),
-    )
+        *(
+            Chart(Rates, lambda _panel, frame: frame.rates, what,
+                  (f"{what.title()}, bytes per second", what, CHARTS[colour]))
+            for what, colour in CURVES
+        ),
+    )  # fmt: skip
 
-    def folded(self, known: tuple[MachineView, ...]) -> JobReducer:
-        """Of this job's nodes."""
-        return JobReducer(self.job.name, known)
+    @classmethod
+    def setup(cls, system: Any, **options: Any) -> Any:
+        """A job cannot be begun without its program and its input. Raises ``LabError``."""
+        raise LabError("a job is begun in a cell, with its program and its input; then job.panel() shows it")
+
+    def forget(self) -> None:
+        """The jobs of the run before."""
+        self._histories = {}
 
     def frame(self, position: float | None) -> JobFrame:
         """The job at a position."""
-        job: JobState = self.history.at(position)
+        name, trace = self._shown(position), self.cluster.trace
+        histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
+        if name not in histories:
+            histories[name] = History(trace, JobReducer(name, self._now_there() if trace.dropped else ()))
+        job: JobState = histories[name].at(position)
         now = max(job.lab.now, self._clock()) if position is None else position
         return JobFrame(job, job.lab.views(), tuple(job.lab.lines), now, rates(job, now))
+
+    def _shown(self, position: float | None) -> str:
+        """This job; at a moment at which it did not run, one that did, or the last before."""
+        own: str = self.job.name
+        if position is None:
+            return own
+        until = [event for event in self.log.noted if event.time <= position]
+        begun = [event.data["job"] for event in until if event.kind == "job_started"]
+        over = [e.data["job"] for e in until if e.kind == "job_finished" and e.time < position]
+        running = [name for name in begun if name not in over]
+        return own if own in running or not begun else running[0] if running else str(begun[-1])
+
+    def runs(self) -> list[tuple[float, str]]:
+        """The jobs that have ended."""
+        ended = [event for event in self.log.noted if event.kind == "job_finished"]
+        return [(event.time, f"{event.data['job']}: {RESULTS[event.data['result']]}") for event in ended]
 
     def scene(self, frame: JobFrame) -> Scene:
         """Tasks by machine, executions over time."""
         return phases_scene(frame, self.stage.selected)
 
     def about(self, frame: JobFrame) -> str:
-        """The job, and what it is to read."""
-        job = frame.job
-        return f"{job.name}, {size(job.input)} of input" if job.M else ""
+        """The job, and what it has to read."""
+        return f"{frame.job.name}, {size(frame.job.input)} of input" if frame.job.M else ""
 
     def news(self, frame: JobFrame) -> str:
         """Which phase has ended."""
         job = frame.job
         if job.end is not None:
-            return f"{job.name} is done: {job.result}"
+            return f"{job.name} is {RESULTS[job.result]}"
         return "all map tasks are completed" if job.M and job.done(MAP) == job.M else ""
 
     def caption(self, frame: JobFrame, left_out: int) -> str:
@@ -74,97 +106,101 @@ class MapReducePanel(Panel):
         return "too many tasks to draw each: a bar is as long as their number" if counted else ""
 
     def made(self) -> Made:
-        """The file system as code, and how the job is begun."""
-        job, files = self.job, self.job.fs.settings
-        options = {"replicas": files.replicas, "block_size": files.block_size}
+        """The file system as code, what is in it, and how the job is begun."""
+        job, given, name = self.job, arguments(self.job), variable(self.job, "job")
+        options = {"master": given["master"]} if given["master"] else {}
+        options |= changed(job.spec.options)
         program = type(job.program).__name__
-        given = changed(job.spec.options)
-        begin = call(f"{program}(again, fs_again).start", given, repr(job.inputs), repr(job.spec.output))
-        then = (f"fs_again.put(…)  # what {job.inputs!r} names", f"job_again = {begin}")
-        return Made(
-            "labkit.parts.store",
-            "fs_again",
-            "FileSystem",
-            options,
-            f"the class {program} and its input",
-            then=then,
+        files = repr(given["inputs"]), repr(given["output"])
+        then = (
+            f"fs_again.put_all_of({name}.fs)",
+            f"again.run(max(0.0, {given['asked']!r} - again.now))",
+            f"job_again = {call(f'{program}(again, fs_again).start', options, *files)}",
         )
-
-
-# -- the story of a task ------------------------------------------------------------
-
-
-def told(job: JobState, selected: str) -> dict[str, Any]:
-    """All executions of the selected task, or of a phase how many of each kind."""
-    kind, _, rest = selected.partition("@")[0].partition(":")
-    mine = [each for each in job.executions.values() if each.kind == kind]
-    if kind not in (MAP, REDUCE):
-        return story("", HINT, []) if job.M else {}
-    if not rest:
-        ends = {words: sum(each.result == end for each in mine) for end, words in ENDS.items()}
-        lines = [("·", f"{number:,} × {words}") for words, number in ends.items() if number]
-        return story(selected, f"Executions of {kind} tasks: {len(mine):,}", lines)
-    mine = [each for each in mine if each.task == int(rest)]
-    lines = [line for each in mine for line in _of(job, each)]
-    path = job.committed.get(int(rest)) if kind == REDUCE else None
-    lines += [("→", path)] if path else []
-    lines += [
-        ("!", f"record {record} is left out") for *task, record in job.skipped if task == [kind, int(rest)]
-    ]
-    title = f"{kind.title()} {rest}: {job.state(kind, int(rest))}"
-    return story(selected, title, lines or [("·", "no worker has been free for it yet")])
-
-
-def _of(job: JobState, each: Execution) -> list[tuple[str, str]]:
-    """One execution in lines."""
-    sign = {"ok": "✓", "failed": "✕", "lost": "✕"}.get(each.result, "·")
-    until = f"{each.end:.2f} s" if each.end is not None else "now"
-    words = (
-        f"{each.began:.2f} to {until} on {each.machine}{WHYS.get(each.why, '')}{NEAR.get(each.locality, '')}"
-    )
-    lines = [(sign, f"{words}: {ENDS[each.result]}")]
-    if each.kind == REDUCE and each.running is not None:
-        lines.append(("⇐", f"had all its input at {each.running:.2f} s"))
-    if each.result == "ok" and each.kind == MAP:
-        combined = f", combined from {each.emitted:,}" if each.pairs < each.emitted else ""
-        lines.append(("■", f"left {size(each.bytes_out)}, {many(each.pairs, 'pair')}{combined}"))
-    if each.attempt in job.lost:
-        lines.append(
-            ("✕", f"{job.lost[each.attempt]:.2f} s: its output died with the disk of {each.machine}")
-        )
-    return lines
+        lacks = f"the class {program} and your files; {name} is the job in this notebook"
+        others = any(event.data["job"] != job.name for event in self.log.noted)
+        notes = ("Other jobs are left out, so tasks may be on other machines.",) if others else ()
+        return Made("labkit.parts.store", "fs_again", "FileSystem", options_of(job.fs), lacks, notes, then)
 
 
 # -- the numbers that matter ------------------------------------------------------------
 
 
 def numbers(job: JobState) -> tuple[Number, ...]:
-    """How far it is, what was done twice, what moved; each with what theory expects."""
+    """How it is, how far it is, what was done twice, what moved; each with what theory expects."""
     mine = list(job.executions.values())
-    maps = [each for each in mine if each.kind == MAP]
-    near = sum(each.locality == "process" for each in maps)
-    reduces = f"{sum(each.kind == REDUCE and each.end is None for each in mine)} in progress"
+    near = [each.locality == "process" for each in mine if each.kind == MAP]
+    reduces = sum(each.kind == REDUCE and each.end is None for each in mine)
     again, lost = sum(each.why == "lost" for each in mine), len(job.lost)
     backups = [each for each in mine if each.why == "backup"]
-    won = sum(each.result == "ok" for each in backups)
-    spent = [each.end - each.began for each in mine if each.end is not None]
-    wasted = [each.end - each.began for each in mine if each.result in ("too_late", "cancelled") and each.end]
-    share = sum(wasted) / sum(spent) if sum(spent) else 0.0
-    shuffled = sum(moved for _, what, moved, _ in job.moved if what == "shuffle")
+    won, raced = sum(each.result == "ok" for each in backups), {(each.kind, each.task) for each in backups}
+    ended = [(each, each.end - each.began) for each in mine if each.end is not None]
+    spent = sum(seconds for _, seconds in ended)
+    wasted = sum(s for each, s in ended if (each.kind, each.task) in raced and each.result in UNNEEDED)
     kept = [job.executions[attempt] for (kind, _), attempt in job.completed.items() if kind == MAP]
-    left, emitted, pairs = (sum(getattr(each, k) for each in kept) for k in ("bytes_out", "emitted", "pairs"))
-    saved = f"{1 - pairs / emitted:.0%}" if emitted else "none yet"
-    tone = "plain" if not lost else "good" if again == lost else "bad" if job.end is not None else "plain"
+    emitted, pairs = sum(each.emitted for each in kept), sum(each.pairs for each in kept)
+    saved = f"combined to {pairs / emitted:.0%} of the pairs" if pairs < emitted else "not combined"
+    shuffled = sum(moved for _, what, moved, _ in job.moved if what == "shuffle")
     return (
-        _phase("Maps done", job, MAP, job.M, f"{near} of {len(maps)} near their input"),
-        _phase("Reduces done", job, REDUCE, job.R, reduces),
-        Number("Maps run again", f"{again}", tone=tone, theory=f"{many(lost, 'output')} lost"),
-        Number("Backups", f"{won} of {len(backups)} won", theory=f"waste a few %; here {share:.0%}"),
-        Number("Shuffled", size(shuffled), theory=f"maps left {size(left)}"),
-        Number("Combiner saves", saved, f"of {emitted:,} pairs"),
-    )
+        _whole(job),
+        _phase("Maps done", job, MAP, job.M, f"{sum(near)} of {len(near)} near their input"),
+        _phase("Reduces done", job, REDUCE, job.R, f"{reduces} in progress"),
+        Number("Maps run again", f"{again}", f"{many(lost, 'output')} lost",
+               "good" if again == lost > 0 else "plain"),
+        Number("Backups", f"{won} of {len(backups)} won" if backups else "none",
+               f"wasted {wasted / spent:.0%}; paper: a few %" if raced and spent else ""),
+        Number("Shuffled", size(shuffled), saved if kept else ""),
+    )  # fmt: skip
+
+
+def _whole(job: JobState) -> Number:
+    """Whether it goes on. Of a master that is dead no event tells the end."""
+    home = job.lab.machines.get(job.lab.places.get(f"{job.name}-master", ""))
+    if job.end is not None:
+        tone = "good" if job.result == "ok" else "bad"
+        return Number("Job", RESULTS[job.result], f"after {job.end - job.began:.1f} s", tone)
+    if home is not None and home.state == "dead":
+        return Number("Job", "without master", "it died; only a checkpoint helps", "bad")
+    return Number("Job", "running" if job.M else "not begun", f"{many(len(job.workers), 'worker')}")
 
 
 def _phase(label: str, job: JobState, kind: str, total: int, note: str) -> Number:
     done = job.done(kind)
     return Number(label, f"{done:,} of {total:,}", note, "good" if total and done == total else "plain")
+
+
+# -- the story of a task ------------------------------------------------------------
+
+
+def told(job: JobState, selected: str) -> dict[str, Any]:
+    """All executions of the selected task; of a phase, how many of them ended how."""
+    kind, _, rest = selected.partition("@")[0].partition(":")
+    mine = [each for each in job.executions.values() if each.kind == kind and rest in ("", str(each.task))]
+    if kind not in (MAP, REDUCE):
+        return story("", HINT, []) if job.M else {}
+    if not rest:
+        ends = Counter(ENDS[each.result] for each in mine)
+        lines = [("·", f"{number:,} × {words}") for words, number in ends.most_common()]
+        return story(selected, f"Executions of {kind} tasks: {len(mine):,}", lines)
+    lines = [line for each in mine for line in _of(job, each)]
+    lines = lines or [("·", "no worker has been free for it yet")]
+    path = job.committed.get(int(rest)) if kind == REDUCE else None
+    lines += [("→", path)] if path else []
+    left_out = [record for *task, record in job.skipped if task == [kind, int(rest)]]
+    lines += [("!", f"record {record} is left out") for record in left_out]
+    return story(selected, f"{kind.title()} {rest}: {job.state(kind, int(rest))}", lines)
+
+
+def _of(job: JobState, each: Execution) -> Iterator[tuple[str, str]]:
+    """One execution in lines."""
+    until = f"{each.end:.2f} s" if each.end is not None else "now"
+    where = f"on {each.machine}{WHYS.get(each.why, '')}{NEAR.get(each.locality, '')}"
+    sign = {"ok": "✓", "failed": "✕", "lost": "✕"}.get(each.result, "·")
+    yield sign, f"{each.began:.2f} to {until} {where}: {ENDS[each.result]}"
+    if each.kind == REDUCE and each.running is not None:
+        yield "⇐", f"had all its input at {each.running:.2f} s"
+    if each.result == "ok" and each.kind == MAP:
+        combined = f", combined from {each.emitted:,}" if each.pairs < each.emitted else ""
+        yield "■", f"made {size(each.bytes_out)}, {many(each.pairs, 'pair')}{combined}"
+    if each.attempt in job.lost:
+        yield "✕", f"{job.lost[each.attempt]:.2f} s: its output died with the disk of {each.machine}"
