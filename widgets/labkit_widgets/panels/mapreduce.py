@@ -26,7 +26,6 @@ from .stories import story
 #: Each rate and its colour.
 CURVES = (("input", "blue"), ("shuffle", "orange"), ("output", "green"))
 RESULTS = {"ok": "done", "failed": "failed", "aborted": "aborted"}
-UNNEEDED = ("too_late", "cancelled")
 HINT = "Select a task to see its executions"
 NEAR = {"process": ", near its input", "any": ", far from its input"}
 
@@ -133,10 +132,8 @@ def numbers(job: JobState) -> tuple[Number, ...]:
     reduces = sum(each.kind == REDUCE and each.end is None for each in mine)
     again, lost = sum(each.why == "lost" for each in mine), len(job.lost)
     backups = [each for each in mine if each.why == "backup"]
-    won, raced = sum(each.result == "ok" for each in backups), {(each.kind, each.task) for each in backups}
-    ended = [(each, each.end - each.began) for each in mine if each.end is not None]
-    spent = sum(seconds for _, seconds in ended)
-    wasted = sum(s for each, s in ended if (each.kind, each.task) in raced and each.result in UNNEEDED)
+    won = sum(each.result == "ok" for each in backups)
+    spent, extra = (sum(e.end - e.began for e in some if e.end is not None) for some in (mine, backups))
     kept = [job.executions[attempt] for (kind, _), attempt in job.completed.items() if kind == MAP]
     emitted, pairs = sum(each.emitted for each in kept), sum(each.pairs for each in kept)
     saved = f"combined to {pairs / emitted:.0%} of the pairs" if pairs < emitted else "not combined"
@@ -148,7 +145,7 @@ def numbers(job: JobState) -> tuple[Number, ...]:
         Number("Maps run again", f"{again}", f"{many(lost, 'output')} lost",
                "good" if again == lost > 0 else "plain"),
         Number("Backups", f"{won} of {len(backups)} won" if backups else "none",
-               f"wasted {wasted / spent:.0%}; paper: a few %" if raced and spent else ""),
+               f"{extra / spent:.0%} of the work; paper: a few %" if extra else ""),
         Number("Shuffled", size(shuffled), saved if kept else ""),
     )  # fmt: skip
 
