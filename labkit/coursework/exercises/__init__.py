@@ -44,4 +44,4 @@ def find_tasks(name: str, folder: Path | None = None) -> Tasks:
 
 def current(name: str) -> str:
     """What an exercise of labkit's is called today, if this is the name it had once; else the name."""
-    return next((each for each in NAMES if find_tasks(each).formerly == name), name)
+    return next((each for each in NAMES if find_tasks(each).formerly == name != ""), name)
