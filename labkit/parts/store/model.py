@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.parts.options import checked, whole
+from labkit.parts.system import OnCluster
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
@@ -48,10 +49,10 @@ _all: weakref.WeakSet[FileSystem] = weakref.WeakSet()
 
 def file_systems() -> list[FileSystem]:
     """Those of this process whose cluster is open, oldest first."""
-    return sorted((fs for fs in list(_all) if not fs.cluster.closed), key=lambda fs: fs.cluster._number)
+    return sorted((fs for fs in list(_all) if not fs.over), key=lambda fs: fs.cluster.run_number)
 
 
-class FileSystem:
+class FileSystem(OnCluster):
     """Files on the disks of a cluster's machines.
 
     replicas: copies of each block, 1 to the number of machines; 3, or as many as there are machines.
@@ -322,10 +323,10 @@ class FileSystem:
         with self.cluster.span(name, path=str(path)):
             return self.cluster.submit(run).result()
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         return (
-            f"<file system {self.settings.name!r}: {self.settings.replicas} copies on "
-            f"{len(self.machines)} machines of {self.cluster.name!r}>"
+            f"file system {self.settings.name!r}: {self.settings.replicas} copies on "
+            f"{len(self.machines)} machines of {self.cluster.name!r}"
         )
 
 

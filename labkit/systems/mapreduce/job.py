@@ -10,6 +10,7 @@ from typing import Any
 from labkit.parts.retry import insist
 from labkit.parts.store import FileSystem
 from labkit.parts.store.paths import normal
+from labkit.parts.system import OnCluster
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import dumps
 from labkit.runtime.errors import LabError, MachineDead, Timeout
@@ -69,7 +70,7 @@ class MapReduce(Program):
         return run_locally(self, inputs, R)
 
 
-class Job:
+class Job(OnCluster):
     """A job under way, or over."""
 
     def __init__(
@@ -170,8 +171,8 @@ class Job:
         """The invariants, judged on the trace."""
         return check_job(self.cluster, self.name, self.fs.settings.master)
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         view = self.view()
         state = view.result or "under way"
         maps, reduces = f"{view.done('map')}/{view.M}", f"{view.done('reduce')}/{view.R}"
-        return f"<job {self.name}: {state}, {maps} maps, {reduces} reduces>"
+        return f"job {self.name}: {state}, {maps} maps, {reduces} reduces"
