@@ -1,4 +1,4 @@
-"""The face of a system: what every object that a user holds of one can do."""
+"""The face of a system: what every object that a user holds of one can do, and the run that it belongs to."""
 
 from __future__ import annotations
 
@@ -6,21 +6,56 @@ from typing import Any, ClassVar
 
 from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
+from labkit.runtime.errors import RunOver
 
-__all__ = ["System"]
+__all__ = ["OnCluster", "System"]
 
 
-class System(Repeatable):
+class OnCluster:
+    """What lives in one run of a cluster: when the cluster is reset without it, it is gone, and says so."""
+
+    _cluster: Cluster
+    _run_of: int  #: the number of the cluster's run
+
+    @property
+    def cluster(self) -> Cluster:
+        """What it is on. Raises ``RunOver`` if the cluster was reset, and this is of the run before."""
+        if self._cluster.run_number != self._run_of:
+            raise RunOver(
+                f"the cluster {self._cluster.name!r} was reset, and this {type(self).__name__} is of the run "
+                "before; make it again"
+            )
+        return self._cluster
+
+    @cluster.setter
+    def cluster(self, cluster: Cluster) -> None:
+        self._cluster, self._run_of = cluster, cluster.run_number
+
+    @property
+    def over(self) -> bool:
+        """Whether the run that it belongs to is over: its cluster was closed or reset."""
+        return self._cluster.closed or self._cluster.run_number != self._run_of
+
+    def __repr__(self) -> str:
+        if self._cluster.run_number != self._run_of:
+            return f"<{type(self).__name__} of a run of {self._cluster.name!r} that is over>"
+        return f"<{self._in_short()}>"
+
+    def _in_short(self) -> str:
+        """What it is and how it is, for its repr."""
+        raise NotImplementedError
+
+
+class System(OnCluster, Repeatable):
     """A system on a cluster: begun anew, looked at, and started by hand."""
 
-    cluster: Cluster
     #: Its panel's class, in ``labkit_widgets``.
     panel_class: ClassVar[str]
 
     def reset(self) -> None:
         """The same system once more, with the options that it was given, on the same cluster begun anew; what
         was stored in it is gone."""
-        self.cluster.reset()
+        self._cluster.reset()
         self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
     def panel(self, **options: Any) -> Any:

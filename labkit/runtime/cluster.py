@@ -115,7 +115,7 @@ class Cluster(Repeatable):
         self.name = name or ("lab" if engine == "ray" else "sim")
         self.seed = seed
         self.closed = False
-        self._number = next(numbers)
+        self.run_number = next(numbers)  #: of this process; another one after ``reset``
         self._closing = threading.Lock()
         self._spans = itertools.count(1)  #: whose next() is one step for any thread
         self._thread = threading.local()

@@ -84,6 +84,10 @@ class ClusterClosed(Definite):
     """The cluster was closed, or replaced by a newer one of the same name."""
 
 
+class RunOver(Definite):
+    """The cluster was reset, and what was asked is of the run before."""
+
+
 class EngineUnavailable(Definite):
     """The engine asked for cannot run here."""
 

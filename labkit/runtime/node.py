@@ -24,16 +24,16 @@ program, seed and faults determine every event, and in real processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
-from labkit.runtime.loop import Cost, Future, Owner, Task
+from labkit.runtime.loop import Cost, Future, Loop, Owner, Task
 from labkit.trace.words import Events
 
 if TYPE_CHECKING:
     from random import Random
 
     from labkit.runtime.disk import Disk, Files
-    from labkit.runtime.machine import Machine
+    from labkit.trace.trace import Trace
 
 __all__ = ["DEFAULT_TIMEOUT", "Node", "Periodic", "every", "rpc"]
 
@@ -93,6 +93,39 @@ def _own_names() -> set[str]:
     }
 
 
+class Home(Protocol):
+    """What a node asks of the machine that it lives on: a ``Machine`` has it."""
+
+    name: str
+    seed: int
+    loop: Loop
+    trace: Trace
+
+    def call(self, node: Node, ref: str, method: str, args: tuple[Any, ...], timeout: float | None) -> Future:
+        """Send a request; the future of its answer."""
+
+    def send(self, node: Node, ref: str, method: str, args: tuple[Any, ...]) -> None:
+        """Send a message that nobody answers."""
+
+    def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: Cost) -> Future:
+        """Work beside the machine's other nodes."""
+
+    def emit(self, node: Node, kind: str, data: dict[str, Any]) -> None:
+        """Record an event of the node's."""
+
+    def crashed(self, node: Node, error: BaseException) -> None:
+        """Hear of an exception that nobody awaits."""
+
+    def random_of(self, node: Node) -> Random:
+        """The node's stream of random numbers."""
+
+    def disk_of(self, node: Node) -> Disk:
+        """The node's mapping on the disk."""
+
+    def files_of(self, node: Node) -> Files:
+        """The node's large files."""
+
+
 class Node(Owner):
     """Subclass it. ``__init__`` only stores its arguments; ``start`` acts. See the module's text."""
 
@@ -105,7 +138,7 @@ class Node(Owner):
 
     #: The node's name, unique in its cluster; also how others refer to it.
     name: str
-    _machine: Machine
+    _machine: Home
     _tasks: dict[Task, None]
 
     def __init_subclass__(cls, **arguments: Any) -> None:

@@ -36,7 +36,7 @@ defaults = Defaults()
 
 def clusters() -> list[Any]:
     """The clusters of this process that are open, oldest first."""
-    return sorted((each for each in list(opened) if not each.closed), key=lambda each: each._number)
+    return sorted((each for each in list(opened) if not each.closed), key=lambda each: each.run_number)
 
 
 def machine_names(machines: int | Iterable[str]) -> list[str]:

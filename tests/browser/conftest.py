@@ -64,8 +64,9 @@ MISFITS = """(panel) => {
 #: Noise of JupyterLab's own, seen with an empty notebook too.
 NOT_OURS = re.compile(
     r"favicon|ResizeObserver loop|status of 404|api/contents/.*checkpoints|/lsp/|Failed to load resource"
-    # A busy machine has not read a module within anywidget's own 2 s. What is not there the tests miss.
-    r"|\[anywidget\] Failed to initialize model"
+    # A busy machine has not read a module within anywidget's own 2 s, or shows an output before its model, or
+    # what a reloaded page remembers before the kernel answers. What is not there in the end the tests miss.
+    r"|\[anywidget\] Failed to initialize model|widget model not found"
     r"|Comm not found for comm id"  # what kernel and page close at the same moment; no message is lost
     r"|preload|Autofocus|third-party cookie|Canceled|websocket.*closed|WebSocket connection"
 )

@@ -33,14 +33,6 @@ AGAINST: set[tuple[str, str]] = set()
 #: Modules that import each other in a circle.
 CIRCLES: list[set[str]] = [
     {
-        "labkit.runtime.machine",
-        "labkit.runtime.node",
-    },
-    {
-        "labkit.systems.paramserver.tables",
-        "labkit.systems.paramserver.worker",
-    },
-    {
         "labkit.systems.spark.actions",
         "labkit.systems.spark.closures",
         "labkit.systems.spark.dependencies",

@@ -63,8 +63,13 @@ class Actions:
         """What is reset."""
         raise NotImplementedError
 
+    def _left(self) -> bool:
+        """Whether the system's cluster was closed, or reset without it."""
+        return bool(getattr(self.system, "over", False))
+
     def _gone(self) -> bool:
-        return bool(getattr(self.cluster, "closed", False))
+        """Whether the run that it shows is over."""
+        return self._left() or bool(getattr(self.cluster, "closed", False))
 
     def _paced(self) -> bool:
         return not self._gone() and getattr(self.cluster, "pace", None) is not None
@@ -199,7 +204,7 @@ class Actions:
 
     def on_save(self, form: str) -> None:
         """Write the trace beside the notebook: "trace", "perfetto" or "shiviz"."""
-        trace, name = self.cluster.trace, f"{self.cluster.name}-{form}"
+        trace, name = self.history.trace, f"{self.cluster.name}-{form}"
         write, ending = {
             "trace": (trace.save, "jsonl"),
             "perfetto": (trace.to_perfetto, "json"),

@@ -129,7 +129,7 @@ class Panel(Actions):
 
     def _home(self) -> Any:
         """The cluster that the system is on; a context of its own may have made itself another."""
-        return getattr(self.system, "cluster", self.cluster)
+        return self.cluster if self._left() else getattr(self.system, "cluster", self.cluster)
 
     def _start_over(self) -> None:
         """The cluster was reset: what this panel knew is of another run."""
@@ -222,7 +222,8 @@ class Panel(Actions):
                 update(part, error=self.error if part is shown else "")
 
     def _refresh(self) -> None:
-        if self.cluster.trace is not self.history.trace or self._home() is not self.cluster:
+        known = self.cluster.trace is self.history.trace and self._home() is self.cluster
+        if not known and not self._left():
             self._start_over()
         start, now = self.history.span
         now = max(now, self._clock())
@@ -306,7 +307,7 @@ class Panel(Actions):
 
     def _files(self) -> dict[str, str]:
         """Why a file of the trace cannot be written; what was written last."""
-        traced = self.cluster.trace.level == "messages"
+        traced = self.history.trace.level == "messages"
         return {"shiviz": "" if traced else 'ShiViz needs Cluster(trace="messages")', "text": self._written}
 
     def _number(self, number: Number) -> dict[str, Any]:

@@ -225,3 +225,12 @@ def made(pieces: Sequence[Any], panel: Any) -> list[ipywidgets.Widget]:
         if show is not None:
             panel.shows.append(show)
     return found
+
+
+def story(selected: str, title: str, lines: list[tuple[str, str]]) -> dict[str, Any]:
+    """A title and lines with a sign each, as the browser's list of steps takes them."""
+    items = [
+        {"number": n, "sign": sign, "text": text, "tone": "trouble" if sign == "✕" else "plain"}
+        for n, (sign, text) in enumerate(lines)
+    ]
+    return {"id": selected, "title": title, "items": items, "again": False}

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.parts.options import checked, whole
+from labkit.parts.system import OnCluster
 from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import Timeout
@@ -49,10 +50,10 @@ _all: weakref.WeakSet[FileSystem] = weakref.WeakSet()
 
 def file_systems() -> list[FileSystem]:
     """Those of this process whose cluster is open, oldest first."""
-    return sorted((fs for fs in list(_all) if not fs.cluster.closed), key=lambda fs: fs.cluster._number)
+    return sorted((fs for fs in list(_all) if not fs.over), key=lambda fs: fs.cluster.run_number)
 
 
-class FileSystem(Repeatable):
+class FileSystem(OnCluster, Repeatable):
     """Files on the disks of a cluster's machines.
 
     replicas: copies of each block, 1 to the number of machines; 3, or as many as there are machines.
@@ -111,7 +112,7 @@ class FileSystem(Repeatable):
         """The same file system once more, on the same cluster begun anew, with what was put into it; what was
         written otherwise is gone."""
         given = self.given
-        self.cluster.reset()
+        self._cluster.reset()
         self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
         self._put(given)
 
@@ -345,10 +346,10 @@ class FileSystem(Repeatable):
         with self.cluster.span(name, path=str(path)):
             return self.cluster.submit(run).result()
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         return (
-            f"<file system {self.settings.name!r}: {self.settings.replicas} copies on "
-            f"{len(self.machines)} machines of {self.cluster.name!r}>"
+            f"file system {self.settings.name!r}: {self.settings.replicas} copies on "
+            f"{len(self.machines)} machines of {self.cluster.name!r}"
         )
 
 

@@ -339,10 +339,10 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
         own = (event for event in trace if event.node is None or member.fullmatch(event.node))
         return check_trace(own, self.settings.successors, self.settings.replicas, self.founders)
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         alive = sum(node.alive for node in self.nodes)
         how = f"{self.maintenance}, {self.settings.routing}"
-        return f"<Chord ring of {len(self.ids)} members ({alive} alive), {how}>"
+        return f"Chord ring of {len(self.ids)} members ({alive} alive), {how}"
 
     # --- how --------------------------------------------------------------------------------------------
 

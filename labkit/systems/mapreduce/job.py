@@ -184,8 +184,8 @@ class Job(System):
         self.fs.reset()
         self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         view = self.view()
         state = view.result or "under way"
         maps, reduces = f"{view.done('map')}/{view.M}", f"{view.done('reduce')}/{view.R}"
-        return f"<job {self.name}: {state}, {maps} maps, {reduces} reduces>"
+        return f"job {self.name}: {state}, {maps} maps, {reduces} reduces"

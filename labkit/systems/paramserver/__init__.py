@@ -6,6 +6,7 @@ the data. What it builds on is the architecture:
 
 ====================  =======================================================================================
 ``consistency.py``    sequential, bounded delay, eventual; stale synchronous parallel
+``handles.py``        what its user holds: vectors, pushes and pulls under way
 ``vectors.py``        (key, value) vectors with ordered keys; NumPy and SciPy in and out
 ``updates.py``        what the servers do with a push; ``filters.py``: what is not worth sending
 ``worker.py``         a worker, and what its program sees; ``tables.py``: rows with a cache
@@ -27,7 +28,8 @@ the task scheduler (they live in the user's process), and a hierarchy of worker 
 
 from .consistency import BSP, SSP, Async, Bounded, Consistency
 from .filters import KKT, Filter, KeyCaching, SignificantlyModified, ZeroCompression
-from .model import Namespace, ParameterServer, Pending, Vector
+from .handles import Namespace, Pending, Vector
+from .model import ParameterServer
 from .scheduler import TrainingFailed
 from .tables import Table
 from .updates import SGD, AdaGrad, Proximal, Subgradient, Sum, Update

@@ -21,16 +21,15 @@ What the user is promised: a pull in iteration ``t`` sees what the consistency m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from labkit.parts.system import System
 from labkit.progress import Progress
 from labkit.runtime.cluster import Cluster, Operation
-from labkit.runtime.errors import LabError
+from labkit.runtime.errors import LabError, MachineDead
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 from labkit.systems.report import whole
@@ -38,151 +37,22 @@ from labkit.systems.report import whole
 from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
 from .filters import Filter
+from .handles import Namespace, Pending, Vector
 from .manager import Manager
 from .options import KEYS, NAME, RULES, UPDATE, Options, check_run
-from .ring import View
+from .ring import WHOLE, View
 from .scheduler import Scheduler
 from .server import Server
 from .store import Contents
 from .trace_checks import Report, check_trace
-from .updates import Array, Sum, Update
-from .vectors import SPARSE_SIZE, VectorSpec, as_keys, as_push, own_array
+from .updates import Sum, Update
+from .vectors import SPARSE_SIZE, VectorSpec
 from .worker import Worker
 
-__all__ = ["Namespace", "ParameterServer", "Pending", "Vector"]
+__all__ = ["ParameterServer"]
 
 #: Seconds that the nodes may take to find one another.
 READY_WITHIN = 60.0
-
-
-class Pending:
-    """A push or pull under way; ``after=`` takes it."""
-
-    def __init__(self, operation: Operation, finish: Callable[[Any], Any] = lambda value: value) -> None:
-        self._operation = operation
-        self._finish = finish
-
-    @property
-    def done(self) -> bool:
-        """Whether it has been answered."""
-        return self._operation.done
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for it: the values of a pull, None of a push."""
-        return self._finish(self._operation.result(timeout))
-
-
-class Vector:
-    """A vector as the user holds it. Its keys are ordered; one that was never pushed has the value 0.
-
-    In a worker's program it is only a name: ``worker.pull(w, keys)``, ``worker.push(w, keys, values)``.
-    """
-
-    def __init__(self, ps: ParameterServer, spec: VectorSpec) -> None:
-        self._ps = ps
-        self.spec = spec
-
-    def __reduce__(self) -> Any:
-        return _the_same, (self.spec,)
-
-    @property
-    def name(self) -> str:
-        """Its name, with those of its namespaces."""
-        return self.spec.name
-
-    def __len__(self) -> int:
-        return self.spec.size
-
-    def push(self, keys: Any, values: Any = None, after: Any = (), dest: Any = None) -> Pending:
-        """Have the servers' update function combine ``values`` with the parameters.
-
-        keys: None (all), a slice, a range, or whole numbers; with a SciPy sparse row as ``values``, None.
-        after: what must be done before. dest: only to these servers (a name, or several); all by default.
-        """
-        wanted, numbers = as_push(self.spec, keys, values)
-        numbers = own_array(numbers)  # before anybody waits: the program goes on
-        before = _futures(after)
-        to = (dest,) if isinstance(dest, str) else dest
-        scheduler = self._ps.scheduler
-
-        async def program(_: Node) -> None:
-            await scheduler.client.push(self.spec, wanted, numbers, after=before, to=to)
-
-        return Pending(self._ps.cluster.submit(program))
-
-    def pull(self, keys: Any = None, after: Any = ()) -> Pending:
-        """The values of some keys, in their order. keys: as for ``push``."""
-        wanted, in_order = as_keys(self.spec, keys)
-        before = _futures(after)
-        scheduler = self._ps.scheduler
-
-        async def program(_: Node) -> Array:
-            return await scheduler.client.pull(self.spec, wanted, after=before)
-
-        return Pending(self._ps.cluster.submit(program), in_order)
-
-    def __getitem__(self, keys: Any) -> Any:
-        return self.pull(keys).result()
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self.pull().result(), dtype=dtype)
-
-    def items(self) -> tuple[Array, Array]:
-        """Keys and values of everything the servers keep: for a sparse vector, of what was pushed."""
-        parts = self._ps._contents(self)
-        keys = [np.arange(*p.keys) if isinstance(p.keys, tuple) else p.keys for p in parts]
-        return np.concatenate(keys), np.concatenate([part.values for part in parts])
-
-    def to_scipy(self) -> Any:
-        """The vector as a SciPy sparse row (needs SciPy)."""
-        from scipy.sparse import csr_array
-
-        keys, values = self.items()
-        there = values != 0
-        keys, values = keys[there], values[there]
-        return csr_array((values, (np.zeros(len(keys), np.int64), keys)), shape=(1, self.spec.size))
-
-    def norm(self, order: float = 2) -> float:
-        """‖w‖ of this order."""
-        return float(np.linalg.norm(self.items()[1], order))
-
-    def dot(self, other: Any) -> float:
-        """Its inner product with an array, a SciPy sparse row, or another vector."""
-        if isinstance(other, Vector):
-            keys, values = other.items()
-        else:
-            wanted, values = as_push(VectorSpec(self.name, self.spec.size, finite=False), None, other)
-            keys = np.arange(*wanted) if isinstance(wanted, tuple) else wanted
-        return float(self[keys] @ values)
-
-    def __repr__(self) -> str:
-        kind = "sparse" if self.spec.sparse else "dense"
-        return f"<{kind} vector {self.name!r} of {self.spec.size} keys, {self.spec.update!r}>"
-
-
-def _the_same(spec: VectorSpec) -> VectorSpec:
-    return spec
-
-
-def _futures(after: Any) -> list[Any]:
-    several = [after] if isinstance(after, Pending) else list(after)
-    return [each._operation.future for each in several]
-
-
-class Namespace:
-    """Names of its own: ``ps.namespace("model").vector("w")`` is the vector ``"model/w"``."""
-
-    def __init__(self, ps: ParameterServer, prefix: str) -> None:
-        self._ps = ps
-        self.prefix = prefix
-
-    def vector(self, name: str, size: int | None = None, **options: Any) -> Vector:
-        """See ``ParameterServer.vector``."""
-        return self._ps.vector(f"{self.prefix}/{name}", size, **options)
-
-    def namespace(self, name: str) -> Namespace:
-        """One inside this one."""
-        return Namespace(self._ps, f"{self.prefix}/{name}")
 
 
 class ParameterServer(System):
@@ -235,6 +105,7 @@ class ParameterServer(System):
         self.settings = chosen.settings
         self._vectors: dict[str, Vector] = {}
         self._started = {"server": 0, "worker": 0}
+        self._told_of = 0  #: how many lost ranges its user knows of
         with cluster.all_or_none():
             first = [f"{self.prefix}server-{number}" for number in range(servers)]
             self.manager: Manager = cluster.spawn_here(
@@ -337,7 +208,7 @@ class ParameterServer(System):
         async def program(_: Node) -> list[Any]:
             return await scheduler.train(function, iterations, parts)
 
-        return self.cluster.submit(program)
+        return self._submit(program, "server", "worker")
 
     @property
     def consistency(self) -> Consistency:
@@ -424,7 +295,7 @@ class ParameterServer(System):
             finally:
                 scheduler.go_on()
 
-        parts = self.cluster.submit(program).result()
+        parts = self._submit(program).result()
         named = {each.name: (each.spec, part) for each, part in zip(vectors, parts, strict=True)}
         size = write_checkpoint(Path(path), named)
         self._say("checkpoint_written", path=str(path), bytes=size)
@@ -440,7 +311,7 @@ class ParameterServer(System):
             for spec, contents in entries:
                 await scheduler.client.assign(spec, contents)
 
-        self.cluster.submit(program).result()
+        self._submit(program).result()
         self._say("checkpoint_restored", path=str(path))
 
     def _contents(self, vector: Vector) -> list[Contents]:
@@ -449,8 +320,34 @@ class ParameterServer(System):
         async def program(_: Node) -> list[Contents]:
             return await scheduler.client.contents(vector.spec)
 
-        parts: list[Contents] = self.cluster.submit(program).result()
+        parts: list[Contents] = Pending(self, self._submit(program)).result()
         return parts
+
+    def _submit(self, program: Callable[[Node], Awaitable[Any]], *kinds: str) -> Operation:
+        """Have the client run what needs servers. It would wait for ever if none can answer: MachineDead."""
+        for kind in kinds or ("server",):
+            homes = {home for node, home in self.cluster.nodes.items() if self._is_a(kind, node)}
+            if homes and not any(self.cluster.machine(home).alive for home in homes):
+                raise MachineDead(
+                    f"the machine of every {kind} is dead: {', '.join(sorted(homes))}; restart one: "
+                    f"cluster.restart({min(homes)!r})"
+                )
+        return self.cluster.submit(program)
+
+    def _tell_of_lost(self) -> None:
+        """Parameters of which no copy was left begin at 0 again; nobody is to take that for a result."""
+        lost, self._told_of = self.manager.lost[self._told_of :], len(self.manager.lost)
+        if lost:
+            parts = ", ".join(f"{part.lo / WHOLE:.0%} to {part.hi / WHOLE:.0%}" for part in lost)
+            warnings.warn(
+                f"the parameters from {parts} of the ring were lost, every server that had them died "
+                f"(replicas={self.settings.replicas}): they begin at 0 again; "
+                "ps.restore(path) reads a checkpoint back",
+                stacklevel=3,
+            )
+
+    def _is_a(self, kind: str, node: str) -> bool:
+        return node.startswith(f"{self.prefix}{kind}-")
 
     def _say(self, kind: str, **data: Any) -> None:
         scheduler = self.scheduler
@@ -482,14 +379,13 @@ class ParameterServer(System):
 
     def close(self) -> None:
         """End all its nodes; the cluster goes on."""
-        for node in list(self.cluster.nodes):
-            kind = node.removeprefix(self.prefix).rpartition("-")[0]
-            mine = node.startswith(self.prefix) and kind in self._started
+        for node in [] if self.over else list(self.cluster.nodes):
+            mine = self._is_a("server", node) or self._is_a("worker", node)
             if mine or node in (self.settings.manager, self.settings.scheduler):
                 self.cluster.remove(node)
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         return (
-            f"<parameter server: {len(self.servers)} servers, {len(self.workers)} workers, "
-            f"{self.consistency!r}, {len(self._vectors)} vectors>"
+            f"parameter server: {len(self.servers)} servers, {len(self.workers)} workers, "
+            f"{self.consistency!r}, {len(self._vectors)} vectors"
         )

@@ -8,25 +8,37 @@ A row is ``width`` neighbouring keys of a vector: row ``r`` has keys ``r·width 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from labkit.runtime.loop import Task
+from labkit.runtime.node import Node
 
 from .updates import Array
 from .vectors import VectorSpec, as_numbers
 
-if TYPE_CHECKING:
-    from .worker import WorkerTask
-
 __all__ = ["Table"]
+
+
+class Reader(Protocol):
+    """What a table asks of the program that it belongs to: a ``WorkerTask`` has it."""
+
+    iteration: int
+    _node: Node
+    _grant: Any
+
+    def pull(self, vector: Any, keys: Any = None) -> Any:
+        """Await it: values of keys."""
+
+    def push(self, vector: Any, keys: Any, values: Any) -> Any:
+        """Send changes."""
 
 
 class Table:
     """A worker's view of a table."""
 
-    def __init__(self, task: WorkerTask, vector: VectorSpec, width: int | None) -> None:
+    def __init__(self, task: Reader, vector: VectorSpec, width: int | None) -> None:
         width = width or getattr(vector, "width", 0) or 1
         if vector.size % width:
             raise ValueError(f"{vector.name!r} has {vector.size} keys, which is no number of rows of {width}")

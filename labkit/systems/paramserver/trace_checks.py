@@ -63,6 +63,7 @@ class _Replay:
         self.chains: dict[Bounds, list[str]] = {}
         self.machine_of: dict[str, str] = {}
         self.dead: dict[str, None] = {}
+        self.empty: dict[str, None] = {}  #: servers that were started and have been given no range since
         #: By range: the latest view in which somebody took a push for it, and who.
         self.masters: dict[Bounds, tuple[int, str]] = {}
         self.finished: dict[int, int] = {}  #: by living shard
@@ -89,12 +90,17 @@ class _Replay:
     def on_node_started(self, event: Any, data: Any) -> None:
         self.machine_of[event.node] = event.machine
         self.dead.pop(event.node, None)
+        self.empty[event.node] = None
         self.copies.pop(event.node, None)
 
     def on_killed(self, event: Any, data: Any) -> None:
         for node, machine in self.machine_of.items():
             if machine == event.machine:
                 self.dead[node] = None
+        # The manager will say so only when it has noticed.
+        gone = self.dead.keys() | self.empty.keys()
+        if any(chain and gone.issuperset(chain) for chain in self.chains.values()):
+            self._all_copies_died()
 
     def on_replaced(self, event: Any, data: Any) -> None:
         self.copies.pop(event.node, None)
@@ -104,10 +110,14 @@ class _Replay:
         self.chains = {b: chain for b, (_, _, chain) in zip(bounds, data["ranges"], strict=True)}
 
     def on_range_lost(self, event: Any, data: Any) -> None:
+        self._all_copies_died()
+
+    def _all_copies_died(self) -> None:
         self.report.suspended = "every copy of a range was lost"
 
     def on_became(self, event: Any, data: Any) -> None:
         """A server has a range now: what it had, or what it was sent."""
+        self.empty.pop(event.node, None)
         bounds, seq = tuple(data["range"]), data["seq"]
         own = self.copies.setdefault(event.node, {})
         if bounds in own and len(own[bounds].history) == seq:

@@ -52,6 +52,9 @@ class VectorSpec:
     #: Whether every number must be finite.
     finite: bool = True
 
+    def __len__(self) -> int:
+        return self.size
+
     def position(self, key: int) -> int:
         """Where on the ring a key stands, 0 … 2**64 - 1."""
         return (key << 64) // self.size

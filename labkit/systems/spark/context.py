@@ -50,8 +50,8 @@ OWN = "spark"
 
 
 def _running_contexts() -> list[SparkContext]:
-    found = [(cluster, reference()) for cluster, reference in _running.items() if not cluster.closed]
-    return [context for _, context in found if context is not None and not context._stopped]
+    found = [reference() for reference in _running.values()]
+    return [context for context in found if context is not None and not context._stopped and not context.over]
 
 
 def _own_cluster(master: str, options: dict[str, Any]) -> tuple[Cluster, dict[str, Any]]:
@@ -127,7 +127,7 @@ class SparkContext(System, BaseContext):
         self.options = check_options(options)
         self.cluster = cluster
         other = _running.get(cluster, lambda: None)()
-        if other is not None and not other._stopped:
+        if other is not None and not other._stopped and not other.over:
             raise ValueError(
                 "Cannot run multiple SparkContexts at once: one is running on this cluster; "
                 "stop it first: sc.stop()"
@@ -255,11 +255,11 @@ class SparkContext(System, BaseContext):
         """
         kept = {name: self.__dict__[name] for name in _KEPT}
         broadcasts = dict(self._driver.broadcasts)
-        _running.pop(self.cluster, None)  # what it ran on goes with the machines
+        _running.pop(self._cluster, None)  # what it ran on goes with the machines
         if self._owner:
-            self.cluster.close()
+            self._cluster.close()
         else:
-            self.cluster.reset()
+            self._cluster.reset()
         self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
         self.__dict__.update(kept)
         self._driver.broadcasts.update(broadcasts)
@@ -269,7 +269,7 @@ class SparkContext(System, BaseContext):
         if self._stopped:
             return
         super().stop()
-        if self.cluster.closed:
+        if self.over:
             return
         if self.statusTracker().getActiveJobsIds():  # of other threads, which are not to wait for ever
             self.cluster.do(lambda: self._driver.cancel_jobs(None, "the SparkContext was stopped"))
@@ -290,13 +290,13 @@ class SparkContext(System, BaseContext):
                 continue  # its machine died this very moment: then there is only a name to be removed
         return None
 
-    def __repr__(self) -> str:
+    def _in_short(self) -> str:
         state = (
             "stopped"
             if self._stopped
             else f"{len(self._driver.executors)} of {len(self.executors)} executors"
         )
-        return f"<SparkContext on {self.cluster.name!r}: {state}>"
+        return f"SparkContext on {self._cluster.name!r}: {state}"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from labkit import Cluster
 from labkit.runtime import Constant, Network
+from labkit.runtime.errors import MachineDead
 from labkit.systems.paramserver import BSP, SSP, ParameterServer, TrainingFailed
 
 from .conftest import FEATURES, SHARED, MakePs, build, descend, descend_alone, keep_books, regression
@@ -313,3 +314,59 @@ def test_a_bug_in_scheduler_or_manager_ends_the_run(
         cluster.kill("m2")
         with pytest.raises(Exception, match="a bug"):
             operation.result()
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+def test_when_no_server_is_left_its_user_is_told(sim_ps: MakePs, replicas: int) -> None:
+    """Nothing waits for ever, nothing lost is silently 0, and the check blames nobody."""
+    ps = sim_ps(machines=5, servers=2, workers=3, replicas=replicas)
+    w = ps.vector("w", 8)
+    w.push(None, 1.0).result()
+    cluster, told = ps.cluster, r"every server is dead: m1, m2; restart one: cluster.restart\('m1'\)"
+    cluster.kill("m1")
+    cluster.kill("m2")
+    for call in (lambda: w[:], lambda: w.push(None, 1.0), w.items, lambda: ps.run(nothing)):
+        with pytest.raises(MachineDead, match=told):
+            call()
+    assert "every copy of a range was lost" in ps.check().suspended
+    cluster.restart("m1")
+    cluster.restart("m2")
+    cluster.run(4 * ps.settings.timeout)
+    with pytest.warns(UserWarning, match=r"of the ring were lost.*they begin at 0 again; ps.restore"):
+        assert w[:].sum() == 0.0
+    w.push(None, 1.0).result()
+    assert w[:].sum() == 8.0, "and it is told once"
+
+
+def test_what_is_lost_without_copies_is_told(sim_ps: MakePs) -> None:
+    ps = sim_ps(machines=5, servers=2, workers=3, replicas=0)
+    w = ps.vector("w", 8)
+    w.push(None, 1.0).result()
+    ps.cluster.kill("m1")
+    ps.cluster.run(4 * ps.settings.timeout)
+    with pytest.warns(UserWarning, match="were lost"):
+        assert 0 < w[:].sum() < 8
+
+
+def test_workers_that_are_all_dead_begin_no_run(sim_ps: MakePs) -> None:
+    ps = sim_ps(machines=5, servers=2, workers=3)
+    for machine in ("m3", "m4", "m5"):
+        ps.cluster.kill(machine)
+    with pytest.raises(MachineDead, match="every worker is dead: m3, m4, m5"):
+        ps.run(nothing)
+    ps.cluster.restart("m4")
+    assert len(ps.run(nothing)) == 3
+
+
+def test_a_vector_has_its_length_in_a_program_too(sim_ps: MakePs) -> None:
+    ps = sim_ps()
+    w = ps.vector("w", 8)
+
+    async def size(worker: Any) -> int:
+        return len(w)
+
+    assert ps.run(size) == [len(w)] * ps.shards
+
+
+async def nothing(worker: Any) -> None:
+    """A program."""

@@ -14,6 +14,8 @@ LEFT, RIGHT = 50.0, 14.0
 LINE, TALL = 15.0, 190.0
 #: More bars than this are joined where no eye could tell them apart.
 BARS = 200
+#: What befell a machine.
+FATES = {"dead": "✕ {} dies", "noticed": "noticed", "back": "✓ {} is back"}
 Scale = Callable[[float], float]
 
 
@@ -43,7 +45,7 @@ def gantt(
 ) -> Field:
     """The chart below `top`. `slots`: the machine of each; `heads`: the title, and what the bars mean.
 
-    `moments`: (time, class, words) of what befell machines; `starts`: (id, time, words) of jobs.
+    `moments`: (time, machine, key of ``FATES``); `starts`: (id, time, words) of jobs.
     """
     if not slots:
         return Field(bottom=top)
@@ -130,8 +132,8 @@ def _moments(
 ) -> tuple[list[Link], list[Label]]:
     links, labels = [], []
     taken = float("-inf")
-    for k, (time, cls, words) in enumerate(moments):
-        at = x(time)
+    for k, (time, machine, cls) in enumerate(moments):
+        at, words = x(time), FATES[cls].format(machine)
         links.append(Link(f"moment:{k}", line(at, y0 - 12, at, bottom), f"moment {cls}", width=1.4))
         if at - taken > 8:
             side, anchor = (3, "start") if at < 500 else (-3, "end")

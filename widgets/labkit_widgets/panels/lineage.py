@@ -29,8 +29,6 @@ TASKS = (
     "Tasks over time",
     "stage.partition; ↻ done again; dashed: running; red: failed, its result is not used",
 )
-#: What befell a machine.
-FATES = {"dead": "✕ {} dies", "noticed": "noticed", "back": "✓ {} is back"}
 NEEDS = {
     True: ("wide", "every partition needs all of them"),
     False: ("narrow", "each partition needs its own"),
@@ -71,7 +69,7 @@ def lineage_scene(
         width=width,
         top=top.bottom + 6,
         heads=TASKS,
-        moments=[(time, what, FATES[what].format(machine)) for time, machine, what in frame.moments],
+        moments=frame.moments,
         starts=[
             (f"job:{other.id}", other.start, f"job {other.id}")
             for other in frame.jobs

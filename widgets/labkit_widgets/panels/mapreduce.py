@@ -17,11 +17,10 @@ from labkit.trace.words import many, size
 from ..charts import CHARTS, Rates
 from ..numbers import Number
 from ..panel import Panel
-from ..pieces import Chart, Told
+from ..pieces import Chart, Told, story
 from ..scene import Scene
 from ..script import Made, options_of, variable
 from .phases import DRAWN, ENDS, WHYS, JobFrame, phases_scene
-from .stories import story
 
 #: Each rate and its colour.
 CURVES = (("input", "blue"), ("shuffle", "orange"), ("output", "green"))
@@ -60,7 +59,7 @@ class MapReducePanel(Panel):
 
     def frame(self, position: float | None) -> JobFrame:
         """The job at a position."""
-        name, trace = self._shown(position), self.cluster.trace
+        name, trace = self._shown(position), self.history.trace
         histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
         if name not in histories:
             histories[name] = History(trace, JobReducer(name, self._now_there() if trace.dropped else ()))

@@ -15,7 +15,6 @@ from ..layouts import layers
 from ..layouts.gantt import Bar, gantt
 from ..looks import indexes
 from ..scene import Label, Scene, scene_of
-from .lineage import FATES
 
 LEGEND = (
     ("todo", "idle"), ("running", "in progress"), ("disk", "done, on local disk"),
@@ -62,7 +61,7 @@ def phases_scene(frame: JobFrame, selected: str = "") -> Scene:
     last = max([job.end or frame.time, *(each.end or 0.0 for each in job.executions.values())])
     tasks = gantt(
         bars, slots, (job.began, last), width=width, top=top.bottom + 6, heads=HEADS,
-        moments=[(time, what, FATES[what].format(machine)) for time, machine, what in job.moments],
+        moments=job.moments,
         starts=[("mapped", max(mapped), "maps done")] if len(mapped) == job.M else [],
     )  # fmt: skip
     title = f"{job.name}: {job.done(MAP)} of {many(job.M, 'map task')} and {job.done(REDUCE)} of "

@@ -10,6 +10,7 @@ from labkit.systems.spark.state import LineageState, Piece, TaskView
 from labkit.trace.words import many, size
 
 from ..numbers import Number
+from ..pieces import story
 
 HINT = "Select a partition, or the dot of an RDD, to see what it was made from"
 #: How a piece's state is said.
@@ -58,15 +59,6 @@ def told(state: LineageState, frame: LineageView, selected: str) -> dict[str, An
             ):
                 return story(selected, *_of_cell(state, row, cell))
     return {}
-
-
-def story(selected: str, title: str, lines: list[tuple[str, str]]) -> dict[str, Any]:
-    """A title and lines with a sign each, as the browser's list of steps takes them."""
-    items = [
-        {"number": n, "sign": sign, "text": text, "tone": "trouble" if sign == "✕" else "plain"}
-        for n, (sign, text) in enumerate(lines)
-    ]
-    return {"id": selected, "title": title, "items": items, "again": False}
 
 
 def _of_row(row: Row) -> tuple[str, list[tuple[str, str]]]:

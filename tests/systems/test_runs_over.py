@@ -1,0 +1,88 @@
+"""What is held of a run that is over says so: every call of it, its repr, and its panel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from labkit import Cluster
+from labkit.parts.store import FileSystem
+from labkit.runtime.errors import RunOver
+from labkit.systems.chord import Chord
+from labkit.systems.mapreduce import MapReduce
+from labkit.systems.paramserver import ParameterServer
+from labkit.systems.spark import SparkContext
+
+
+def chord(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    ring = Chord(cluster, nodes=4)
+    ring["a"] = 1
+    return ring, [
+        lambda: ring["a"], lambda: ring.update(a=2), ring.health, lambda: ring.nodes, ring.check, ring.join,
+        lambda: ring.switch("sigcomm2001"), lambda: list(ring),
+    ]  # fmt: skip
+
+
+def spark(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    sc = SparkContext(cluster)
+    numbers = sc.parallelize([1, 2, 3]).cache()
+    assert numbers.count() == 3
+    return sc, [numbers.count, lambda: sc.parallelize([1]).collect(), sc.check, numbers.unpersist]
+
+
+async def idle(worker: Any) -> None:
+    """A worker's program."""
+
+
+def paramserver(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    ps = ParameterServer(cluster, servers=2, workers=2)
+    w = ps.vector("w", size=4)
+    return ps, [
+        lambda: w[:], lambda: w.push(None, [1, 1, 1, 1]), lambda: ps.vector("v", size=4), ps.check,
+        ps.add_server, lambda: ps.run(idle), ps.settle,
+    ]  # fmt: skip
+
+
+def store(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    fs = FileSystem(cluster)
+    fs.put("a", b"text")
+    return fs, [lambda: fs.cat("a"), lambda: fs.put("b", b""), lambda: fs.ls()]
+
+
+class Words(MapReduce):
+    def map(self, key: Any, value: str) -> None:
+        self.emit_intermediate(value, 1)
+
+    def reduce(self, key: Any, values: Any) -> None:
+        self.emit(sum(values))
+
+
+def mapreduce(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    fs = FileSystem(cluster)
+    fs.put("in/a", b"one\ntwo\n")
+    job = Words(cluster, fs).run("in/*", "out/", M=2, R=1)
+    return job, [job.output, job.check, job.status, job.timeline]
+
+
+@pytest.mark.parametrize("system", [chord, spark, paramserver, store, mapreduce])
+def test_a_system_of_the_run_before_says_so(system: Any) -> None:
+    with Cluster(machines=4, engine="sim", seed=1) as cluster:
+        held, calls = system(cluster)
+        assert not held.over
+        cluster.reset()
+        assert held.over
+        for call in calls:
+            with pytest.raises(RunOver, match=r"was reset, and this \w+ is of the run before; make it again"):
+                call()
+        assert "of a run of 'sim' that is over" in repr(held)
+        system(cluster)  # the new run has room for another
+
+
+def test_a_context_of_the_run_before_is_stopped_without_a_word() -> None:
+    with Cluster(machines=2, engine="sim", seed=1) as cluster:
+        sc = SparkContext(cluster)
+        cluster.reset()
+        sc.stop()
+        assert SparkContext(cluster).parallelize([1, 2]).sum() == 3
