@@ -133,6 +133,11 @@ def test_too_many_tasks_are_counted(cluster: Cluster) -> None:
     panel.stage.selected = "map"
     panel.refresh()
     assert panel.steps.steps["title"].startswith("Executions of map tasks")
+    cluster.kill("m3")
+    cluster.run(0.1)
+    panel.refresh()
+    lost = sum(each.machine == "m3" and each.kind == "map" for each in job.view().executions.values())
+    assert f"✕ {lost}" in [label["text"] for label in panel.stage.scene["labels"]], "all of it, said once"
 
 
 def test_the_past_equals_the_fold_from_scratch(cluster: Cluster) -> None:

@@ -135,10 +135,11 @@ def _moments(
     for k, (time, machine, cls) in enumerate(moments):
         at, words = x(time), FATES[cls].format(machine)
         links.append(Link(f"moment:{k}", line(at, y0 - 12, at, bottom), f"moment {cls}", width=1.4))
-        if at - taken > 8:
-            side, anchor = (3, "start") if at < 500 else (-3, "end")
+        long, right = 6 * len(words), x(float("inf")) + RIGHT
+        side, anchor = (3, "start") if at + 3 + long < right else (-3, "end")
+        if (at if side > 0 else at - long) - taken > 8:
             labels.append(Label(at + side, y0 - 5, words, f"moment {cls}", anchor))
-            taken = at + 6 * len(words)
+            taken = at + long if side > 0 else at
     return links, labels
 
 

@@ -240,7 +240,7 @@ def _counted(
             boxes.append(Box(name, left, y + 3, w, 9, cls, colours.get(machine, -1), count.tip))
             left += w
         lost = sum(count.number for count in some if count.state == "lost")
-        words = f"{total:,}" + (f", ✕ {lost:,}" if lost else "")
+        words = f"✕ {lost:,}" if lost == total else f"{total:,}" + (f", ✕ {lost:,}" if lost else "")
         labels.append(Label(x + 3, y + height - 2, words, "tiny", "start"))
     return boxes, labels
 

@@ -154,7 +154,7 @@ def _whole(job: JobState) -> Number:
     home = job.lab.machines.get(job.lab.places.get(f"{job.name}-master", ""))
     if job.end is not None:
         tone = "good" if job.result == "ok" else "bad"
-        return Number("Job", RESULTS[job.result], f"after {job.end - job.began:.1f} s", tone)
+        return Number("Job", RESULTS[job.result], f"after {job.end - job.began:.2f} s", tone)
     if home is not None and home.state == "dead":
         return Number("Job", "without master", "it died; only a checkpoint helps", "bad")
     return Number("Job", "running" if job.M else "not begun", f"{many(len(job.workers), 'worker')}")
