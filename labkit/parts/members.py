@@ -1,25 +1,45 @@
 """Who lives: members give signs of life, and one who is silent for too long counts as dead.
 
-A silence is only as telling as the ears: a process that was itself paused or busy has heard nobody.
+A silence is only as telling as the ears: a process that was itself paused or busy has heard nobody, and on a
+host that has no time for its processes nobody can speak.
 """
 
 from __future__ import annotations
 
-__all__ = ["Standstill"]
+from collections.abc import Mapping
+from typing import Protocol
+
+from labkit.runtime.loop import running_loop
+
+__all__ = ["Silence"]
 
 
-class Standstill:
-    """Notices that this very process stood still.
+class Member(Protocol):
+    """What is known of one."""
 
-    timeout: seconds of silence after which a member counts as dead; who asks, asks several times in these.
+    heard: float  #: when its last sign of life came
+
+
+class Silence:
+    """Notices who has been silent for too long.
+
+    timeout: seconds of silence after which a member counts as dead; who looks, looks several times in these.
     now: the time at which its life begins.
     """
 
     def __init__(self, timeout: float, now: float) -> None:
-        self._limit = timeout / 2
-        self._asked = now
+        self.timeout = timeout
+        self.stood_still = False  #: at the last look: this very process had not looked for so long
+        self._looked = now
 
-    def noticed(self, now: float) -> bool:
-        """Whether so much time has gone since the last question that nobody's silence means anything."""
-        before, self._asked = self._asked, now
-        return now - before > self._limit
+    def look(self, members: Mapping[str, Member], now: float) -> list[tuple[str, float]]:
+        """Who counts as dead, and the seconds of silence. After a standstill of this process nobody does, and
+        all begin anew; on an overloaded host it takes longer, as every timeout does."""
+        self.stood_still, self._looked = now - self._looked > self.timeout / 2, now
+        if self.stood_still:
+            for member in members.values():
+                member.heard = now
+        patience = self.timeout + running_loop().grace(self.timeout)
+        return [
+            (name, now - member.heard) for name, member in members.items() if now - member.heard > patience
+        ]

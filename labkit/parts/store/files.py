@@ -91,6 +91,7 @@ class Files:
         machines fail."""
         _, _, length, machines, block, version, skip = location
         deadline = self.node.now + self.settings.give_up_after
+        lost_since: float | None = None
         while True:
             for machine in self._nearest(machines):
                 server = self.settings.server(machine)
@@ -107,7 +108,9 @@ class Files:
                     f"{location.path!r} was deleted or written anew while it was read; open it again"
                 )
             path, version, machines, lost = known
-            if lost:
+            lost_since = (self.node.now if lost_since is None else lost_since) if lost else None
+            # Who was only silent for a while is back by then.
+            if lost_since is not None and self.node.now - lost_since >= self.settings.timeout:
                 raise BlockLost(
                     f"{path!r} has lost the block with its bytes {location.offset} to "
                     f"{location.offset + length}: no living machine has a copy; "

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.parts.members import Silence
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, gather
 
@@ -62,7 +63,8 @@ class Master(Node):
 
     def start(self) -> None:
         """Wait for the chunkservers' reports before anything counts as lost."""
-        self._began = self._checked = self.now
+        self._began = self.now
+        self.silence = Silence(self.settings.timeout, self.now)
         if self.recovered is not None:
             self.emit("master_recovered", files=self.recovered[0], records=self.recovered[1])
 
@@ -186,14 +188,9 @@ class Master(Node):
     @every("check_every")
     def check(self) -> None:
         """Who has been silent for too long, and what is garbage by now?"""
-        late = self.now - self._checked > self.settings.timeout / 2
-        self._checked = self.now
-        for machine, server in list(self.copies.servers.items()):
-            if late:  # this very process stood still, so nobody could be heard
-                server.heard = self.now
-            elif self.now - server.heard > self.settings.timeout:
-                self._lose(machine, f"silent for {self.now - server.heard:.1f} s")
-        if late:
+        for machine, silent in self.silence.look(self.copies.servers, self.now):
+            self._lose(machine, f"silent for {silent:.1f} s")
+        if self.silence.stood_still:
             self._began = self.now
         # A chunkserver whose heartbeat died with the former master first waits for the answer in vain.
         if self.now - self._began > 2 * self.settings.timeout:

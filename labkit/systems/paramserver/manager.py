@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.parts.members import Standstill
+from labkit.parts.members import Silence
 from labkit.runtime.errors import Definite, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, Signal, gather
@@ -74,7 +74,7 @@ class Manager(Node):
         self.wake = Event()
         self.changed = Signal()  #: something a user may wait for
         self._over = Event()
-        self.standstill = Standstill(self.settings.timeout, self.now)
+        self.silence = Silence(self.settings.timeout, self.now)
         self.spawn(self._govern())
 
     # liveness ------------------------------------------------------------
@@ -101,12 +101,8 @@ class Manager(Node):
     @every("check_every")
     def check(self) -> None:
         """Who has been silent for too long?"""
-        late = self.standstill.noticed(self.now)
-        for server, member in list(self.members.items()):
-            if late:  # this very process stood still, so nobody could be heard
-                member.heard = self.now
-            elif self.now - member.heard > self.settings.timeout:
-                self._fail(server, f"silent for {self.now - member.heard:.2f} s")
+        for server, silent in self.silence.look(self.members, self.now):
+            self._fail(server, f"silent for {silent:.2f} s")
 
     def _fail(self, server: str, why: str) -> None:
         member = self.members.pop(server, None)

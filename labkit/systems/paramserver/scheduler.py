@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from labkit.parts.members import Standstill
+from labkit.parts.members import Silence
 from labkit.progress import Progress
 from labkit.runtime.errors import Definite, LabError, Timeout
 from labkit.runtime.loop import Future, running_loop
@@ -138,7 +138,7 @@ class Scheduler(Node):
     async def start(self) -> None:
         """Hear of every view from now on."""
         self.progress = Event()
-        self.standstill = Standstill(self.settings.timeout, self.now)
+        self.silence = Silence(self.settings.timeout, self.now)
         view = await self.call(self.settings.manager, "listen", self.name)
         if view is not None:
             self.client.see(view)
@@ -185,12 +185,8 @@ class Scheduler(Node):
     @every("check_every")
     def check(self) -> None:
         """Who has been silent for too long?"""
-        late = self.standstill.noticed(self.now)
-        for worker, attendance in list(self.workers.items()):
-            if late:  # this very process stood still
-                attendance.heard = self.now
-            elif self.now - attendance.heard > self.settings.timeout:
-                self._worker_failed(worker, f"silent for {self.now - attendance.heard:.2f} s")
+        for worker, silent in self.silence.look(self.workers, self.now):
+            self._worker_failed(worker, f"silent for {silent:.2f} s")
 
     def _worker_failed(self, worker: str, why: str) -> None:
         self.workers.pop(worker, None)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from labkit.parts.members import Standstill
+from labkit.parts.members import Silence
 from labkit.progress import Progress
 from labkit.runtime.loop import Loop, Task
 from labkit.runtime.node import Node, every, rpc
@@ -90,7 +90,7 @@ class Driver(Node):
 
     def start(self) -> None:
         """Listen from now on."""
-        self.standstill = Standstill(self.options.executor_timeout, self.now)
+        self.silence = Silence(self.options.executor_timeout, self.now)
 
     @property
     def loop(self) -> Loop:
@@ -204,13 +204,8 @@ class Driver(Node):
     @every(seconds="heartbeat_every")
     def look_for_silence(self) -> None:
         """Executors that have been silent for too long are lost; jobs do not wait for ever without one."""
-        late = self.standstill.noticed(self.now)
-        for executor in list(self.executors.values()):
-            silent = self.now - executor.heard
-            if late:  # this very process stood still, so nobody could be heard
-                executor.heard = self.now
-            elif silent > self.options.executor_timeout:
-                self.lose(executor, f"silent for {silent:.2f} s")
+        for name, silent in self.silence.look(self.executors, self.now):
+            self.lose(self.executors[name], f"silent for {silent:.2f} s")
         self.cleaner.clean()
         waiting = bool(self.tasks.stages) and not self.executors
         if not waiting:

@@ -201,6 +201,25 @@ def test_the_fewest_copies_come_first_and_one_at_a_time(sim_fs: MakeFs) -> None:
     assert set(at_once) == {0, 1}
 
 
+def test_a_copy_whose_machine_was_silent_for_a_while(sim_fs: MakeFs) -> None:
+    """A busy machine that is taken for dead is back a moment later: a read of its only copy waits for it."""
+    fs = sim_fs(machines=["boss", "m1", "m2"], replicas=1, master="boss", chunkservers=["m1", "m2"])
+    fs.put("a", TEXT[:900])
+    [part] = fs.locations("a")
+    cluster, timeout = fs.cluster, fs.settings.timeout
+    cluster.pause(part.machines[0])
+    cluster.run(1.5 * timeout)
+    assert fs.health().lost
+
+    async def read(client: Any) -> Any:
+        return await Files(client, fs.settings).read("a")
+
+    reading = cluster.submit(read)
+    cluster.run(timeout / 2)
+    cluster.resume(part.machines[0])
+    assert reading.result() == TEXT[:900]
+
+
 def test_a_block_without_a_living_copy(sim_fs: MakeFs) -> None:
     fs = sim_fs(machines=["boss", "m1", "m2", "m3"], replicas=1, master="boss", chunkservers=["m1", "m2"])
     fs.put("a", TEXT[:900])

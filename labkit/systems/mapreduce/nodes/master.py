@@ -20,7 +20,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from labkit.parts.members import Standstill
+from labkit.parts.members import Silence
 from labkit.parts.store import Files
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node, every, rpc
@@ -89,7 +89,7 @@ class Master(Node):
             for kind, first in ((MAP, (lives - 1) * 10**6), (REDUCE, 10**9 + (lives - 1) * 10**6))
         }
         self.totals = {MAP: len(self.job.splits), REDUCE: options.R}
-        self.standstill = Standstill(options.timeout, self.now)
+        self.silence = Silence(options.timeout, self.now)
         if lives > 1 and options.checkpoint_every is None:
             self._fail("aborted", "the master died and had no checkpoint; run the job again")
             return
@@ -199,14 +199,11 @@ class Master(Node):
     def check(self) -> None:
         """§3.3: "If no response is received from a worker in a certain amount of time, the master marks the
         worker as failed." Unless it was the master that stood still: then it could hear nobody."""
-        late = self.standstill.noticed(self.now)
+        silent_ones = self.silence.look(self.members, self.now)
         if self.over.is_set():  # nobody is pinged any more
             return
-        for worker, member in list(self.members.items()):
-            if late:
-                member.heard = self.now
-            elif self.now - member.heard > self.options.timeout:
-                self._mark_failed(worker, f"silent for {self.now - member.heard:.1f} s")
+        for worker, silent in silent_ones:
+            self._mark_failed(worker, f"silent for {silent:.1f} s")
         self._assign()
 
     def _mark_failed(self, worker: str, why: str) -> None:
