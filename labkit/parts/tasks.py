@@ -75,6 +75,7 @@ class Attempt:
         self.why = why  #: "first", "retry", "lost" or "speculative", or a word of the system's
         self.started = now
         self.wanted = True  #: until it is cancelled
+        self.call: Any = None  #: the system's own: what waits for its end
 
 
 class Group:
