@@ -113,6 +113,19 @@ def test_a_task_waits_for_a_worker_near_its_data_and_not_for_ever() -> None:
     assert bench.news() == [(2, "w1", "any", "first")]
 
 
+def test_an_earlier_end_of_waiting_sets_an_alarm_of_its_own() -> None:
+    bench = Bench(slots=(1, 1), locality_wait=2.0)
+    bench.group(1, "first", t0=("w0",))
+    bench.ledger.schedule()
+    bench.time = 1.0
+    bench.group(1, "later", t0=("w0",))
+    bench.ledger.schedule()
+    assert bench.news() == [(0, "w0", "process", "first"), ("wake", 3.0)]
+    bench.group(1, "old", t0=("w0",)).last_local = 0.5
+    bench.ledger.schedule()
+    assert bench.news() == [("wake", 2.5)]
+
+
 def test_a_worker_that_is_gone_is_not_waited_for() -> None:
     bench = Bench(locality_wait=100.0)
     bench.group(1, t0=("w0",))
@@ -231,6 +244,18 @@ def test_what_was_cancelled_with_its_group_may_succeed_all_the_same() -> None:
     assert bench.news() == [(0, "w1", "none", "first"), ("cancel", 2)]
     assert later.done == {0}
     assert later.seconds == []  # it was not one of its attempts
+
+
+def test_a_task_that_is_done_is_started_no_more() -> None:
+    bench = Bench(slots=(1,))
+    bench.group(1)
+    bench.ledger.schedule()
+    bench.ledger.abort("g")
+    later = bench.group(1)  # its attempt has no slot yet when the cancelled one succeeds
+    bench.ok(bench.live[0])
+    bench.ledger.schedule()
+    assert bench.news() == [(0, "w0", "none", "first"), ("cancel", 1)]
+    assert (later.done, later.pending) == ({0}, {})
 
 
 @pytest.mark.parametrize("seed", range(20))
