@@ -18,6 +18,7 @@
 # | 5 | [Spark](lectures/spark.ipynb), again | [Lineage](exercises/spark-lineage.ipynb) | When is a checkpoint cheaper than computing again? |
 # | 6 | [Parameter server](lectures/parameter-server.ipynb) | [SSP](exercises/paramserver-ssp.ipynb) | Who waits for whom, and why is that enough? |
 # | 7 | [Parameter server](lectures/parameter-server.ipynb), again | [Consistency](exercises/paramserver-consistency.ipynb) | One worker is slow. How stale would you let the others be? |
+# | 8 | [MapReduce](lectures/mapreduce.ipynb) | | A worker dies. Which of its completed tasks are done again, and why not the others? |
 #
 # An exercise is checked with its own cells, or all at once: `labkit validate exercises/chord-routing.ipynb`.
 

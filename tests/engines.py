@@ -29,10 +29,10 @@ from labkit import Cluster
 from labkit.lab.head import read_environment
 
 #: Seconds that a Ray may take to start on a busy machine, and to end.
-HEAD_STARTS_WITHIN = 180.0
-HEAD_ENDS_WITHIN = 60.0
+HEAD_STARTS_WITHIN = 600.0
+HEAD_ENDS_WITHIN = 300.0
 #: Seconds that the last thread and process of a closed cluster may take to end.
-GONE_WITHIN = 15.0
+GONE_WITHIN = 120.0
 
 MakeCluster = Callable[..., Cluster]
 

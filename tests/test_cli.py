@@ -106,7 +106,7 @@ def test_demo_on_real_processes_loses_nothing(ray_head: Any) -> None:
         env={**os.environ, **ray_head.environment},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "lost: 0" in done.stdout

@@ -362,7 +362,7 @@ class Lab:
 
     def end(self) -> tuple[int, str]:
         """Its exit status and what it printed last, when all its processes are gone."""
-        rest = self.process.communicate(timeout=60)[0]
+        rest = self.process.communicate(timeout=600)[0]
         self.output += rest
         wait_for(lambda: not any(map(running, self.seen)), 15)
         return self.process.returncode, rest
@@ -419,7 +419,7 @@ def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
     assert token.read_text() not in running_lab.output
 
     attached = subprocess.run(
-        [sys.executable, "-c", ATTACH], env={**os.environ, **ray}, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", ATTACH], env={**os.environ, **ray}, capture_output=True, text=True, timeout=600
     )
     assert attached.stdout == "machine\n", attached.stderr
 

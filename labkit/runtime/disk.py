@@ -196,6 +196,11 @@ class Files:
         """All names, sorted."""
         raise NotImplementedError
 
+    def clear(self) -> None:
+        """Delete all."""
+        for name in self.names():
+            self.remove(name)
+
 
 class MemoryFiles(Files):
     """The simulator's: the engine keeps them while the machine is down."""

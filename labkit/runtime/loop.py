@@ -368,6 +368,10 @@ class Loop:
         """Call ``callback(future)`` after ``delay`` seconds unless the future is resolved before."""
         self.lane(delay).add(Timer(future, callback))
 
+    def grace(self, delay: float) -> float:
+        """Seconds that a timeout of so many waits on top; in virtual time, none."""
+        return 0.0
+
     def lane(self, delay: float) -> Lane:
         """The lane for this delay."""
         delay = max(0.0, delay)

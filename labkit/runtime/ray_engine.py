@@ -44,6 +44,7 @@ from labkit.runtime.loop import Future
 from labkit.runtime.message import Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.packing import pack, unpack
 from labkit.runtime.ray_machine import (
     DRAIN_EVERY,
     NOTHING,
@@ -53,8 +54,6 @@ from labkit.runtime.ray_machine import (
     RayMachine,
     Report,
     is_gone,
-    pack,
-    unpack,
 )
 from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.surroundings import Surroundings
@@ -66,8 +65,8 @@ __all__ = ["RayEngine"]
 SEQ_SPAN = 1 << 40
 #: Seconds that a process may take to be gone after it was killed.
 GONE_WITHIN = 10.0
-#: Seconds that a machine's process may take to start, on a slow host.
-START_WITHIN = 120.0
+#: Seconds that machines' processes may take to start: a busy host needs minutes, and a stuck one never does.
+START_WITHIN = 600.0
 #: Seconds for which the user waits until all machines have their new surroundings.
 FOLLOW_WITHIN = 1.0
 #: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
@@ -148,11 +147,13 @@ class RayEngine(Engine):
         # Ray has just registered its own end; what is registered later runs sooner.
         atexit.register(self.close)
         try:
-            self._disks = ray_start.temporary(f"labkit-{_safe(self.name)}-")
+            self._disks = ray_start.temporary(self.name)
             self._remote = self._ray.remote(MachineProcess)
             self._hosts = [host["NodeID"] for host in self._ray.nodes() if host["Alive"]]
             self._begin_thread()
-            self._await(self._start(machines), START_WITHIN)
+            share = f", or has no {self.cpus_per_machine:g} CPU free" if self.cpus_per_machine else ""
+            starting = ray_start.saying_so(self._start(machines), f"this computer is busy{share}")
+            self._await(starting, START_WITHIN)
         except BaseException as error:
             self.close()
             if isinstance(error, LabError) or not isinstance(error, Exception):
@@ -717,7 +718,3 @@ async def _as_coroutine(ref: Any) -> Any:
 def _unless_failed(task: asyncio.Task[Any], then: Callable[[Any], None]) -> None:
     if not task.cancelled() and task.exception() is None:
         then(task.result())
-
-
-def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)[:40]

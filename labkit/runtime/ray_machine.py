@@ -27,15 +27,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cloudpickle
-
-from labkit.runtime import by_value, watchdog
+from labkit.runtime import watchdog
 from labkit.runtime.copying import (
     OUT_OF_BAND_BYTES,
     copy_value,
     is_frozen,
     loads_keeping_classes,
-    out_of_band,
 )
 from labkit.runtime.disk import DiskStore, Files, FileStore, FolderFiles
 from labkit.runtime.engine import CLIENT
@@ -47,53 +44,21 @@ from labkit.runtime.machine import Call, Envelope, Machine
 from labkit.runtime.message import REQUEST, Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
+from labkit.runtime.packing import pack, pickled, unpack
 from labkit.runtime.raised import named
-from labkit.runtime.real_loop import RealLoop
+from labkit.runtime.real_loop import Lag, RealLoop
 from labkit.runtime.shared_memory import IDLE, Incoming, Outgoing, OutOfReach, Parcel
 from labkit.runtime.surroundings import Surroundings
 from labkit.trace.trace import Trace
 
-__all__ = ["Config", "MachineProcess", "RayMachine", "pack", "unpack"]
+__all__ = ["Config", "MachineProcess", "RayMachine"]
 
-#: The module of a notebook's or a program's own classes; on a machine, it is another.
-MAIN = b"__main__"
 #: Buffers of at least this many bytes stay out of a pickle that goes to a machine on this host.
 SHARED_BYTES = 4096
 #: Seconds between two deliveries of trace events to the client.
 DRAIN_EVERY = 0.1
 #: Seconds after which a poll returns with nothing.
 POLL_LIMIT = 2.0
-
-
-def pack(value: Any) -> tuple[bytes, list[Any]]:
-    """A pickle, and its large buffers apart. Classes from a notebook's cells are in it by value.
-
-    A buffer that the receiver must copy, for its array is to be writable, is in a tuple of its own.
-    """
-    data, buffers = _pickled(value, OUT_OF_BAND_BYTES)
-    return data, [each if is_frozen(each) else (each,) for each in buffers]
-
-
-def _pickled(value: Any, at_least: int) -> tuple[bytes, list[pickle.PickleBuffer]]:
-    """The pickle, and apart from it the buffers of at least so many bytes."""
-    buffers: list[pickle.PickleBuffer] = []
-    # Plain pickle takes a third of cloudpickle's time. It names a class, which is of no use for one of the
-    # notebook.
-    try:
-        data = pickle.dumps(value, protocol=5, buffer_callback=out_of_band(buffers, at_least))
-        if MAIN not in data and not cloudpickle.list_registry_pickle_by_value():
-            return data, buffers
-    except Exception:  # a lambda, or a class of the notebook that came here by value
-        pass
-    buffers.clear()
-    data = by_value.dumps(value, out_of_band(buffers, at_least))
-    return data, buffers
-
-
-def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_keeping_classes) -> Any:
-    """The value. Its arrays are its own; those that were read-only still are, and stay where Ray has them."""
-    data, buffers = packed
-    return loads(data, buffers=[bytearray(each[0]) if type(each) is tuple else each for each in buffers])
 
 
 def is_gone(error: BaseException) -> bool:
@@ -109,6 +74,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self.messages: list[Envelope] = []
+        self.lag = Lag()  #: of its batches, until the machine has taken them
         self.flying: asyncio.Task[None] | None = None  #: sends batches until there is nothing left
 
 
@@ -131,6 +97,7 @@ class RayMachine(Machine):
         self.disks = disks
         self.peers: dict[str, Any] = {}  #: Ray's handle of each machine's actor
         self.outboxes: dict[str, Outbox] = {}
+        loop.transit = self._transit
         self.batches_sent = 0  #: Ray calls that carried messages to other machines
         self.outgoing, self.incoming = Outgoing(), Incoming()
         self.apart: set[str] = set()  #: machines that do not reach this one's memory
@@ -213,7 +180,9 @@ class RayMachine(Machine):
                 if handle is None:
                     self._lost(batch, f"{target} is dead")
                 else:
+                    lag, left = box.lag, self.loop.clock()
                     await self._ship_batch(target, handle, batch)
+                    lag.add(self.loop.clock() - left)
         finally:
             box.flying = None
 
@@ -224,6 +193,7 @@ class RayMachine(Machine):
                 await handle.deliver.remote(*pack(batch))
         except Exception as error:
             if is_gone(error):
+                self.outboxes[target].lag = Lag()
                 self._lost(batch, f"{target} is dead ({type(error).__name__})")
             elif len(batch) > 1:  # one of them cannot be read there; the others are not to suffer
                 for message in batch:
@@ -233,7 +203,7 @@ class RayMachine(Machine):
 
     async def _ship_in_memory(self, target: str, handle: Any, batch: list[Envelope]) -> bool:
         """Send a batch with its buffers in shared memory; False if that cannot be done."""
-        data, buffers = _pickled(batch, SHARED_BYTES)
+        data, buffers = pickled(batch, SHARED_BYTES)
         if not buffers and len(data) < OUT_OF_BAND_BYTES:
             await handle.deliver.remote(data, buffers)
             return True
@@ -275,6 +245,10 @@ class RayMachine(Machine):
         left = [self.outgoing.trim(), self.incoming.trim()]
         if any(left):
             self._trim_later()
+
+    def _transit(self) -> float:
+        """How late the machine is that takes its messages soonest: if even that one is, it is the host."""
+        return min((box.lag.seconds for box in self.outboxes.values() if box.lag.seconds), default=0.0)
 
     def _lost(self, batch: list[Envelope], reason: str) -> None:
         self.loop.refresh()

@@ -9,6 +9,7 @@ cluster of the process finds it running.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import importlib.util
@@ -19,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 from labkit.runtime.ray_servers import environment, start_ray, write_secret
 
-__all__ = ["attach", "temporary"]
+__all__ = ["attach", "saying_so", "temporary"]
 
 #: Where the token and the files of this process's own Ray are, once there is one, and what ends it with us.
 _directory: Path | None = None
@@ -41,8 +43,22 @@ _attacher: int | None = None
 
 #: Seconds in which a running Ray takes a connection.
 KNOCK_SECONDS = 5.0
+#: Seconds between two words that the machines are still starting.
+SAY_EVERY = 20.0
 
 USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
+
+
+async def saying_so(starting: Coroutine[Any, Any, None], why: str) -> None:
+    """Start the machines, and now and then say that they are not there yet, and why that may be."""
+    begun, task = time.monotonic(), asyncio.ensure_future(starting)
+    try:
+        while not (await asyncio.wait({task}, timeout=SAY_EVERY))[0]:
+            waited = time.monotonic() - begun
+            print(f"The machines are still starting after {waited:.0f} s; {why}", file=sys.stderr)
+        task.result()
+    finally:
+        task.cancel()
 
 
 def attach(address: str | None) -> Any:
@@ -72,11 +88,12 @@ def attach(address: str | None) -> Any:
         return ray
 
 
-def temporary(prefix: str) -> Path:
+def temporary(cluster: str) -> Path:
     """A new folder for a cluster's files; with a Ray of our own, one that goes when the process does, in
     whatever way.
     """
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=_directory))
+    safe = "".join(letter if letter.isalnum() else "_" for letter in cluster)[:40]
+    return Path(tempfile.mkdtemp(prefix=f"labkit-{safe}-", dir=_directory))
 
 
 def _check_not_hidden() -> None:

@@ -11,12 +11,28 @@ from typing import Any
 from labkit.runtime.loop import Cost, Future, Loop
 from labkit.runtime.raised import as_exception
 
-__all__ = ["RealLoop"]
+__all__ = ["Lag", "RealLoop"]
 
 #: Callbacks between two looks at the clock.
 SLICE = 200
 #: Computations that a machine's nodes may have under way at once; a thread is made when it is needed.
 THREADS = 32
+#: Seconds that a message may wait for its process to have time; beyond it the host counts as overloaded.
+USUAL_LAG = 0.05
+#: Seconds that an overloaded host adds to a timeout, at most.
+MOST_GRACE = 20.0
+
+
+class Lag:
+    """How long something has had to wait lately: a long wait counts at once, short ones by and by."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def add(self, waited: float) -> None:
+        """It has waited so many seconds; less than none says nothing."""
+        if waited >= 0.0:
+            self.seconds = max(waited, self.seconds + (waited - self.seconds) / 8)
 
 
 class RealLoop(Loop):
@@ -30,6 +46,8 @@ class RealLoop(Loop):
         self._since_1970 = time.time() - time.monotonic()
         self._aio: asyncio.AbstractEventLoop | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self.late = Lag()  #: of this process: how long after their time its timers ring
+        self.transit: Callable[[], float] = lambda: 0.0  #: how long others keep its messages waiting
         self._pool: ThreadPoolExecutor | None = None
 
     def bind(self, aio: asyncio.AbstractEventLoop) -> None:
@@ -44,11 +62,19 @@ class RealLoop(Loop):
         """Look at the clock; time never runs backwards."""
         self.now = max(self.now, self.clock())
 
+    def grace(self, delay: float) -> float:
+        """A silence says nothing of a peer while the host has no time for either: as many times as messages
+        are later than usual, so many times longer a timeout waits."""
+        lag = max(self.late.seconds, self.transit())
+        return min(delay * max(0.0, lag / USUAL_LAG - 1.0), MOST_GRACE)
+
     def pump(self) -> None:
         """Run everything that is due."""
         if self.busy:
             return
         self.refresh()
+        if self._alarm is not None and self._aio is not None:
+            self.late.add(self._aio.time() - self._alarm.when())
         left = 0  # after a failure: look again at once, for other callbacks wait
         try:
             left = self.run(until=self.now, budget=SLICE)

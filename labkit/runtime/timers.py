@@ -34,7 +34,8 @@ class Timer:
 
 
 class Lane:
-    """Timers that all have the same delay, oldest first; only the first stands in the heap.
+    """Timers that all have the same delay, oldest first; only the first stands in the heap. On a busy host a
+    loop grants all of them more.
 
     Nearly every RPC timeout is cancelled by its answer, and nearly all have one of a few delays. In a queue
     by delay they are sorted already, and those whose call is over are dropped from its head for nothing. An
@@ -63,11 +64,12 @@ class Lane:
     def fire(self, _: None) -> None:
         """The first entry is due, or was: expire what is due, and arm for the next."""
         entries, loop = self.entries, self.loop
-        while entries and (entries[0]._done or entries[0].since + self.delay <= loop.now):
+        delay = self.delay + loop.grace(self.delay)
+        while entries and (entries[0]._done or entries[0].since + delay <= loop.now):
             timer = entries.popleft()
             if not timer._done:
                 timer.expire(self.delay)
         if entries:
-            loop.call_at(entries[0].since + self.delay, self.fire)
+            loop.call_at(entries[0].since + delay, self.fire)
         else:  # programs that compute their timeouts would leave one lane for each
             loop._lanes.pop(self.delay, None)

@@ -40,6 +40,10 @@ class Findings:
         """Whether nothing was violated."""
         return not self.violations
 
+    def broken(self, event: Event, what: str, detail: str) -> None:
+        """Note a violation at an event."""
+        self.violations.append(Violation(event.time, what, detail))
+
     def lines(self, judged: str) -> list[str]:
         """The report's text: what was judged, how many violations there were, and the first of them."""
         head = f"{judged} judged, {len(self.violations)} violations"

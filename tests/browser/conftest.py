@@ -130,7 +130,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield Lab(folder, url.group(0), process)
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=90)
+        process.wait(timeout=600)
 
 
 def _wait_for(look: Callable[[], Any], seconds: float, process: subprocess.Popen[str], log: Path) -> Any:

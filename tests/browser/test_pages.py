@@ -51,7 +51,7 @@ def voila(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=600)
 
 
 def test_there_is_a_page_for_each_lecture_with_a_panel() -> None:

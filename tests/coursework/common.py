@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from labkit.coursework.answers import Local
 from labkit.coursework.exercises import find_tasks
 from labkit.coursework.generate import copies
 from labkit.coursework.handout import ANSWER, Handout, grade_id
-from labkit.coursework.tasks import hidden_seeds, judge
+from labkit.coursework.tasks import Task, Verdict, hidden_seeds, judge
 
 ROOT = Path(__file__).parents[2] / "notebooks" / "exercises"
 SOURCES = [path.with_suffix(".py") for path in sorted(ROOT.glob("*.toml"))]
@@ -29,8 +30,10 @@ def submission(name: str, answers: dict[str, str] | None = None) -> Any:
     return notebook
 
 
-def points_here(source: Path, answers: dict[str, str], cases: int) -> dict[str, float]:
-    """The marks that answers get from the same judges in this process, by visible and hidden cases."""
+def judged_here(
+    source: Path, answers: dict[str, str], seeds: Callable[[Task], list[int]]
+) -> dict[str, tuple[Verdict, float]]:
+    """What the same judges say of answers in this process, in these cases of each task, and its points."""
     student, solved = copies(source)
     handout = Handout.of(source.stem, student)
     own = {
@@ -40,9 +43,20 @@ def points_here(source: Path, answers: dict[str, str], cases: int) -> dict[str, 
     for cell in handout.assembled({**own, **answers})["cells"]:
         if not grade_id(cell).startswith("check-"):
             exec(compile(cell["source"], "cell", "exec"), names)
-    tasks, got = find_tasks(source.stem), {}
-    for task, points in handout.points.items():
-        hidden = hidden_seeds(SECRET, tasks.drawn, "test", task, min(cases, tasks[task].hidden))
-        verdict = judge(tasks.drawn, tasks[task], Local(names), [*tasks[task].visible, *hidden])
-        got[task] = points if verdict.passed else 0.0
-    return got
+    tasks = find_tasks(source.stem)
+    return {
+        task: (judge(tasks.drawn, tasks[task], Local(names), seeds(tasks[task])), points)
+        for task, points in handout.points.items()
+    }
+
+
+def points_here(source: Path, answers: dict[str, str], cases: int) -> dict[str, float]:
+    """The marks that answers get, by visible and hidden cases."""
+    drawn = find_tasks(source.stem).drawn
+
+    def seeds(task: Task) -> list[int]:
+        hidden = hidden_seeds(SECRET, drawn, "test", task.name, min(cases, task.hidden))
+        return [*task.visible, *hidden]
+
+    judged = judged_here(source, answers, seeds)
+    return {task: points if verdict.passed else 0.0 for task, (verdict, points) in judged.items()}

@@ -499,7 +499,7 @@ class TestInterrupts:
                     print("usable")
             """
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600)
         assert (done.returncode, done.stdout, done.stderr) == (0, "usable\n", "")
 
 

@@ -30,7 +30,7 @@ def test_ctrl_c_while_ray_is_imported_waits_until_it_is_whole(tmp_path: Path) ->
 
 def run(program: Path) -> str:
     program.write_text("from labkit import Cluster\nCluster(machines=1, engine='ray')\n")
-    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=600)
     return ended.stderr
 
 
@@ -54,7 +54,7 @@ def test_what_belongs_to_a_directory_ends_with_us(tmp_path: Path) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(1000)"]
     told, naming, other = (subprocess.Popen([*sleep, word]) for word in ("told", str(place), "other"))
     watcher = end_with_us(place)
-    watcher.communicate(f"{told.pid}\n".encode(), timeout=100)
+    watcher.communicate(f"{told.pid}\n".encode(), timeout=600)
     assert told.wait(100) == naming.wait(100) == -9
     assert not place.exists()
     assert other.poll() is None

@@ -87,7 +87,7 @@ class TestDeterminism:
             )
             for hash_seed in ("0", "1", "12345")
         ]
-        digests = {process.communicate(timeout=120)[0].strip() for process in running}
+        digests = {process.communicate(timeout=600)[0].strip() for process in running}
         assert digests == {storm(1)[0]}
 
     def test_a_cluster_of_another_name_or_beside_another_one_is_the_same(self, sim: Sim) -> None:

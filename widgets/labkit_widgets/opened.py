@@ -54,6 +54,11 @@ def _replaces(panel: Any, older: Any, cell: tuple[str, str] | None, before: tupl
         return True
     if getattr(older.cluster, "closed", False) and older.cluster.name == panel.cluster.name:
         return True
+    return run_again(cell, before)
+
+
+def run_again(cell: tuple[str, str] | None, before: tuple[str, str] | None) -> bool:
+    """Whether this is another run of the cell that ran before."""
     return cell is not None and before is not None and cell[0] == before[0] and cell[1] != before[1]
 
 

@@ -23,7 +23,7 @@ import ipywidgets
 from labkit.runtime.again import call
 from labkit.runtime.cluster import Cluster
 
-from .opened import current_cell, tree
+from .opened import current_cell, run_again, tree
 
 __all__ = ["OneOf", "Setup", "Whole"]
 
@@ -100,7 +100,7 @@ class Setup:
     ) -> None:
         self._make, self._named, self._then = system, named, then
         self._cell = current_cell()
-        for older in [each for each in _open if self._replaces(each)]:
+        for older in [each for each in _open if run_again(self._cell, each._cell)]:
             older.close()
         self._controls: dict[str, ipywidgets.Widget] = {}
         #: The run, None before a start.
@@ -123,11 +123,6 @@ class Setup:
         self.root = ipywidgets.VBox([row, self._said, self._code, self._below])
         self._show_code()
         _open.add(self)
-
-    def _replaces(self, older: Setup) -> bool:
-        """The same cell made it, in an earlier run."""
-        cell, before = self._cell, older._cell
-        return cell is not None and before is not None and cell[0] == before[0] and cell[1] != before[1]
 
     # --- what is chosen ---------------------------------------------------------------------------------
 

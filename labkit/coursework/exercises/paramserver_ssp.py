@@ -97,8 +97,12 @@ def leads(events: list[Any]) -> list[tuple[Any, int]]:
 
 
 def slow_machines(random: Random) -> Schedule:
-    """One or two machines that become slow."""
-    victims = random.sample([f"m{number}" for number in range(1, WORKERS + 2)], random.randint(1, 2))
+    """One or two machines that become slow, a worker's among them: where only the server's is, all are late
+    alike, and nobody can be far ahead.
+    """
+    server, *workers = [f"m{number}" for number in range(1, WORKERS + 2)]
+    straggler, other = random.sample(workers, 2)
+    victims = [straggler, *random.sample([server, other], random.randint(0, 1))]
     return Schedule([(round(random.uniform(0.0, 0.3), 3), Slow(victim, 5.0)) for victim in victims])
 
 

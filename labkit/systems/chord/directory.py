@@ -6,7 +6,9 @@ leave open how a ring begins ("some external mechanism" names a first contact), 
 members all die. **The lab's rule**: a ring of which no member is left is founded again by the first of its
 nodes that restarts and asks here; the others join it, and what their disks kept returns with them. As long as
 one node on a living machine does not answer, it may be a member, and everybody waits: there is never a second
-ring.
+ring. And with ``sampling`` a member whose last known successor is silent, while others are members, takes the
+next of these: of a restart of one machine after the other, or of more failures than a list has entries, no
+member is left behind that knows nobody alive.
 
 Maintenance does not ask here: it works with what a member knows. Only a node that finds nobody to join
 through, and a member whose last known successor is silent, do.
@@ -20,6 +22,7 @@ from typing import Any
 from labkit.runtime.node import Node, rpc
 from labkit.runtime.sync import Lock, gather
 
+from .ids import Peer
 from .pointers import NotAMember
 
 __all__ = ["Directory"]
@@ -47,7 +50,7 @@ class Directory(Node):
             joined, silent, waiting = await self._ask_all(asker)
             if joined:
                 self.founder = None
-                return joined[:CONTACTS]
+                return [peer.name for peer in joined[:CONTACTS]]
             if silent:
                 return None
             if self.founder in waiting:
@@ -56,18 +59,22 @@ class Directory(Node):
             return []
 
     @rpc
-    async def is_alone(self, asker: str) -> bool:
-        """Whether nobody else is a member, or may be one."""
+    async def others(self, asker: str) -> list[Peer] | None:
+        """The other members; an empty list: there is none; None: somebody does not answer, and may be one."""
         joined, silent, _ = await self._ask_all(asker)
-        return not joined and not silent
+        return joined if joined or not silent else None
 
-    async def _ask_all(self, asker: str) -> tuple[list[str], list[str], list[str]]:
+    async def _ask_all(self, asker: str) -> tuple[list[Peer], list[str], list[str]]:
         """The others on living machines: members, those that do not answer, and those that want to join."""
         others = [name for name in self.living() if name != asker]
         calls = [self.call(name, "ping", timeout=self.timeout) for name in others]
         answers: list[Any] = await gather(*calls, return_exceptions=True)
-        groups: tuple[list[str], list[str], list[str]] = ([], [], [])
+        joined, silent, waiting = [], [], []
         for name, answer in zip(others, answers, strict=True):
-            waiting = isinstance(answer, NotAMember)
-            groups[2 if waiting else 1 if isinstance(answer, Exception) else 0].append(name)
-        return groups
+            if isinstance(answer, NotAMember):
+                waiting.append(name)
+            elif isinstance(answer, Exception):
+                silent.append(name)
+            else:  # a ping's answer is the member's id
+                joined.append(Peer(answer, name))
+        return joined, silent, waiting

@@ -50,8 +50,13 @@ EVENTS = Events(
     lookup_failed=trouble(
         lambda event: f"a lookup at {event.node} failed: {first_line(event.data.get('error'))}"
     ),
-    # The store: key, key_id, replica; count, to, why.
+    # The store: key, key_id, replica, version; copies; count, to, why.
     stored=quiet(_stored),
+    written=quiet(
+        lambda event: (
+            f"{event.node} has {event.data.get('key')!r} written, in {event.data.get('copies')} copies"
+        )
+    ),
     removed=quiet(lambda event: f"{event.node} removes {event.data.get('key')!r}"),
     replicated=repair(
         "{node} copied {count:key} to {to}", "replicated", "{total:key} were copied to new holders", "count"

@@ -43,9 +43,16 @@ class Health:
         """Whether nothing is left to repair: every pointer exact, every key with all its copies."""
         return not self.differences and not self.scarce and not self.absent
 
+    @property
+    def state(self) -> str:
+        """In one word; nothing can be said of members that do not answer."""
+        if not self.verdicts:
+            return "silent" if self.members else "dead"
+        return "ideal" if self.ideal else "stabilising" if self.ok else "broken"
+
     def __str__(self) -> str:
-        state = "ideal" if self.ideal else "stabilising" if self.ok else "broken"
-        lines = [f"{self.members} members, {state}; {self.keys} keys, {len(self.scarce)} with too few copies"]
+        keys = f"{self.keys} keys, {len(self.scarce)} with too few copies"
+        lines = [f"{self.members} members, {self.state}; {keys}"]
         lines += [f"  {verdict}{_promise(verdict)}" for verdict in self.verdicts]
         lines += [f"  to repair: {difference}" for difference in self.differences[:5]]
         if len(self.differences) > 5:

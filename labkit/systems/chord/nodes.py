@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import every, rpc
 
-from .ids import Peer, between, finger_start, in_half_open, shared_peer
+from .ids import Peer, between, distance, finger_start, in_half_open, shared_peer
 from .options import Settings
 from .patience import LIMIT, PATIENCE, ask_patiently
 from .pointers import NotAMember
@@ -157,9 +157,16 @@ class ChordNode(Routing):
             return None
 
     async def forget_last_successor(self, peer: Peer) -> None:
-        """The last successor known is silent: it may be out of reach, so only a lone node forgets it."""
-        if await self._ask_directory("is_alone") and self.successors == (peer,):
-            self.set_successors(())
+        """The last successor known is silent. It may be out of reach, so only a lone node forgets it; with
+        sampling, the next of the other members that can be reached takes its place."""
+        others = await self._ask_directory("others")
+        if others is None or (others and not self.settings.sampling):
+            return
+        bits = self.settings.bits
+        after = sorted([Peer(*each) for each in others], key=lambda each: distance(self.id, each.id, bits))
+        reached = [other for other in after[: self.settings.successors] if await self.lives(other)]
+        if self.joined and self.successors == (peer,) and (reached or not others):
+            self.set_successors(tuple(reached))
 
     async def ask_owner(self, contact: str, id: int) -> Found:
         """The owner of an identifier, looked up by another member for as long as that is at it."""

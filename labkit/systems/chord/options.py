@@ -46,7 +46,7 @@ class Settings(NamedTuple):
     #: Fingers looked up anew in each round; the paper fixes one, its simulator all (0 here).
     fingers_per_round: int = 1
     #: Whether nodes compare the ring with a random old acquaintance's view, which alone can join two rings
-    #: again.
+    #: again, and a node that knows nobody alive asks the lab. Both are beyond the papers' maintenance.
     sampling: bool = True
     #: Whether nodes emit their pointers as events; off for rings too large to watch.
     announce: bool = True

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from labkit.runtime.errors import Definite
 from labkit.runtime.node import Node
 
-from .ids import Peer, in_half_open, shared_peer
+from .ids import Peer, distance, in_half_open, shared_peer
 from .options import Settings
 
 __all__ = ["LookupFailed", "NotAMember", "RoutingTable"]
@@ -208,7 +208,7 @@ class RoutingTable(Node):
 
     def _near(self) -> int:
         """How many fingers start between the node and its successor: all these are the successor."""
-        return ((self.successor().id - self.id) % (1 << self.settings.bits)).bit_length()
+        return distance(self.id, self.successor().id, self.settings.bits).bit_length()
 
     def _fill_near_fingers(self) -> None:
         successor = self.successors[0] if self.successors else None

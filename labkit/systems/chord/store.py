@@ -143,6 +143,9 @@ class BlockStore(ChordNode):
         held = 1 + await self._replicate(copies)
         if held < self.settings.replicas:
             self._repair_due = True
+        for copy in copies:
+            if not copy.deleted:
+                self.emit("written", key=copy.key, version=copy.version, copies=held)
         return [held] * len(copies)
 
     async def _replicate(self, copies: list[Copy]) -> int:
@@ -183,12 +186,15 @@ class BlockStore(ChordNode):
             self.copies[copy.key] = copy
             self.disk["copy", copy.key] = tuple(copy)
             if not copy.deleted:
-                self.emit("stored", key=copy.key, key_id=copy.key_id, replica=replica)
+                self._say_stored(copy, replica)
             elif mine is not None and not mine.deleted:
-                self.emit("removed", key=copy.key, why="deleted")
+                self.emit("removed", key=copy.key, why="deleted", version=copy.version)
         if news:
             self.disk.sync()
         return news
+
+    def _say_stored(self, copy: Copy, replica: bool) -> None:
+        self.emit("stored", key=copy.key, key_id=copy.key_id, replica=replica, version=copy.version)
 
     def _drop(self, keys: Iterable[Any]) -> None:
         for key in keys:
@@ -206,7 +212,7 @@ class BlockStore(ChordNode):
             self.copies[copy.key] = copy
             self._refreshed[copy.key] = self._round - STALE
             if not copy.deleted:
-                self.emit("stored", key=copy.key, key_id=copy.key_id, replica=True)
+                self._say_stored(copy, replica=True)
 
     # --- when the ring changes --------------------------------------------------------------------------
 
@@ -281,7 +287,7 @@ class BlockStore(ChordNode):
         for copy in self.copies.values():
             mine = in_half_open(start, copy.key_id, self.id)
             if mine != in_half_open(before, copy.key_id, self.id) and not copy.deleted:
-                self.emit("stored", key=copy.key, key_id=copy.key_id, replica=not mine)
+                self._say_stored(copy, replica=not mine)
 
     # An arc grows when a predecessor fails or leaves. The node that inherits it usually holds replicas of its
     # keys, but a member that joined just before does not: the failed one did not know it yet. So whoever

@@ -7,8 +7,9 @@ Three questions, each asked of every instant rather than of the end:
 * Was the answer of each lookup a live node that owned the key at some instant between its start and its end?
   The owner is the first member *on the ring* at or after the key, or a newcomer between the key and it, which
   has joined but to which the ring does not lead yet.
-* Did a key lose its last copy, without having been deleted and without ``replicas`` of its holders having
-  failed?
+* Had a write that was acknowledged as many copies as its owner said? And did a key lose the last copy of what
+  was written, without having been deleted and without as many of its holders having failed as it had copies?
+  An older version is no copy of it.
 
 The theory assumes fail-stop nodes, perfect failure detection, and failures that leave every member a live
 successor and L + 1 principals. From the first event that breaks an assumption on (a partition, a pause, a
@@ -59,6 +60,46 @@ class _Open:
     owners: set[str] = field(default_factory=set)
 
 
+#: Older than every version.
+NEVER: tuple[Any, ...] = ()
+
+
+@dataclass
+class _Key:
+    """Who has which version of a key's value."""
+
+    #: The newest version that each node has ever said it has.
+    told: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    #: The versions of the copies that are still there.
+    holders: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    #: The newest version whose writer was told of its copies, and how many, or that has all of them. It, or
+    #: a newer one, must not be lost before so many holders fail.
+    safe: tuple[Any, ...] = NEVER
+    promised: int = 0
+    deleted: tuple[Any, ...] = NEVER
+    #: Holders that have failed since.
+    failures: int = 0
+
+    def lose(self, node: str) -> bool:
+        """A copy is gone; whether it was one that counts."""
+        version = self.holders.pop(node, None)
+        return version is not None and version >= self.safe
+
+    def delete(self, version: tuple[Any, ...]) -> None:
+        """The value of this version is not wanted any more; a newer one may be there."""
+        self.deleted = max(self.deleted, version)
+        for table in (self.told, self.holders):
+            for node in [node for node, has in table.items() if has <= self.deleted]:
+                del table[node]
+        if self.safe <= self.deleted:
+            self.safe, self.promised, self.failures = NEVER, 0, 0
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody has what was safe, or, if nothing was, anything."""
+        return not any(version >= self.safe for version in self.holders.values())
+
+
 class _Replay:
     def __init__(self, length: int, replicas: int, founders: int, whatever: bool) -> None:
         self.length = length
@@ -72,8 +113,7 @@ class _Replay:
         self.reducer = RingReducer()
         self.ring = self.reducer.initial()
         self.open: dict[tuple[Any, str, int], list[_Open]] = {}
-        self.holders: dict[Any, dict[str, None]] = {}
-        self.failures: dict[Any, int] = {}
+        self.keys: dict[Any, _Key] = {}
 
     # --- state ------------------------------------------------------------------------------------------
 
@@ -116,7 +156,7 @@ class _Replay:
         broken, _ = first_broken(members, self.length)
         if broken:
             _, detail = first_broken(with_names(members, self.names()), self.length)
-            self.report.violations.append(Violation(event.time, broken, detail))
+            self.report.broken(event, broken, detail)
             self.report.suspended = "the invariant is broken"
         for lookups in self.open.values():
             for lookup in lookups:
@@ -154,32 +194,53 @@ class _Replay:
         allowed = failure_allowed(before, ids, self.length)
         if not allowed and not self.whatever and not self.report.suspended:
             self.report.suspended = f"the failure of {', '.join(gone)} at {event.time:.3f} s was one too many"
-        for key, holders in self.holders.items():
-            lost = [name for name in gone if holders.pop(name, 0) is None]
-            self.failures[key] = self.failures.get(key, 0) + len(lost)
-            if lost and not holders and self.failures[key] < self.replicas:
-                self.report.violations.append(
-                    Violation(event.time, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
-                )
+        for key, known in self.keys.items():
+            lost = [name for name in gone if known.lose(name)]
+            known.failures += len(lost)
+            if lost and known.lost and known.failures < known.promised:
+                self.report.broken(event, "KeyLost", f"{key!r} had its last copy on {lost[0]}")
         self.judge(event)
 
     # --- keys -------------------------------------------------------------------------------------------
 
     def on_stored(self, event: Any, data: dict[str, Any]) -> None:
-        holders = self.holders.setdefault(data["key"], {})
-        holders[event.node] = None
-        if len(holders) >= self.replicas:
-            self.failures[data["key"]] = 0
+        key, version = self.keys.setdefault(data["key"], _Key()), tuple(data.get("version", NEVER))
+        if version < key.deleted:
+            return  # an old copy on a disk that has returned; its owner knows better
+        counted = key.lose(event.node)
+        key.told[event.node] = max(version, key.told.get(event.node, NEVER))
+        key.holders[event.node] = version
+        if counted and key.lost:
+            detail = f"{event.node} put an older value over the last copy of {data['key']!r}"
+            self.report.broken(event, "KeyLost", detail)
+        if len(key.holders) >= self.replicas:
+            everywhere = sorted(key.holders.values(), reverse=True)[self.replicas - 1]
+            if everywhere >= key.safe:
+                key.safe, key.promised, key.failures = everywhere, self.replicas, 0
+
+    def on_written(self, event: Any, data: dict[str, Any]) -> None:
+        key = self.keys.setdefault(data["key"], _Key())
+        version, copies = tuple(data["version"]), data["copies"]
+        if version < key.deleted:
+            return  # deleted meanwhile: who has that already takes no copy
+        have = [node for node, newest in key.told.items() if newest >= version]
+        if len(have) < copies:
+            detail = (
+                f"{event.node} said that {data['key']!r} has {copies} copies, "
+                f"and only {', '.join(have) or 'nobody'} took it"
+            )
+            self.report.broken(event, "FewerCopies", detail)
+        if version >= key.safe:
+            there = sum(has >= version for has in key.holders.values())
+            key.safe, key.promised, key.failures = version, copies, len(have) - there
 
     def on_removed(self, event: Any, data: dict[str, Any]) -> None:
-        holders = self.holders.get(data["key"], {})
-        holders.pop(event.node, None)
+        key = self.keys.setdefault(data["key"], _Key())
+        counted = key.lose(event.node)
         if data["why"] == "deleted":
-            self.holders.pop(data["key"], None)  # the other copies follow
-        elif not holders and data["key"] in self.holders:
-            self.report.violations.append(
-                Violation(event.time, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
-            )
+            key.delete(tuple(data.get("version", NEVER)))
+        elif counted and key.lost:
+            self.report.broken(event, "KeyLost", f"{event.node} dropped the last copy of {data['key']!r}")
 
     # --- lookups ----------------------------------------------------------------------------------------
 
@@ -200,7 +261,7 @@ class _Replay:
         if data["owner"] not in lookup.owners:
             owners = ", ".join(sorted(lookup.owners))
             detail = f"{data['key_id']} was owned by {owners}, the answer was {data['owner']}"
-            self.report.violations.append(Violation(event.time, "WrongOwner", detail))
+            self.report.broken(event, "WrongOwner", detail)
 
     def on_lookup_failed(self, event: Any, data: dict[str, Any]) -> None:
         lookups = self.open.get((event.span, event.node, data["key_id"]), [])

@@ -84,10 +84,6 @@ class _Replay:
         if handler is not None:
             handler(event, event.data)
 
-    def broken(self, event: Any, invariant: str, detail: str) -> None:
-        """Note it."""
-        self.report.violations.append(Violation(event.time, invariant, detail))
-
     # who is there ------------------------------------------------------------
 
     def on_node_started(self, event: Any, data: Any) -> None:
@@ -132,7 +128,9 @@ class _Replay:
             for other, (latest, who) in self.masters.items():
                 overlap = other[0] < bounds[1] and bounds[0] < other[1]
                 if overlap and (view < latest or (view == latest and who != event.node)):
-                    self.broken(event, "OneMaster", f"{event.node} in view {view}, {who} in view {latest}")
+                    self.report.broken(
+                        event, "OneMaster", f"{event.node} in view {view}, {who} in view {latest}"
+                    )
             self.masters = {
                 other: known
                 for other, known in self.masters.items()
@@ -144,7 +142,7 @@ class _Replay:
         while len(copy.history) < seq - 1:  # changes from before the trace begins
             copy.add(Change("other"))
         if applied_twice(copy.parts.get(change.push, ()), change):
-            self.broken(event, "AppliedOnce", f"{event.node} applies {change.push} again")
+            self.report.broken(event, "AppliedOnce", f"{event.node} applies {change.push} again")
         copy.add(change)
 
     def on_applied(self, event: Any, data: Any) -> None:
@@ -172,7 +170,7 @@ class _Replay:
         own = self.copies.setdefault(event.node, {}).setdefault(bounds, Copy())
         source = self.copies.get(data["source"], {}).get(bounds)
         if data["first"] != len(own.history) + 1 or source is None or len(source.history) < data["last"]:
-            self.broken(
+            self.report.broken(
                 event, "PrefixOfPredecessor", f"{event.node} applies {data} to {len(own.history)} changes"
             )
             return
@@ -193,7 +191,7 @@ class _Replay:
                 continue
             missing = [server for server, found in parts.items() if not found]
             if missing and not self.report.suspended:
-                self.broken(event, "AcknowledgedIsCopied", f"{push} is not at {', '.join(missing)}")
+                self.report.broken(event, "AcknowledgedIsCopied", f"{push} is not at {', '.join(missing)}")
             covered += [(part.lo, part.hi) for part in next(found for found in parts.values() if found)]
         self.acknowledged[push] = sorted(covered)
         if push in self.clock_of:
@@ -208,7 +206,7 @@ class _Replay:
         for server in self.chains.get(bounds, []):
             other = self.copies.get(server, {}).get(bounds)
             if other is not None and server not in self.dead and len(other.history) < data["seq"]:
-                self.broken(
+                self.report.broken(
                     event,
                     "ReadsAreCommitted",
                     f"{event.node} shows {data['seq']} changes, {server} has {len(other.history)}",
@@ -229,7 +227,7 @@ class _Replay:
             # What a worker pushed before it died, in an iteration that was done again, is in no round.
             wanted = [push for push in pushes if push in copy.parts and self._counts(push)]
             for push in unseen(wanted, copy.visible):
-                self.broken(event, "ReadsSeeTheirPast", f"{data} without {push} of iteration {past}")
+                self.report.broken(event, "ReadsSeeTheirPast", f"{data} without {push} of iteration {past}")
         copy.judged[run] = max(copy.judged.get(run, 0), horizon + 1)
 
     def _counts(self, push: tuple[str, str, int]) -> bool:
@@ -241,7 +239,7 @@ class _Replay:
         run = push[1].split("/")[0]
         horizon = self.horizons.get((run, bounds), -1)
         if shard in self.finished and self.sources.get(shard) == push[1] and 0 <= clock <= horizon:
-            self.broken(
+            self.report.broken(
                 event,
                 "ReadsSeeTheirPast",
                 f"{push} of iteration {clock} is applied after a read that had to see iteration {horizon}",
@@ -267,7 +265,7 @@ class _Replay:
         self.sources[data["shard"]] = data["source"]
         behind = runs_ahead(data["clock"], data["bound"], self.finished)
         if behind:
-            self.broken(
+            self.report.broken(
                 event,
                 "BoundedDelay",
                 f"shard {data['shard']} begins {data['clock']} (bound {data['bound']}); "
@@ -290,7 +288,7 @@ class _Replay:
                     found += [(part.lo, part.hi) for part in min(parts, key=len)]
             lost = [(lo, hi) for lo, hi in covered if not any(a <= lo and hi <= b for a, b in found)]
             if lost:
-                self.broken(last, "AcknowledgedSurvives", f"{push} is gone from keys {lost}")
+                self.report.broken(last, "AcknowledgedSurvives", f"{push} is gone from keys {lost}")
 
 
 def check_trace(trace: Iterable[Any]) -> Report:

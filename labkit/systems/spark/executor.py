@@ -85,8 +85,7 @@ class Executor(Node):
 
     async def start(self) -> None:
         """Throw away what a former life has left on the disk, and register."""
-        for name in self.files.names():
-            self.files.remove(name)
+        self.files.clear()
         life = self.random.getrandbits(62)
         while self.incarnation is None:  # until the driver has answered
             self.incarnation = await insist(

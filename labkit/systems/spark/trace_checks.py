@@ -68,7 +68,7 @@ class _Replay:
     def wrong(self, what: str, detail: str | None) -> None:
         """Note a violation, if there is one."""
         if detail is not None:
-            self.report.violations.append(Violation(self.event.time, what, detail))
+            self.report.broken(self.event, what, detail)
 
     def apply(self, event: Any) -> None:
         """One event."""

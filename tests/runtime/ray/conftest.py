@@ -16,7 +16,7 @@ from labkit.runtime.ray_servers import STILL_STARTING
 from tests.engines import Head, MakeCluster, cluster_maker
 
 #: Seconds that a program of a test may take on a busy machine.
-PROGRAM_WITHIN = 120.0
+PROGRAM_WITHIN = 600.0
 
 
 @pytest.fixture(scope="module")

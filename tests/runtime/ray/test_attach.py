@@ -51,10 +51,10 @@ def test_a_wrong_token_or_none(ray_head: Head, program: Program, tmp_path: objec
     variables = {"RAY_ADDRESS": ray_head.address, "RAY_NUM_REDIS_GET_RETRIES": "2"}
     none = program(GREETER + "use()", variables)
     wrong = program(GREETER + "use()", variables | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64})
-    said, _ = none.communicate(timeout=120)
+    said, _ = none.communicate(timeout=600)
     assert said.startswith(f"refused: no Ray answers at {ray_head.address}")
     assert "It wants a token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH" in said
-    said, _ = wrong.communicate(timeout=120)
+    said, _ = wrong.communicate(timeout=600)
     assert "It wants another token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH" in said
     assert 'engine="sim"' in said
 
@@ -82,7 +82,7 @@ import pathlib, tempfile
     assert said.startswith("refused: Ray cannot be imported")
     assert "pip install ray" in said
     assert 'engine="sim"' in said
-    said, _ = broken.communicate(timeout=120)
+    said, _ = broken.communicate(timeout=600)
     assert said.startswith("refused: Ray does not start on this machine: FileNotFoundError")
     assert "`labkit doctor` looks for the cause" in said
     assert 'engine="sim"' in said

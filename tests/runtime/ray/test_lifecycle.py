@@ -194,7 +194,7 @@ def test_a_program_that_ends_without_closing_leaves_no_machine(
     process = program(UNCLOSED.replace("END", end), ray_head.environment)
     assert process.stdout is not None
     pids, disks = json.loads(process.stdout.readline())
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert err == ""
     wait_until(lambda: not any(map(psutil.pid_exists, pids)), what="its machines are gone")
     if end == "pass":
@@ -237,7 +237,7 @@ def test_a_ray_of_ones_own_ends_with_the_program(program: Program, tmp_path: Pat
         token = next(Path(place).glob("labkit-ray-*/token"))
         assert oct(token.stat().st_mode & 0o777) == "0o600"
         assert re.fullmatch(r"[0-9a-f]{64}", token.read_text())
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
         assert err == ""
         wait_until(lambda: not any(map(psutil.pid_exists, children)), 30, "all of Ray is gone")
         wait_until(lambda: list(Path(place).iterdir()) == [], 30, "its files are gone")

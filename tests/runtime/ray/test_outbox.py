@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from labkit import Constant, Network, Node, Unpicklable, rpc
 from labkit.runtime.copying import OUT_OF_BAND_BYTES
-from labkit.runtime.message import NodeSpec
-from labkit.runtime.ray_machine import RayMachine, pack, unpack
+from labkit.runtime.message import REPLY, Message, NodeSpec
+from labkit.runtime.packing import pack, unpack
+from labkit.runtime.ray_machine import Outbox, RayMachine
 from labkit.runtime.real_loop import RealLoop
 from labkit.trace.trace import Trace
 from tests.engines import import_ray
@@ -187,5 +189,63 @@ def test_a_callback_that_fails_does_not_stop_the_others() -> None:
         await turns()
         assert done == [1]
         assert len(said) == 1
+
+    run(test())
+
+
+def test_a_timeout_waits_longer_while_the_host_has_no_time() -> None:
+    async def test() -> None:
+        made, _, peer = await machine()
+        made.peers["m3"] = Peer()
+        loop = made.loop
+        assert loop.grace(0.5) == 0.0
+        slow, quick = made.outboxes["m2"], made.outboxes["m3"] = Outbox(), Outbox()
+        slow.lag.add(0.4)
+        assert loop.grace(0.5) == pytest.approx(0.5 * 7), "eight times as late as usual"
+        quick.lag.add(0.01)
+        assert loop.grace(0.5) == 0.0, "one machine that is late is that machine's matter"
+        quick.lag.add(0.1)
+        assert loop.grace(0.5) == pytest.approx(0.5)
+        loop.late.add(0.2)
+        assert loop.grace(0.5) == pytest.approx(0.5 * 3), "what this process has no time for, it did not hear"
+        assert loop.grace(600.0) == 20.0
+        assert peer.batches == []
+
+    run(test())
+
+
+def test_a_machine_that_is_gone_tells_nothing_about_the_host() -> None:
+    async def test() -> None:
+        made, node, peer = await machine()
+        node.send("b", "heard", 1)
+        await turns()
+        await asyncio.sleep(0.1)
+        peer.answers[0].set_result(None)
+        await turns()
+        assert made.loop.transit() >= 0.1
+        node.send("b", "heard", 2)
+        await turns()
+        peer.answers[1].set_exception(ray_exceptions.ActorDiedError())
+        await turns()
+        assert made.loop.transit() == 0.0
+
+    run(test())
+
+
+def test_an_overloaded_host_makes_nobody_dead() -> None:
+    """The caller's limit is over, and its question has only now been taken: it waits, and is answered."""
+
+    async def test() -> None:
+        made, node, peer = await machine()
+        made.loop.late.add(1000.0)
+        answer = node.call("b", "heard", 1, timeout=0.05)
+        await turns()
+        peer.answers[0].set_result(None)
+        await asyncio.sleep(0.2)
+        assert not answer.done
+        made.receive([Message(REPLY, *made.pending, "b", "m2", "a", "m1", "heard", "here", None, None)])
+        await turns()
+        assert answer.done
+        assert answer.result() == "here"
 
     run(test())

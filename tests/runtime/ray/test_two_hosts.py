@@ -86,7 +86,7 @@ finally:
 
 def test_two_raylets_one_removed(program: Program) -> None:
     process = program(PROGRAM)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, f"{out}\n{err}"
     # Ray prints there too, about its lost host.
     assert [line[2:] for line in out.splitlines() if line.startswith("> ")] == [

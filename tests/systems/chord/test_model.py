@@ -79,6 +79,14 @@ def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
     ring.cluster.kill("m1")
     assert "6 members, stabilising" in str(ring.health())
     assert "to repair:" in str(ring.health())
+    for machine in ring.cluster.machines:
+        if machine.alive:
+            ring.cluster.pause(machine)
+    assert "6 members, silent" in str(ring.health())
+    for machine in ring.cluster.machines:
+        if machine.alive:
+            ring.cluster.kill(machine)
+    assert "0 members, dead" in str(ring.health())
 
 
 def test_nodes_have_names_beside_their_ids(sim_ring: MakeRing) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from random import Random
 
 import pytest
 
-from labkit import Cluster, MachineDead, Timeout
+from labkit import Cluster, LabError, MachineDead, Timeout
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
 
@@ -50,6 +51,41 @@ def test_in_any_order_it_is_one_ring(sim_ring: MakeRing, seed: int, maintenance:
     joined = [event for event in ring.cluster.trace.since(start) if event.kind == "joined"]
     assert sum(event.data["successor"] == event.node for event in joined) == 1  # one has founded it
     assert ring.settle(fingers=False).members == 2 * len(back)
+
+
+@pytest.mark.parametrize("maintenance", ["correct", "sigcomm2001"])
+@pytest.mark.parametrize("seed", range(8))
+def test_one_machine_after_the_other(sim_ring: MakeRing, seed: int, maintenance: str) -> None:
+    """A rolling restart that leaves no time for repairs, with joins and leaves: nobody is left behind."""
+    random = Random(seed)
+    ring = sim_ring(nodes=12, machines=4, seed=seed, successors=3, maintenance=maintenance, sampling=True)
+    ring.update(VALUES)
+    for machine in random.sample([machine.name for machine in ring.cluster.machines], 4):
+        ring.cluster.kill(machine)
+        ring.cluster.restart(machine)
+        with contextlib.suppress(LabError):
+            if random.random() < 0.5:
+                ring.join(timeout=5.0)
+            else:
+                ring.leave(random.choice([node.name for node in ring.nodes if node.alive]))
+        ring.cluster.run(random.choice([0.0, 0.1, 1.0]))
+    assert ring.settle(fingers=False).members == len(ring.nodes)
+    ring["after"] = 1
+    assert ring["after"] == 1
+
+
+def test_who_is_cut_off_from_all_keeps_what_it_knows(sim_ring: MakeRing) -> None:
+    """The lab could tell it who lives, but nobody of those can be reached: it waits."""
+    ring = sim_ring(nodes=8, machines=4, successors=2)
+    ring.cluster.partition(["m1"], ["m2", "m3", "m4"])
+    ring.cluster.run(30.0)
+    alone = [node.name for node in ring.nodes if node.machine == "m1"]
+    others = {node.name for node in ring.nodes} - set(alone)
+    assert all({peer.name for peer in ring.cluster.peek(name).successors} for name in alone)
+    ring.cluster.heal()
+    ring.cluster.run(60.0)
+    for name in alone:
+        assert {peer.name for peer in ring.cluster.peek(name).successors} & others
 
 
 def test_nobody_founds_a_ring_beside_a_member_that_is_silent(sim_ring: MakeRing) -> None:

@@ -1,0 +1,177 @@
+"""The user program (§3.1): it splits the input, starts a master and workers, and waits for the master."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from labkit.parts.retry import insist
+from labkit.parts.store import FileSystem
+from labkit.parts.store.paths import normal
+from labkit.runtime.cluster import Cluster
+from labkit.runtime.copying import dumps
+from labkit.runtime.errors import LabError, MachineDead, Timeout
+from labkit.runtime.node import Node
+from labkit.trace.fold import History
+
+from .invariants import Report, check_job
+from .model import Program
+from .nodes import Master, Worker
+from .options import JobAborted, JobFailed, JobSpec, given
+from .readers import parts_of, split
+from .single import LocalJob, run_locally
+from .status import Status, timeline
+from .view import JobReducer, JobState
+
+__all__ = ["Job", "MapReduce"]
+
+
+class MapReduce(Program):
+    """A program, and where it runs. See ``model.py`` for what it consists of."""
+
+    def __init__(self, cluster: Cluster | None = None, fs: FileSystem | None = None) -> None:
+        self.cluster, self.fs = cluster, fs
+
+    def run(self, inputs: str, output: str, **options: Any) -> Job:
+        """Run it and wait: ``start(...).result()``."""
+        return self.start(inputs, output, **options).result()
+
+    def start(
+        self, inputs: str, output: str, *, master: str | None = None,
+        roles: tuple[type[Master], type[Worker]] = (Master, Worker), **options: Any,
+    ) -> Job:  # fmt: skip
+        """Begin a job. inputs: the pattern of its files. output: a folder, which must not hold part files.
+
+        master: its machine; the one of the file system's master unless given. options: see ``Options``.
+        roles: other classes for the nodes. Raises ``FileNotFoundError``, ``FileExistsError``, ``ValueError``.
+        """
+        if self.cluster is None or self.fs is None:
+            raise LabError(
+                f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
+            )
+        chosen = given(type(self).__name__, options)
+        folder = normal(output, folder=True)
+        if any(self.fs.exists(part) for part in parts_of(folder, chosen.R)):
+            raise FileExistsError(f"{output!r} has the output of a job: fs.rm({output!r}, recursive=True)")
+        files = [(path, self.fs.du(path)) for path in self.fs.glob(inputs)]
+        if not files:
+            raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
+        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen)
+
+    def run_locally(self, inputs: str | Mapping[str, bytes | str], R: int = 1) -> LocalJob:
+        """Execute it here, sequentially (§4.7). inputs: a pattern of files, or files by name."""
+        if isinstance(inputs, str):
+            if self.fs is None:
+                raise LabError("a pattern names files of a file system; give files by name, or fs")
+            inputs = {path: self.fs.cat(path) for path in self.fs.glob(inputs)}
+        return run_locally(self, inputs, R)
+
+
+class Job:
+    """A job under way, or over."""
+
+    def __init__(
+        self, program: MapReduce, cluster: Cluster, fs: FileSystem, files: list[tuple[str, int]],
+        output: str, master: str | None, roles: tuple[type[Master], type[Worker]], options: Any,
+    ) -> None:  # fmt: skip
+        self.cluster, self.fs, self.program = cluster, fs, program
+        base = type(program).__name__.lower()
+        taken = cluster.nodes
+        numbers = itertools.count(1)
+        self.name = next(n for i in numbers if f"{(n := f'{base}-{i}')}-master" not in taken)
+        machines = [machine.name for machine in cluster.machines if machine.alive]
+        if not machines:
+            raise MachineDead.of_all()
+        home = master or taken.get(fs.settings.master, machines[0])
+        splits = tuple(split(files, options.M))
+        self.spec = JobSpec(
+            self.name, options, fs.settings, len(splits), splits, output, dumps(program), len(machines)
+        )  # fmt: skip
+        self._incarnation = cluster.machine(home).incarnation
+        self._home = cluster.machine(home)
+        with cluster.all_or_none():
+            cluster.spawn(roles[0], self.spec, name=self.spec.master, machine=home)
+            told = replace(self.spec, splits=())
+            cluster.spawn_many((roles[1], (told,), {}, told.worker(m), m) for m in machines)
+        self._history = History(cluster.trace, JobReducer(self.name))
+        self._counters: dict[str, int] | None = None
+        self._operation = cluster.submit(self._wait)
+
+    async def _wait(self, client: Node) -> Any:
+        """Ask the master, until it has an answer, or has died without a checkpoint (§3.3)."""
+        every = self.spec.options.call_timeout
+        answer = None
+        while answer is None:
+            try:
+                answer = await insist(
+                    client, self.spec.master, "outcome", every=every, wanted=self._may_answer
+                )
+            except Timeout:
+                raise JobAborted(
+                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
+                    "job again, or give checkpoint_every=1.0 and restart its machine"
+                ) from None
+        return answer
+
+    def _may_answer(self) -> bool:
+        """Whether the master lives, or can go on from a checkpoint."""
+        same_life = self._home.alive and self._home.incarnation == self._incarnation
+        return same_life or self.spec.options.checkpoint_every is not None
+
+    def result(self, timeout: float | None = None) -> Job:
+        """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``."""
+        error, counters = self._operation.result(timeout)
+        self._counters = counters
+        if error is not None:
+            kind, text = error
+            raise (JobAborted if kind == "aborted" else JobFailed)(f"{self.name}: {text}")
+        return self
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._operation.done
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters by name: final ones, or those so far (§4.9)."""
+        if self._counters is None:
+            if self.done:
+                self._counters = self._operation.result()[1]
+            else:
+                return dict(self.cluster.call(self.spec.master, "counters"))
+        return dict(self._counters)
+
+    @property
+    def files(self) -> list[str]:
+        """The names of the R output files."""
+        return parts_of(self.spec.output, self.spec.options.R)
+
+    def output(self) -> Any:
+        """The pairs of all output files as a DataFrame."""
+        return self.program.writer.frame(self.fs.cat(path) for path in self.files)
+
+    def view(self, position: float | None = None) -> JobState:
+        """What the trace tells of it, now or at a position in seconds."""
+        state: JobState = self._history.at(position)
+        return state
+
+    def timeline(self, every: float | None = None) -> Any:
+        """Figure 3: bytes per second of input, shuffle and output over time, as a DataFrame."""
+        return timeline(self.view(), self.cluster.now, every)
+
+    def status(self) -> Status:
+        """The status page (§4.8)."""
+        return Status(self.view(), self.cluster.now, self.counters)
+
+    def check(self) -> Report:
+        """The invariants, judged on the trace."""
+        return check_job(self.cluster, self.name, self.fs.settings.master)
+
+    def __repr__(self) -> str:
+        view = self.view()
+        state = view.result or "under way"
+        maps, reduces = f"{view.done('map')}/{view.M}", f"{view.done('reduce')}/{view.R}"
+        return f"<job {self.name}: {state}, {maps} maps, {reduces} reduces>"

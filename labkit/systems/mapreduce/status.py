@@ -1,0 +1,60 @@
+"""Status information (§4.8): a page of how far the computation is, and the rates of Figure 3."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from .messages import MAP, REDUCE
+from .view import RATES, JobState
+
+__all__ = ["Status", "timeline"]
+
+#: Points of a curve unless told otherwise.
+POINTS = 40
+
+
+def timeline(view: JobState, now: float, every: float | None = None) -> Any:
+    """Bytes per second of input, shuffle and output by time since the beginning, as a DataFrame."""
+    import pandas as pd
+
+    end = view.end if view.end is not None else now
+    span = max(end - view.began, 1e-9)
+    every = every or span / POINTS
+    bins = [dict.fromkeys(RATES, 0.0) for _ in range(int(span / every) + 1)]
+    for time, what, size, _ in view.moved:
+        bins[min(len(bins) - 1, max(0, int((time - view.began) / every)))][what] += size / every
+    return pd.DataFrame(bins, index=pd.Index([n * every for n in range(len(bins))], name="seconds"))
+
+
+class Status:
+    """Text, and a table in a notebook."""
+
+    def __init__(self, view: JobState, now: float, counters: dict[str, int]) -> None:
+        self.seconds = (view.end if view.end is not None else now) - view.began
+        self.result = view.result or "in progress"
+        self.name, self.counters = view.name, counters
+        self.failed = [name for name, state in view.workers.items() if state == "failed"]
+        self.workers = len(view.workers)
+        moved = {what: sum(m[2] for m in view.moved if m[1] == what) for what in RATES}
+        running = [each for each in view.executions.values() if each.end is None]
+        self.rows = [
+            (kind, total, view.done(kind), sum(each.kind == kind for each in running))
+            for kind, total in ((MAP, view.M), (REDUCE, view.R))
+        ]
+        self.moved = moved
+
+    def _lines(self) -> list[str]:
+        lines = [f"{self.name}: {self.result}, {self.seconds:.2f} s"]
+        lines += [
+            f"{k} tasks: {done} of {total} completed, {now} in progress" for k, total, done, now in self.rows
+        ]
+        lines.append(", ".join(f"{what} {size:,} bytes" for what, size in self.moved.items()))
+        lines.append(f"{self.workers} workers, failed: {', '.join(self.failed) or 'none'}")
+        return lines + [f"{name} = {count:,}" for name, count in self.counters.items()]
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        return "<br>".join(map(escape, self._lines()))

@@ -1,0 +1,162 @@
+"""What a job's events add up to at a position of the trace: one fold, read by panel, checks and status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from labkit.trace.machines import Machines
+
+from .messages import MAP
+
+__all__ = ["RATES", "Execution", "JobReducer", "JobState"]
+
+#: Of Figure 3: bytes that map tasks read, that reduce tasks fetch, that reduce tasks write.
+RATES = ("input", "shuffle", "output")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One attempt at a task: a bar of the time line."""
+
+    attempt: int
+    kind: str
+    task: int
+    worker: str
+    machine: str
+    why: str  # first, retry, lost or backup
+    locality: str
+    began: float
+    running: float | None = None  # when the user's code began
+    end: float | None = None
+    result: str = "in progress"  # ok, failed, lost, too_late or cancelled
+
+
+@dataclass
+class JobState:
+    """A job so far."""
+
+    lab: Machines = field(default_factory=Machines)
+    name: str = ""
+    M: int = 0
+    R: int = 0
+    input: int = 0
+    began: float = 0.0
+    end: float | None = None
+    result: str = ""  # ok, failed or aborted, when it is over
+    executions: dict[int, Execution] = field(default_factory=dict)
+    completed: dict[tuple[str, int], int] = field(default_factory=dict)  # (kind, task): attempt
+    committed: dict[int, str] = field(default_factory=dict)  # reduce task: path
+    workers: dict[str, str] = field(default_factory=dict)  # name: alive or failed
+    counters: dict[str, int] = field(default_factory=dict)
+    #: (time, input, shuffle or output, bytes, attempt): a lost map output is taken
+    #: back from the input.
+    moved: list[tuple[float, str, int, int]] = field(default_factory=list)
+    skipped: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def done(self, kind: str) -> int:
+        """Completed tasks of a kind."""
+        return sum(1 for each, _ in self.completed if each == kind)
+
+    def state(self, kind: str, task: int) -> str:
+        """idle, in progress or completed (§3.2)."""
+        if (kind, task) in self.completed:
+            return "completed"
+        running = any(
+            each.kind == kind and each.task == task and each.end is None for each in self.executions.values()
+        )
+        return "in progress" if running else "idle"
+
+
+class JobReducer:
+    """Folds the events of the nodes of one job."""
+
+    def __init__(self, name: str) -> None:
+        self.prefix = f"{name}-"
+
+    def initial(self) -> JobState:
+        """Nothing yet."""
+        return JobState()
+
+    def apply(self, state: JobState, event: Any) -> None:
+        """Fold one event."""
+        state.lab.apply(event)
+        handler = _HANDLERS.get(event.kind)
+        if handler is not None and event.node is not None and event.node.startswith(self.prefix):
+            handler(state, event, event.data)
+
+
+def _job_started(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    state.name, state.M, state.R = data["job"], data["M"], data["R"]
+    state.input, state.began = data["input"], event.time
+
+
+def _job_finished(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    state.end, state.result, state.counters = event.time, data["result"], dict(data["counters"])
+
+
+def _task_started(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    state.executions[data["attempt"]] = Execution(
+        data["attempt"], data["kind"], data["task"], data["worker"], data["machine"], data["why"],
+        data["locality"], event.time,
+    )  # fmt: skip
+
+
+def _task_running(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    if (found := state.executions.get(data["attempt"])) is not None:
+        state.executions[found.attempt] = replace(found, running=event.time)
+
+
+def _task_finished(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    if (found := state.executions.get(data["attempt"])) is not None:
+        state.executions[found.attempt] = replace(found, end=event.time, result=data["result"])
+    if data["result"] == "ok":
+        state.completed[data["kind"], data["task"]] = data["attempt"]
+
+
+def _outputs_lost(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    for task in data["tasks"]:
+        attempt = state.completed.pop((MAP, task), None)
+        if attempt is not None:
+            read = sum(size for _, what, size, who in state.moved if who == attempt and what == "input")
+            state.moved.append((event.time, "input", -read, attempt))
+
+
+def _moved(what: str) -> Callable[[JobState, Any, Mapping[str, Any]], None]:
+    def apply(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+        state.moved.append((event.time, what, data["bytes"], data["attempt"]))
+
+    return apply
+
+
+def _committed(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    state.committed[data["task"]] = data["path"]
+
+
+def _worker(what: str) -> Callable[[JobState, Any, Mapping[str, Any]], None]:
+    def apply(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+        state.workers[data["worker"]] = what
+
+    return apply
+
+
+def _skipped(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    state.skipped.append((data["kind"], data["task"], data["record"]))
+
+
+_HANDLERS: dict[str, Callable[[JobState, Any, Mapping[str, Any]], None]] = {
+    "job_started": _job_started,
+    "job_finished": _job_finished,
+    "task_started": _task_started,
+    "task_running": _task_running,
+    "task_finished": _task_finished,
+    "outputs_lost": _outputs_lost,
+    "input_read": _moved("input"),
+    "shuffled": _moved("shuffle"),
+    "output_written": _moved("output"),
+    "reduce_committed": _committed,
+    "worker_registered": _worker("alive"),
+    "worker_failed": _worker("failed"),
+    "record_skipped": _skipped,
+}
