@@ -48,11 +48,11 @@ class Policy:
 class WorkerRecord:
     """A worker as the ledger's owner knows it. slots: tasks that it runs at the same time."""
 
-    def __init__(self, name: str, machine: str, slots: int, now: float) -> None:
+    def __init__(self, name: str, machine: str, slots: int) -> None:
         self.name = name
         self.machine = machine
         self.slots = slots
-        self.heard = now
+        self.joined = 0  #: how many had joined its ledger before
         self.attempts: dict[int, Attempt] = {}
 
     @property
@@ -117,10 +117,36 @@ class Ledger:
         self.policy = policy
         self.now = now
         self.listener = listener
-        self.workers: dict[str, Any] = {}
+        self.workers: dict[str, Any] = {}  #: by name, those that have joined and are not lost
         self.groups: dict[Any, Any] = {}  #: by name, in the order in which they were opened
         self.number = 0  #: the last attempt's
         self._alarm: float | None = None  #: when the next waiting for locality ends
+        #: All workers with a free slot, and perhaps some without: of thousands, few are looked at.
+        self._idle: set[Any] = set()
+        self._joined = 0
+
+    # --- workers ------------------------------------------------------------------------------------------
+
+    def join(self, worker: WorkerRecord) -> None:
+        """It takes tasks from now on."""
+        worker.joined, self._joined = self._joined, self._joined + 1
+        self.workers[worker.name] = worker
+        self._idle.add(worker)
+
+    def idle(self) -> list[Any]:
+        """Workers with a free slot, the freest first; of equal ones who joined first."""
+        idle = [each for each in self._idle if each.free > 0 and self.workers.get(each.name) is each]
+        return sorted(idle, key=lambda each: (-each.free, each.joined))
+
+    def lost(self, worker: WorkerRecord) -> list[Attempt]:
+        """A worker is gone; the attempts that have ended with it."""
+        if self.workers.get(worker.name) is worker:
+            del self.workers[worker.name]
+        attempts = list(worker.attempts.values())
+        for attempt in attempts:
+            self.ended(attempt)
+        self._idle.discard(worker)
+        return attempts
 
     # --- tasks --------------------------------------------------------------------------------------------
 
@@ -147,16 +173,9 @@ class Ledger:
 
     def schedule(self) -> None:
         """Offer each free slot to the groups, the oldest first; one slot of each worker before the next."""
-        idle: Iterable[WorkerRecord] = self.workers.values()
         for group in list(self.groups.values()):
-            while group.pending:
-                idle = [worker for worker in idle if worker.free > 0]
-                started = False
-                for worker in sorted(idle, key=_free, reverse=True):
-                    if worker.free > 0 and self.offer(group, worker):
-                        started = True
-                if not started:
-                    break
+            while group.pending and sum(self.offer(group, worker) for worker in self.idle()):
+                pass
 
     def offer(self, group: Group, worker: WorkerRecord) -> bool:
         """Start the task of a group that suits the worker best, if one does."""
@@ -199,11 +218,14 @@ class Ledger:
         group.running.setdefault(task, []).append(attempt)
         group.attempts[task] = group.attempts.get(task, 0) + 1
         worker.attempts[attempt.number] = attempt
+        if worker.free <= 0:
+            self._idle.discard(worker)
         self.listener.start_attempt(attempt)
 
     def ended(self, attempt: Attempt) -> None:
         """It runs no more, however it has ended; said twice, once counts."""
         if attempt.worker.attempts.pop(attempt.number, None) is not None:
+            self._idle.add(attempt.worker)
             running = attempt.group.running[attempt.task]
             running.remove(attempt)
             if not running:
@@ -235,15 +257,6 @@ class Ledger:
             attempt.wanted = False
             self.listener.cancel_attempt(attempt)
 
-    def lost(self, worker: WorkerRecord) -> list[Attempt]:
-        """A worker is gone; the attempts that have ended with it."""
-        if self.workers.get(worker.name) is worker:
-            del self.workers[worker.name]
-        attempts = list(worker.attempts.values())
-        for attempt in attempts:
-            self.ended(attempt)
-        return attempts
-
     # --- stragglers ---------------------------------------------------------------------------------------
 
     def speculate(self) -> None:
@@ -254,8 +267,8 @@ class Ledger:
 
     def second(self, attempt: Attempt, why: str = "speculative") -> bool:
         """Another attempt at the same task on the freest other worker, if one has a free slot."""
-        for worker in sorted(self.workers.values(), key=_free, reverse=True):
-            if worker.free > 0 and worker is not attempt.worker:
+        for worker in self.idle():
+            if worker is not attempt.worker:
                 self.start(attempt.group, attempt.task, worker, "any", why)
                 return True
         return False
@@ -269,7 +282,3 @@ class Ledger:
         for attempts in list(group.running.values()):
             if len(attempts) == 1 and attempts[0].wanted and self.now() - attempts[0].started > limit:
                 yield attempts[0]
-
-
-def _free(worker: WorkerRecord) -> int:
-    return worker.free

@@ -23,7 +23,7 @@ class Bench:
 
     def worker(self, name: str, slots: int) -> None:
         """One more."""
-        self.ledger.workers[name] = WorkerRecord(name, f"machine of {name}", slots, self.time)
+        self.ledger.join(WorkerRecord(name, f"machine of {name}", slots))
 
     def group(self, total: int, name: Any = "g", **preferred: tuple[str, ...]) -> Group:
         """A group, all of whose tasks are pending; preferred: ``t3=("w1",)``."""

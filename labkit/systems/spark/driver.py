@@ -169,7 +169,7 @@ class Driver(Node):
         if known is not None:
             self.lose(known, "it began anew")
         self.lives[name] = incarnation = self.lives.get(name, 0) + 1
-        self.executors[name] = ExecutorRecord(name, machine, self.options.cores, incarnation, life, self.now)
+        self.tasks.ledger.join(ExecutorRecord(name, machine, self.options.cores, incarnation, life, self.now))
         self.emit(
             "executor_registered",
             executor=name,

@@ -51,7 +51,8 @@ class ExecutorRecord(WorkerRecord):
     """An executor as the driver knows it."""
 
     def __init__(self, name: str, machine: str, cores: int, incarnation: int, life: int, now: float) -> None:
-        super().__init__(name, machine, cores, now)
+        super().__init__(name, machine, cores)
+        self.heard = now
         self.source = Source(name, incarnation)
         #: A number that this life of the executor chose: a repeated registration is no new one.
         self.life = life

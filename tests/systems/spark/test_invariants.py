@@ -75,7 +75,7 @@ def forgets_who_is_lost(patch: Any) -> None:
 
     def and_keeps_it(self: Driver, executor: ExecutorRecord, why: str) -> None:
         lose(self, executor, why)
-        self.executors[executor.name] = executor
+        self.tasks.ledger.join(executor)
         self.tasks.ledger.schedule()
 
     patch.setattr(Driver, "lose", and_keeps_it)
