@@ -3,8 +3,9 @@
 Begin with ``model.py``, the programming model: a class with ``map`` and ``reduce``. What it builds on is the
 architecture: ``job.py`` is the user program, ``nodes/`` has the master and the worker. The mechanisms:
 ``readers.py`` (input and output types), ``partition.py``, ``sorting.py`` (combiner, spills, external sort),
-``regions.py`` (map outputs), ``backup.py``, ``counters.py``, ``execution.py`` (user code, bad records),
-``status.py``, ``single.py`` (local execution).
+``backup.py``, ``counters.py``, ``execution.py`` (user code, bad records), ``status.py``, ``single.py`` (local
+execution). Which task runs where, and map outputs on disks, are shared with Spark: ``labkit/parts/tasks.py``
+and ``buckets.py``.
 """
 
 from .backup import Backup, Remaining

@@ -322,7 +322,7 @@ class DAGScheduler:
         for stage in job.stages.values():
             del stage.jobs[job.id]
             if not stage.jobs:
-                self.driver.tasks.abort(stage)
+                self.driver.tasks.ledger.abort(stage.id)
                 run = self.running.pop(stage.id, None)
                 if run is not None:
                     run.cancel()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from labkit.parts.members import Silence
+from labkit.parts.tasks import Attempt
 from labkit.progress import Progress
 from labkit.runtime.loop import Loop, Task
 from labkit.runtime.node import Node, every, rpc
@@ -74,8 +75,6 @@ class Driver(Node):
         self.names = names  #: of its own executors; an earlier context may have left one on a paused machine
         self.heartbeat_every = options.heartbeat_every
         self.speculation_every = options.speculation_every if options.speculation else None
-        #: Living executors by name.
-        self.executors: dict[str, ExecutorRecord] = {}
         self.changed = Signal()  #: when an executor registers
         self.no_executor_since: float | None = None
         #: Cached partitions, and the executors that have each, with the place on it.
@@ -85,6 +84,8 @@ class Driver(Node):
         self.announced: dict[int, str | None] = {}  #: RDDs that are in the trace, and their storage level
         self.lives: dict[str, int] = {}
         self.tasks = TaskScheduler(self)
+        #: Living executors by name.
+        self.executors: dict[str, ExecutorRecord] = self.tasks.ledger.workers
         self.dag = DAGScheduler(self)
         self.cleaner = Cleaner(self)
 
@@ -154,13 +155,6 @@ class Driver(Node):
             self.announced[rdd] = storage
             self.emit("rdd_storage", rdd=rdd, storage=storage)
 
-    def take_updates(self, stage: Stage, outcome: Outcome, result: str) -> None:
-        """What a task added to accumulators counts if its result does."""
-        if outcome.updates and result == "ok":
-            job = stage.jobs.get(min(stage.jobs, default=-1))
-            if job is not None:
-                job.updates.append(outcome.updates)
-
     # --- executors ----------------------------------------------------------------------------------------
 
     @rpc
@@ -175,7 +169,7 @@ class Driver(Node):
         if known is not None:
             self.lose(known, "it began anew")
         self.lives[name] = incarnation = self.lives.get(name, 0) + 1
-        self.executors[name] = ExecutorRecord(name, machine, self.options.cores, incarnation, life, self.now)
+        self.tasks.ledger.join(ExecutorRecord(name, machine, self.options.cores, incarnation, life, self.now))
         self.emit(
             "executor_registered",
             executor=name,
@@ -184,7 +178,7 @@ class Driver(Node):
             incarnation=incarnation,
         )
         self.changed.fire()
-        self.tasks.schedule()
+        self.tasks.ledger.schedule()
         return incarnation
 
     @rpc
@@ -230,27 +224,34 @@ class Driver(Node):
         self.tasks.executor_lost(executor)
         for other in self.executors:
             self.send(other, "executor_lost", *executor.source)
-        self.tasks.schedule()
+        self.tasks.ledger.schedule()
 
     @every(seconds="speculation_every")
     def speculate(self) -> None:
         """Copies of stragglers."""
-        self.tasks.speculate()
+        self.tasks.ledger.speculate()
 
     # --- map outputs --------------------------------------------------------------------------------------
 
-    def output_stored(self, stage: Stage, partition: int, outcome: Outcome, executor: ExecutorRecord) -> None:
-        """A map task has succeeded: tell where its output is."""
-        if stage.shuffle_id is not None:
-            self.emit(
-                "outputs_stored", shuffle=stage.shuffle_id, map=partition, executor=executor.name,
-                machine=executor.machine, bytes=sum(outcome.value), buckets=list(outcome.value),
-            )  # fmt: skip
-
-    def output_refused(self, stage: Stage, executor: ExecutorRecord) -> None:
-        """A map task of a job that was stopped has succeeded after its shuffle was forgotten."""
-        if stage.shuffle_id is not None and not self.dag.outputs.knows(stage.shuffle_id):
-            self.send(executor.name, "drop_shuffle", stage.shuffle_id)
+    def task_ended(
+        self, stage: Stage, partition: int, outcome: Outcome, result: str, executor: ExecutorRecord
+    ) -> None:
+        """What an attempt has left: updates of accumulators, an output, or word of outputs that are gone."""
+        shuffle = stage.shuffle_id
+        if result == "ok":
+            job = stage.jobs.get(min(stage.jobs, default=-1))
+            if outcome.updates and job is not None:
+                job.updates.append(outcome.updates)
+            if shuffle is not None:
+                self.emit(
+                    "outputs_stored", shuffle=shuffle, map=partition, executor=executor.name,
+                    machine=executor.machine, bytes=sum(outcome.value), buckets=list(outcome.value),
+                )  # fmt: skip
+        elif result == "fetch_failed":
+            assert outcome.failed is not None
+            self.fetch_failed(stage, partition, *outcome.failed)
+        elif result == "too_late" and shuffle is not None and not self.dag.outputs.knows(shuffle):
+            self.send(executor.name, "drop_shuffle", shuffle)  # its job was stopped, and it was forgotten
 
     def fetch_failed(
         self, stage: Stage, partition: int, shuffle: int, source: Source | None, maps: tuple[int, ...]
@@ -336,10 +337,9 @@ class Driver(Node):
             liked.update(leaves[rdd].preferredLocations(leaf))
         return [each.name for each in self.executors.values() if each.machine in liked]
 
-    def describe(
-        self, stage: Stage, partition: int, task: int, attempt: int, executor: ExecutorRecord
-    ) -> TaskDescription:
+    def describe(self, attempt: Attempt) -> TaskDescription:
         """What an executor needs to know of a task."""
+        stage, partition, executor = attempt.group.stage, attempt.task, attempt.worker
         elsewhere: dict[Key, str] = {}
         persisted = any(rdd.persisted for rdd in stage.rdds)
         if persisted:
@@ -349,9 +349,9 @@ class Driver(Node):
                     elsewhere[key] = next(iter(places))
         replicated = any(rdd.storage.replication > 1 for rdd in stage.rdds) if persisted else False
         return TaskDescription(
-            task=task,
+            task=attempt.number,
             stage=stage.id,
-            attempt=attempt,
+            attempt=attempt.group.attempts[partition] - 1,
             partition=partition,
             splits=splits(stage.rdd, partition, self.sure_of(stage, partition)),
             inputs={shuffle: self.dag.outputs.sources(shuffle) for shuffle in stage.reads},

@@ -10,9 +10,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, NamedTuple
 
+from labkit.parts.buckets import Buckets
 from labkit.runtime.disk import Files
 
 from .closures import dumps
@@ -31,38 +31,26 @@ class ShuffleFiles:
     """The map outputs on one executor's machine."""
 
     def __init__(self, files: Files, prefix: str = "") -> None:
-        self._files = files
-        self._prefix = prefix  #: of the names of its files
-        #: (shuffle, map task) to the offsets of its buckets in its file.
-        self._offsets: dict[tuple[int, int], list[int]] = {}
+        self._buckets = Buckets(files, prefix)
 
     def write(self, shuffle: int, map_task: int, buckets: Sequence[list[Any]]) -> list[int]:
         """Write a map task's buckets; returns their sizes in bytes."""
         pickled = [_dump(bucket) if bucket else b"" for bucket in buckets]
-        sizes = [len(each) for each in pickled]
-        self._files.write(self._file(shuffle, map_task), b"".join(pickled))
-        self._offsets[shuffle, map_task] = list(accumulate(sizes, initial=0))
-        return sizes
+        return self._buckets.write(_name(shuffle, map_task), pickled)
 
     def read(self, shuffle: int, reduce_task: int, map_tasks: Iterable[int]) -> tuple[bytes, ...]:
         """One bucket of each of these map tasks; ``KeyError`` if one is not there."""
-        found = []
-        for map_task in map_tasks:
-            offsets = self._offsets[shuffle, map_task]
-            start, end = offsets[reduce_task], offsets[reduce_task + 1]
-            found.append(
-                self._files.read(self._file(shuffle, map_task), start, end - start) if end > start else b""
-            )
-        return tuple(found)
+        return self._buckets.read_many([_name(shuffle, each) for each in map_tasks], reduce_task)
 
     def remove(self, shuffle: int) -> None:
         """Delete all outputs of a shuffle."""
-        for key in [key for key in list(self._offsets) if key[0] == shuffle]:
-            del self._offsets[key]
-            self._files.remove(self._file(*key))
+        for name in self._buckets.names():
+            if name.startswith(_name(shuffle, "")):
+                self._buckets.remove(name)
 
-    def _file(self, shuffle: int, map_task: int) -> str:
-        return f"{self._prefix}shuffle-{shuffle}-{map_task}"
+
+def _name(shuffle: int, map_task: int | str) -> str:
+    return f"shuffle-{shuffle}-{map_task}"
 
 
 def _dump(bucket: list[Any]) -> bytes:

@@ -164,9 +164,9 @@ def test_a_block_on_another_executor_is_fetched_from_there(sim_context: MakeCont
     numbers.count()
     one, two = (each["executor"] for each in events(sc, "block_stored"))
     assert one != two
-    sc._driver.executors[one].cores = 0  # it is busy
+    sc._driver.executors[one].slots = 0  # it is busy
     assert numbers.sum() == 5050
-    sc._driver.executors[one].cores = 1
+    sc._driver.executors[one].slots = 1
     tasks = events(sc, "task_finished", stage=1)
     assert {each["executor"] for each in tasks} == {two}
     assert [each["computed"] for each in tasks] == [[], []]

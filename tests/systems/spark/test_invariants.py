@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster, Kill, when
+from labkit.parts.tasks import Ledger
 from labkit.systems.spark import SparkContext, StorageLevel, dag, tasks
 from labkit.systems.spark.blocks import BlockStore
 from labkit.systems.spark.closures import narrow_lineage
@@ -74,8 +75,8 @@ def forgets_who_is_lost(patch: Any) -> None:
 
     def and_keeps_it(self: Driver, executor: ExecutorRecord, why: str) -> None:
         lose(self, executor, why)
-        self.executors[executor.name] = executor
-        self.tasks.schedule()
+        self.tasks.ledger.join(executor)
+        self.tasks.ledger.schedule()
 
     patch.setattr(Driver, "lose", and_keeps_it)
 
@@ -88,7 +89,7 @@ def takes_the_second_result_too(patch: Any) -> None:
         return True
 
     patch.setattr(MapOutputs, "store", always)
-    patch.setattr(TaskScheduler, "cancel", lambda self, attempt: None)
+    patch.setattr(Ledger, "cancel", lambda self, attempt: None)
 
 
 def starts_all_over(patch: Any) -> None:
@@ -155,25 +156,25 @@ def counts_no_lives(patch: Any) -> None:
 
 
 def runs_twice(patch: Any) -> None:
-    start = TaskScheduler.start
+    start = Ledger.start
 
-    def and_again(self: TaskScheduler, stage: Any, partition: int, executor: Any, *how: Any) -> None:
+    def and_again(self: Ledger, stage: Any, partition: int, executor: Any, *how: Any) -> None:
         start(self, stage, partition, executor, *how)
-        for other in self.driver.executors.values():
+        for other in self.workers.values():
             if other.free > 0:
                 start(self, stage, partition, other, *how)
                 break
 
-    patch.setattr(TaskScheduler, "start", and_again)
+    patch.setattr(Ledger, "start", and_again)
 
 
 def runs_what_is_done(patch: Any) -> None:
     follow = TaskScheduler.follow
 
-    def and_once_more(self: TaskScheduler, stage: Any, partition: int, outcome: Any, result: str) -> None:
-        follow(self, stage, partition, outcome, result)
-        if result == "ok" and partition == 0 and stage.attempts[0] == 1 and stage.stage.missing():
-            self.add(stage, partition, "retry")
+    def and_once_more(self: TaskScheduler, stage: Any, attempt: Any, outcome: Any, result: str) -> None:
+        follow(self, stage, attempt, outcome, result)
+        if result == "ok" and attempt.task == 0 and stage.attempts[0] == 1 and stage.stage.missing():
+            self.add(stage, 0, "retry")
 
     patch.setattr(TaskScheduler, "follow", and_once_more)
 

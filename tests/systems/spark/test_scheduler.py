@@ -117,13 +117,13 @@ def test_delay_scheduling_gives_up_after_its_wait(sim_context: MakeContext) -> N
     def localities(wait: float) -> tuple[set[str], int]:
         sc = sim_context(machines=3, locality_wait=wait, seconds_per_task=0.05)
         only = list(sc._driver.executors.values())[1:]
-        held = {executor.name: executor.cores for executor in only}
+        held = {executor.name: executor.slots for executor in only}
         for executor in only:
-            executor.cores = 0
+            executor.slots = 0
         cached = sc.parallelize(range(60), 6).cache()
         cached.count()
         for executor in only:
-            executor.cores = held[executor.name]
+            executor.slots = held[executor.name]
         assert cached.sum() == 1770
         started = events(sc, "task_started", stage=1)
         remote = sum(each["fetched_remote"] for each in events(sc, "task_finished", stage=1))

@@ -22,6 +22,7 @@ from typing import Any
 
 from labkit.parts.members import Silence
 from labkit.parts.store import Files
+from labkit.parts.tasks import Attempt, Group, Ledger, Policy, WorkerRecord
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Event, Signal, wait_for
@@ -29,7 +30,6 @@ from labkit.runtime.sync import Event, Signal, wait_for
 from ..backup import Remaining
 from ..counters import Tally
 from ..events import EVENTS
-from ..ledger import Attempt, Group, Ledger, WorkerRecord
 from ..messages import MAP, REDUCE, Order, Outcome, Output
 from ..options import JobSpec
 
@@ -47,10 +47,7 @@ class Member:
 
     def __init__(self, name: str, machine: str, life: int, slots: int, now: float) -> None:
         self.machine, self.life, self.heard = machine, life, now
-        self.slots = {
-            MAP: WorkerRecord(name, machine, slots),
-            REDUCE: WorkerRecord(name, machine, 1),
-        }
+        self.slots = {MAP: WorkerRecord(name, machine, slots), REDUCE: WorkerRecord(name, machine, 1)}
         self.told = 0  #: entries of the news that it has taken in
         self.wake = Signal()
 
@@ -82,13 +79,14 @@ class Master(Node):
         options = self.options
         lives = self.disk["lives"] = self.disk.get("lives", 0) + 1
         self.disk.sync()
-        self.groups = {kind: Group(kind, self.now) for kind in (MAP, REDUCE)}
-        # No two executions have the same number, in whichever life of the master they began.
-        self.ledgers = {
-            kind: Ledger(self.groups[kind], options.locality_wait, lambda: self.now, self, first)
-            for kind, first in ((MAP, (lives - 1) * 10**6), (REDUCE, 10**9 + (lives - 1) * 10**6))
-        }
-        self.totals = {MAP: len(self.job.splits), REDUCE: options.R}
+        policy = Policy(options.locality_wait, options.max_failures)
+        self.ledgers: dict[str, Ledger] = {}  #: one for each kind of slots
+        self.groups: dict[str, Group] = {}
+        for kind, total, first in ((MAP, len(self.job.splits), 0), (REDUCE, options.R, 10**9)):
+            ledger = self.ledgers[kind] = Ledger(policy, lambda: self.now, self)
+            # No two executions have the same number, in whichever life of the master they began.
+            ledger.number = first + (lives - 1) * 10**6
+            ledger.groups[kind] = self.groups[kind] = Group(kind, total, self.now)
         self.silence = Silence(options.timeout, self.now)
         if lives > 1 and options.checkpoint_every is None:
             self._fail("aborted", "the master died and had no checkpoint; run the job again")
@@ -100,14 +98,14 @@ class Master(Node):
         """All tasks that are not completed are idle; map tasks know where their input is (§3.4)."""
         if first:
             self.emit(
-                "job_started", job=self.job.name, M=self.totals[MAP], R=self.options.R,
+                "job_started", job=self.job.name, M=self.groups[MAP].total, R=self.options.R,
                 input=sum(s.end - s.start for split in self.job.splits for s in split),
                 output=self.job.output, workers=self.job.workers, backup=self.options.backup is not False,
             )  # fmt: skip
         self.preferred = await self._places()
-        for kind, total in self.totals.items():
-            for task in range(total):
-                if task not in self.groups[kind].done:
+        for kind, group in self.groups.items():
+            for task in range(group.total):
+                if task not in group.done:
                     self._idle(kind, task, "first" if first else "retry")
         self._assign()
         self._check_over()
@@ -212,8 +210,8 @@ class Master(Node):
         member = self.members.pop(worker)
         self.failed[member.life] = worker
         self.emit("worker_failed", worker=worker, machine=member.machine, why=why)
-        for ledger in self.ledgers.values():
-            for attempt in ledger.lost(worker):
+        for kind, ledger in self.ledgers.items():
+            for attempt in ledger.lost(member.slots[kind]):
                 self._ended(attempt, "lost")
                 self._again(attempt.group, attempt.task, "retry")
         self._lose_outputs(worker, member.life)
@@ -225,13 +223,12 @@ class Master(Node):
             self.emit("outputs_lost", worker=worker, tasks=lost)
         for task in lost:
             self._tell(self.outputs.pop(task)._replace(sizes=GONE))
-            self.groups[MAP].done.discard(task)
-            self._again(self.groups[MAP], task, "lost")
+            self._idle(MAP, task, "lost")
 
     # tasks ------------------------------------------------------------
 
     def _idle(self, kind: str, task: int, why: str) -> None:
-        self.ledgers[kind].add(task, why, self.preferred[task] if kind == MAP else ())
+        self.ledgers[kind].add(self.groups[kind], task, why, self.preferred[task] if kind == MAP else ())
 
     def _again(self, group: Group, task: int, why: str) -> None:
         """An execution has come to nothing: the task is idle, unless another one runs or was first."""
@@ -242,23 +239,19 @@ class Master(Node):
         """§3.1 step 2: idle workers get tasks. Then, when nothing is idle, backup tasks (§3.6)."""
         if self.over.is_set():
             return
+        rule = self.options.backup_rule
         for kind, ledger in self.ledgers.items():
             ledger.schedule()
-            rule, group = self.options.backup_rule, self.groups[kind]
-            idle = list(ledger.idle.values())
-            if rule is None or group.pending or not group.running or not idle:
+            group = self.groups[kind]
+            if rule is None or group.pending or not group.running or not (free := len(ledger.idle())):
                 continue
             remaining = [
                 Remaining(task, self.now - attempts[0].started, attempts[0].worker.name)
                 for task, attempts in group.running.items()
                 if len(attempts) == 1
             ]
-            for task in rule.choose(remaining, group.seconds, self.totals[kind], len(idle)):
-                first = group.running[task][0].worker
-                for record in idle:
-                    if record is not first and record.free > 0:
-                        ledger.start(task, record, "none", "backup")
-                        break
+            for task in rule.choose(remaining, group.seconds, group.total, free):
+                ledger.second(group.running[task][0], "backup")
 
     def start_attempt(self, attempt: Attempt) -> None:
         """The ledger has found a worker for a task."""
@@ -284,11 +277,17 @@ class Master(Node):
             member.wake.fire()
             return
 
-    def wake_at(self, time: float) -> None:
+    def cancel_attempt(self, attempt: Attempt) -> None:
+        """Another execution was first. Its slot is free at once: the worker ends it when it hears of it."""
+        self.ledgers[attempt.group.name].ended(attempt)
+        self._ended(attempt, "cancelled")
+        self.send(attempt.worker.name, "cancel", attempt.number)
+
+    def wake_after(self, seconds: float) -> None:
         """The ledger wants to be asked again: a task waits for a worker near its input."""
 
         async def wake() -> None:
-            await self.sleep(max(0.0, time - self.now))
+            await self.sleep(seconds)
             self._assign()
 
         self.spawn(wake())
@@ -317,9 +316,6 @@ class Master(Node):
         elif task in group.done:  # "it ignores the message"
             self._ended(attempt, "too_late")
         else:
-            group.done.add(task)
-            group.pending.pop(task, None)
-            group.seconds.append(self.now - attempt.started)
             self.tally.complete((group.name, task), outcome.counts)
             self._ended(attempt, "ok", outcome)
             if group.name == MAP:
@@ -327,10 +323,7 @@ class Master(Node):
                 output = Output(task, attempt.number, worker.name, worker.machine, member.life, outcome.sizes)
                 self.outputs[task] = output
                 self._tell(output)
-            for other in list(group.running.get(task, ())):
-                self.ledgers[group.name].ended(other)
-                self._ended(other, "cancelled")
-                self.send(other.worker.name, "cancel", other.number)
+            self.ledgers[group.name].succeeded(attempt)
 
     def _ended(self, attempt: Attempt, result: str, outcome: Outcome | None = None) -> None:
         kind, task = attempt.group.name, attempt.task
@@ -362,8 +355,8 @@ class Master(Node):
         group, task = attempt.group, attempt.task
         first = outcome.error.splitlines()[0] if outcome.error else "?"
         self.emit("task_failed", kind=group.name, task=task, attempt=attempt.number, error=first)
-        group.failures[task] = failures = group.failures.get(task, 0) + 1
-        if failures >= self.options.max_failures:
+        if self.ledgers[group.name].failed(attempt):
+            failures = group.failures[task]
             times = f"{failures} times" if failures > 1 else "once"
             self._fail(
                 "failed", f"{group.name} task {task} failed {times}, the last time with {outcome.error}"
@@ -378,7 +371,7 @@ class Master(Node):
         self._end(kind)
 
     def _check_over(self) -> None:
-        if len(self.groups[REDUCE].done) == self.totals[REDUCE] and not self.over.is_set():
+        if len(self.groups[REDUCE].done) == self.groups[REDUCE].total and not self.over.is_set():
             self._end("ok")
 
     def _end(self, result: str) -> None:

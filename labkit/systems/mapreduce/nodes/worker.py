@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from labkit.parts.buckets import Buckets
 from labkit.parts.store import Files, Modelled
 from labkit.runtime.endable import Endable
 from labkit.runtime.errors import Definite, LabError, Timeout
@@ -24,7 +25,6 @@ from ..execution import Mapped, Progress, Reduced, UserFailed, run_map, run_redu
 from ..messages import MAP, Order, Outcome, Output
 from ..options import JobSpec
 from ..readers import Piece, Segment, parts_of
-from ..regions import Regions
 from ..sorting import ReduceSort
 
 __all__ = ["Worker"]
@@ -63,7 +63,7 @@ class Worker(Node):
 
     def _empty(self) -> None:
         """As new: no task, no output."""
-        self.regions = Regions(self.files, f"{self.life}-")
+        self.regions = Buckets(self.files, f"{self.life}-")
         self.attempts: dict[int, Running] = {}
         #: By map task: where its output is, as far as the master has told; and how much it has told.
         self.outputs: dict[int, Output] = {}
