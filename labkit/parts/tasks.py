@@ -183,7 +183,7 @@ class Ledger:
         anywhere = None if group.choosy else next(iter(group.pending), None)
         for task in group.pending if group.choosy else ():
             near = group.preferred[task]
-            if worker.name in near and worker.name in self.workers:
+            if worker.name in near:
                 group.last_local = self.now()
                 self.start(group, task, worker, "process", group.pending.pop(task))
                 return True

@@ -281,8 +281,9 @@ def chaos(seed: int) -> list[Any]:
         bench.time += 0.1
         ledger.schedule()
         ledger.speculate()
-        for worker in ledger.workers.values():
-            assert worker.free >= 0
+        free = [worker.free for worker in ledger.workers.values()]
+        assert min(free) >= 0
+        assert [worker.free for worker in ledger.idle()] == sorted(filter(None, free), reverse=True)
         for group in groups:
             wanted = {each.task for each in bench.live if each.wanted and each.group is group}
             states = [set(group.pending), wanted, group.done]
