@@ -63,7 +63,7 @@ def test_one_machine_after_the_other(sim_ring: MakeRing, seed: int, maintenance:
     for machine in random.sample([machine.name for machine in ring.cluster.machines], 4):
         ring.cluster.kill(machine)
         ring.cluster.restart(machine)
-        with contextlib.suppress(LabError):
+        with contextlib.suppress(LabError, ValueError):  # too few have joined to leave them alone
             if random.random() < 0.5:
                 ring.join(timeout=5.0)
             else:
