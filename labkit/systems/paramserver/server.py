@@ -161,9 +161,12 @@ class Server(Node):
             raise Moved(f"{self.name} does not serve this range")
         range_ = self.view.find(lo, hi)
         assert range_ is not None
-        if self.next_view is not None and self.next_view.find(lo, hi) != range_:
+        if self._about_to_move(range_):
             raise Moved("the range is about to move")
         return range_
+
+    def _about_to_move(self, range_: KeyRange) -> bool:
+        return self.next_view is not None and self.next_view.find(range_.lo, range_.hi) != range_
 
     def _as_head(self, lo: int, hi: int) -> ReplicatedRange:
         copy, range_ = self.ranges.get((lo, hi)), self._role(lo, hi)
@@ -346,6 +349,8 @@ class Server(Node):
         range_ = self.view.find(*bounds) if self.view is not None else None
         if range_ is None or self.name not in range_.chain or range_.predecessor(self.name) != sender:
             raise Moved(f"{sender} is not the predecessor of {self.name} here")
+        if self._about_to_move(range_):  # its chain may be longer by now: this server may be no tail any more
+            raise Moved("the range is about to move")
         copy = self.ranges[bounds]
         if record.last > copy.seq:
             if record.first != copy.seq + 1:

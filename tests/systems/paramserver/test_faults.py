@@ -142,6 +142,23 @@ def test_servers_that_restart_one_after_the_other_lose_nothing(sim_ps: MakePs) -
         assert w[:].tolist() == [1.0] * 4
 
 
+def test_who_is_about_to_be_no_tail_any_more_acknowledges_nothing(sim_ps: MakePs) -> None:
+    """The view in which its chain is longer is on its way to the tail: the new tail would miss the change."""
+    ps = sim_ps()
+    w = ps.vector("w", 4)
+    view = ps.view
+    tail = view.ranges[0].tail
+    assert tail is not None
+    life = ps.cluster.peek(tail).incarnation
+    longer = [range_._replace(chain=(*range_.chain, "server-9")) for range_ in view.ranges]
+    ps.cluster.call(tail, "fence", view._replace(number=view.number + 1, ranges=tuple(longer)), life)
+    push = w.push(0, 1.0)
+    ps.cluster.run(0.4)
+    assert not push.done
+    ps.cluster.call(tail, "adopt", view._replace(number=view.number + 1), life)
+    push.result()
+
+
 def test_settled_is_what_no_longer_counts_on_the_dead(sim_ps: MakePs) -> None:
     ps = sim_ps(machines=6, servers=3)
     ps.vector("w", 4).push(None, 1.0).result()
