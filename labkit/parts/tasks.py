@@ -183,7 +183,7 @@ class Ledger:
         anywhere = None if group.choosy else next(iter(group.pending), None)
         for task in group.pending if group.choosy else ():
             near = group.preferred[task]
-            if worker.name in near and worker.name in self.workers:
+            if worker.name in near:
                 group.last_local = self.now()
                 self.start(group, task, worker, "process", group.pending.pop(task))
                 return True
@@ -267,9 +267,11 @@ class Ledger:
 
     def second(self, attempt: Attempt, why: str = "speculative") -> bool:
         """Another attempt at the same task on the freest other worker, if one has a free slot."""
+        near = [name for name in attempt.group.preferred[attempt.task] if name in self.workers]
         for worker in self.idle():
             if worker is not attempt.worker:
-                self.start(attempt.group, attempt.task, worker, "any", why)
+                locality = "process" if worker.name in near else "any" if near else "none"
+                self.start(attempt.group, attempt.task, worker, locality, why)
                 return True
         return False
 

@@ -183,7 +183,7 @@ def test_stragglers_get_a_second_attempt_on_another_worker_and_the_first_end_cou
     bench.ok(third)
     bench.time = 6.1  # the median is 3.0
     bench.ledger.speculate()
-    assert bench.news() == [(0, "w1", "any", "speculative")]  # for the other straggler no slot is free
+    assert bench.news() == [(0, "w1", "none", "speculative")]  # for the other straggler no slot is free
     bench.ledger.speculate()
     assert bench.news() == []
     copy = bench.live[-1]
@@ -192,8 +192,20 @@ def test_stragglers_get_a_second_attempt_on_another_worker_and_the_first_end_cou
     assert not slow.wanted
     assert slow.worker.free == 1  # it keeps its slot until it has ended
     bench.ledger.speculate()
-    assert bench.news() == [(fourth.task, "w1", "any", "speculative")]
+    assert bench.news() == [(fourth.task, "w1", "none", "speculative")]
     assert group.done == {0, 1, 2}
+
+
+def test_a_second_attempt_knows_whether_it_is_near_the_data() -> None:
+    bench = Bench(slots=(1, 1, 1))
+    bench.group(2, t0=("w0",), t1=("w1", "w2"))
+    bench.ledger.schedule()
+    first, second = bench.live
+    bench.ledger.second(second, "backup")
+    assert bench.news()[2:] == [(1, "w2", "process", "backup")]
+    bench.ok(second)
+    bench.ledger.second(first, "backup")
+    assert bench.news()[1:] == [(0, "w1", "any", "backup")]
 
 
 @pytest.mark.parametrize("seconds", [0.6, 0.9])
@@ -281,8 +293,9 @@ def chaos(seed: int) -> list[Any]:
         bench.time += 0.1
         ledger.schedule()
         ledger.speculate()
-        for worker in ledger.workers.values():
-            assert worker.free >= 0
+        free = [worker.free for worker in ledger.workers.values()]
+        assert min(free) >= 0
+        assert [worker.free for worker in ledger.idle()] == sorted(filter(None, free), reverse=True)
         for group in groups:
             wanted = {each.task for each in bench.live if each.wanted and each.group is group}
             states = [set(group.pending), wanted, group.done]

@@ -39,7 +39,7 @@ from .nodes import ChordNode
 from .pointers import LookupFailed
 from .sigcomm2001 import Sigcomm2001ChordNode
 from .single import IdealRing
-from .store import NotResponsible
+from .store import NoHeir, NotResponsible
 
 __all__ = [
     "Chord",
@@ -49,6 +49,7 @@ __all__ = [
     "IdealRing",
     "Lookup",
     "LookupFailed",
+    "NoHeir",
     "NodeHandle",
     "NotResponsible",
     "Peer",

@@ -149,9 +149,14 @@ class ClientPrograms:
 
     def _gateway(self, client: Node) -> str:
         """A member on a machine that is not known to be dead."""
-        alive = [node.name for node in self.nodes if node.alive]
+        members = self.nodes
+        alive = [node.name for node in members if node.alive]
+        if not members:
+            raise LabError("the ring has no member any more; start one: ring.join()")
         if not alive:
-            raise MachineDead('every machine of the ring is dead; restart one: cluster.restart("m1")')
+            raise MachineDead(
+                f"every machine of the ring is dead; restart one: cluster.restart({members[0].machine!r})"
+            )
         if self._silent:
             self._silent = {name: until for name, until in self._silent.items() if until > client.now}
             alive = [name for name in alive if name not in self._silent] or alive

@@ -53,26 +53,28 @@ class Iterative(Searching):
 
     async def _ask_along(self, search: Search) -> Answer:
         key_id, timeouts = search.key_id, 0
+        dead_ends: tuple[str, ...] = ()  # who answered in this attempt, and knew no way on
         path = [self.name]
         here = self.name
         id, name, final = self.best_hop(key_id, search.silent, False)
         # find_predecessor (Fig. 4): until the key lies between a node and its successor, who answers too.
         while True:
-            if name is None or id is None or name in search.silent:
+            if name is None or id is None or name in search.silent or name in dead_ends:
                 if len(path) == 1:
                     search.silent = ()  # all that this node knows: the next attempt may try them again
                     raise LookupFailed(f"{here} knew no live node to ask next")
                 # A dead end: one step back along the path, for another way.
-                path.pop()
+                dead_ends = (*dead_ends, path.pop())
                 here = path[-1]
-                id, name, final = await self._ask_again(here, search)
+                id, name, final = await self._ask_again(here, search, dead_ends)
                 continue
             if final and name == here:
                 return id, name, timeouts, *path
             if search.traced:
                 self._emit_hop(name, key_id, len(path), final)
             try:
-                reply = await self.call(name, "best_hop", key_id, search.silent, final, timeout=self._timeout)
+                avoid = (*search.silent, *dead_ends)
+                reply = await self.call(name, "best_hop", key_id, avoid, final, timeout=self._timeout)
             except (Timeout, NotAMember) as error:
                 self._no_answer(error, Peer(id, name), key_id, search.traced)
                 # An earlier finger or a further successor serves in its place (section 5.2).
@@ -81,19 +83,20 @@ class Iterative(Searching):
                 if not self.settings.detours:
                     raise LookupFailed(f"{name} did not answer") from None
                 here = path[-1]
-                reply = await self._ask_again(here, search)
+                reply = await self._ask_again(here, search, dead_ends)
             else:
                 here = name
                 if not final:
                     path.append(name)
             id, name, final = reply
 
-    async def _ask_again(self, name: str, search: Search) -> tuple[int | None, str | None, bool]:
+    async def _ask_again(
+        self, name: str, search: Search, dead_ends: tuple[str, ...]
+    ) -> tuple[int | None, str | None, bool]:
         """Another next hop, of a node that has answered before. If it is silent as well, the attempt ends."""
         try:
-            reply = await self.call(
-                name, "best_hop", search.key_id, search.silent, False, timeout=self._timeout
-            )
+            avoid = (*search.silent, *dead_ends)
+            reply = await self.call(name, "best_hop", search.key_id, avoid, False, timeout=self._timeout)
         except (Timeout, NotAMember):
             search.silent = (*search.silent, name)
             raise

@@ -168,10 +168,17 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
     def key_id(self, key: Any) -> int:
         """A key's place on the circle."""
         if not isinstance(key, (str, bytes)):
+            write = f"bytes({key!r})" if isinstance(key, (bytearray, memoryview)) else repr(str(key))
             raise TypeError(
-                f"a key is a str or bytes, not {key!r} of type {type(key).__name__}; write ring[{str(key)!r}]"
+                f"a key is a str or bytes, not {key!r:.80} of type {type(key).__name__}; write ring[{write}]"
             )
-        return identifier(key, self.settings.bits)
+        try:
+            return identifier(key, self.settings.bits)
+        except UnicodeEncodeError as error:
+            as_bytes = key.encode("utf-8", "surrogatepass")
+            raise ValueError(
+                f"{key!r:.80} has no UTF-8 ({error.reason}); write ring[{as_bytes!r:.80}]"
+            ) from None
 
     # --- members ----------------------------------------------------------------------------------------
 
@@ -238,7 +245,10 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
         return self.node(name)
 
     def leave(self, node: str | NodeHandle) -> int:
-        """Have a member leave in order: its keys go to its successor. Returns how many copies did."""
+        """Have a member leave in order: its keys go to its successor. Returns how many copies did.
+
+        Raises ``ValueError`` if too few members would remain, and ``NoHeir`` if nobody takes its keys.
+        """
         name = self._member(node)
         self._need_maintenance("leave")
         self._check_leave(name)
@@ -288,7 +298,7 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
             raise Timeout(f"{', '.join(silent)} did not answer and may not have switched; call switch again")
 
     def _check_leave(self, name: str) -> None:
-        remaining = sum(node.alive and node.name != name for node in self.nodes)
+        remaining = sum(report["joined"] for each, report in self._reports().items() if each != name)
         least = self.settings.successors + 1 if self.maintenance == "correct" else 1
         if remaining < least:
             raise ValueError(

@@ -36,7 +36,7 @@ from .nodes import ChordNode
 from .pointers import NotAMember
 from .routing import Found
 
-__all__ = ["BlockStore", "Copy", "NotResponsible", "Version"]
+__all__ = ["BlockStore", "Copy", "NoHeir", "NotResponsible", "Version"]
 
 #: (number, writer): compared as a pair, so that two writers never make the same version.
 Version = tuple[int, str]
@@ -56,6 +56,10 @@ STALE = 3 * SWEEP
 
 class NotResponsible(Definite):
     """The node does not own this key (any more): look it up again."""
+
+
+class NoHeir(Definite):
+    """A node was to leave, and nobody that follows has taken its copies: it stays a member."""
 
 
 class Copy(NamedTuple):
@@ -217,12 +221,18 @@ class BlockStore(ChordNode):
     # --- when the ring changes --------------------------------------------------------------------------
 
     async def leaving(self) -> int:
-        """Hand the copies to as many next members as there are replicas: no key has fewer than before."""
+        """Hand the copies to as many next members as there are replicas: no key has fewer than before. Raises
+        ``NoHeir``."""
         count, heirs = len(self.copies), 0
         for heir in self.successors:
             heirs += await self.move_keys(heir, "leave")
             if heirs == self.settings.replicas:
                 break
+        if count and not heirs:
+            raise NoHeir(
+                f"{self.name} stays: no member that follows it has answered and taken its {count} copies; "
+                "try again when one does, or stop it without handing over: ring.fail(...)"
+            )
         return count
 
     async def move_keys(self, to: Peer, why: str) -> bool:

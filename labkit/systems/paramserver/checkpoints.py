@@ -16,7 +16,7 @@ from labkit.runtime.errors import LabError
 
 from .store import Contents
 from .updates import all_finite
-from .vectors import VectorSpec
+from .vectors import VectorSpec, count, span_of
 
 __all__ = ["NotACheckpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -44,9 +44,12 @@ def write_checkpoint(path: Path, vectors: Mapping[str, tuple[VectorSpec, Iterabl
         {"format": FORMAT, "vectors": {n: s.size for n, (s, _) in vectors.items()}, "parts": table}
     )
     fresh = path.with_name(path.name + ".new")
-    with fresh.open("wb") as file:
-        np.savez(file, header=np.frombuffer(header.encode(), np.uint8), **arrays)
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            np.savez(file, header=np.frombuffer(header.encode(), np.uint8), **arrays)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
     return path.stat().st_size
 
 
@@ -57,24 +60,44 @@ def read_checkpoint(path: Path, known: Mapping[str, VectorSpec]) -> Iterator[tup
             arrays = dict(file)
         header = json.loads(arrays["header"].tobytes())
         assert header["format"] == FORMAT
+        sizes = dict(header["vectors"])
+        parts = [
+            (name, _part(arrays, number, sizes[name], bounds))
+            for number, (name, _, bounds) in enumerate(header["parts"])
+        ]
     except FileNotFoundError:
         raise
     except Exception as error:
         raise NotACheckpoint(f"{path} is not a checkpoint of a parameter server: {error!r}") from error
-    for name, size in header["vectors"].items():
+    for name, size in sizes.items():
         if name not in known or known[name].size != size:
             there = ", ".join(f"{spec.name} ({spec.size})" for spec in known.values()) or "none"
             raise NotACheckpoint(
                 f"{path} holds a vector {name!r} with {size} keys; make it first: "
                 f"ps.vector({name!r}, {size}). There are: {there}"
             )
-    for number, (name, _, bounds) in enumerate(header["parts"]):
-        keys = arrays[f"{number}.keys"] if bounds is None else (bounds[0], bounds[1])
-        prefix = f"{number}.extra."
-        extras = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
-        values = arrays[f"{number}.values"]
-        if known[name].finite and not all_finite(values):
+    for name, contents in parts:
+        spec = known[name]
+        if unknown := ", ".join(contents.extras.keys() - set(spec.update.extras)):
+            raise NotACheckpoint(
+                f"{path} holds the {unknown} of another update function than that of {name!r}, "
+                f"{spec.update!r}; make the vector with the one that it had"
+            )
+        if spec.finite and not all_finite(contents.values):
             raise NotACheckpoint(
                 f"{path} holds numbers of {name!r} that are not finite; make the vector with finite=False"
             )
-        yield known[name], Contents(keys, values, extras)
+        yield spec, contents
+
+
+def _part(arrays: Mapping[str, np.ndarray], number: int, size: int, bounds: list[int] | None) -> Contents:
+    """One entry of the table; raises anything for one that no ``write_checkpoint`` has made."""
+    keys = arrays[f"{number}.keys"] if bounds is None else (int(bounds[0]), int(bounds[1]))
+    prefix = f"{number}.extra."
+    extras = {key[len(prefix) :]: array for key, array in arrays.items() if key.startswith(prefix)}
+    values = arrays[f"{number}.values"]
+    if count(keys):
+        first, end = span_of(keys)
+        assert 0 <= first < end <= size
+    assert all(array.shape == (count(keys),) for array in (values, *extras.values()))
+    return Contents(keys, values, extras)

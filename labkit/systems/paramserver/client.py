@@ -23,7 +23,7 @@ from .chain import Identity, Round
 from .filters import Filters, Keys, decode_values, raw_bytes
 from .lanes import Lane, Part, Push
 from .messages import DONE, UNKNOWN_KEYS, PullPart, PushPart, pack_pushes
-from .ring import KeyRange, View
+from .ring import KeyRange, View, no_such_vector
 from .settings import Settings
 from .store import Contents
 from .updates import Array
@@ -82,27 +82,30 @@ class ParameterClient:
             lane.forget_stale()
         self._start_lanes()
 
-    async def refresh(self) -> None:
-        """Ask the manager for its view, or wait a moment if there is no newer one."""
+    async def refresh(self) -> bool:
+        """Ask the manager for its view, or wait a moment if there is no newer one; whether it says so."""
         if self._refreshing is None:
             self._refreshing = self.node.spawn(self._refresh())
         try:
-            await self._refreshing
+            latest: bool = await self._refreshing
         finally:
             self._refreshing = None
+        return latest
 
-    async def _refresh(self) -> None:
+    async def _refresh(self) -> bool:
         known = -1 if self.view is None else self.view.number
+        answered = True
         try:
             view = await self.node.call(
                 self.settings.manager, "newer_view", known, timeout=self.settings.resend_after
             )
         except (Timeout, Definite):
-            view = None
+            view, answered = None, False
         if view is not None:
             self.see(view)
-        else:
-            await self.node.sleep(self.settings.retry_after)
+            return False
+        await self.node.sleep(self.settings.retry_after)
+        return answered
 
     async def known_view(self) -> View:
         """The view, as soon as there is one that gives every range to somebody."""
@@ -113,8 +116,10 @@ class ParameterClient:
     async def _with(self, vector: VectorSpec) -> View:
         view = await self.known_view()
         while vector.name not in view.vectors:
-            await self.refresh()
+            latest = await self.refresh()
             view = await self.known_view()
+            if latest and vector.name not in view.vectors:
+                raise no_such_vector(vector.name, view)
         return view
 
     # push ------------------------------------------------------------
@@ -145,9 +150,14 @@ class ParameterClient:
         return future
 
     async def _push_later(self, before: list[Future], vector: VectorSpec, *rest: Any) -> None:
-        await gather(*before)
-        await self._with(vector)
-        self._push_now(vector, *rest)
+        future: Future = rest[-2]
+        try:
+            await gather(*before)
+            await self._with(vector)
+        except Exception as error:  # what it was to come after has failed, or there is no such vector
+            future.set_error(error)
+        else:
+            self._push_now(vector, *rest)
 
     def _push_now(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labkit.runtime.cluster import Operation
+from labkit.runtime.errors import RunOver
 from labkit.runtime.node import Node
 
 from .updates import Array
@@ -45,8 +46,18 @@ class Vector:
     """
 
     def __init__(self, ps: Any, spec: VectorSpec) -> None:
-        self._ps = ps
+        self._made_by = ps
         self.spec = spec
+
+    @property
+    def _ps(self) -> Any:
+        """Its parameter server. Raises ``RunOver`` if that was reset."""
+        if self._made_by._vectors.get(self.name) is not self:
+            raise RunOver(
+                f"the parameter server was reset, and this vector {self.name!r} is of the run before; "
+                f"make it again: ps.vector({self.name!r}, ...)"
+            )
+        return self._made_by
 
     def __reduce__(self) -> Any:
         return _the_same, (self.spec,)

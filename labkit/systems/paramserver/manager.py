@@ -151,13 +151,20 @@ class Manager(Node):
         """Every living server has done it. One that is paused keeps all waiting, until it counts as dead."""
         left = list(self.members)
         while left:
-            calls = [self.call(server, method, view, timeout=self.settings.resend_after) for server in left]
+            lives = [self.members[server].incarnation for server in left]
+            calls = [
+                self.call(server, method, view, life, timeout=self.settings.resend_after)
+                for server, life in zip(left, lives, strict=True)
+            ]
             outcomes = await gather(*calls, return_exceptions=True)
             left = [
                 server
                 for server, outcome in zip(left, outcomes, strict=True)
                 if isinstance(outcome, Exception) and server in self.members
             ]
+            if left:  # one that has restarted will say so by its next heartbeat
+                await self.sleep(self.settings.retry_after)
+            left = [server for server in left if server in self.members]
 
     # governing ------------------------------------------------------------
 
@@ -291,14 +298,19 @@ class Manager(Node):
         while server in self.members:
             await self.changed.wait()
 
-    @property
-    def settled(self) -> bool:
-        """Whether every range has the chain that it should have."""
+    def settled(self, since: float) -> bool:
+        """Whether every range has the chain that it should have, and every server was heard of after
+        ``since``: one that has died or restarted may still count as living."""
         if self.failed or not self.view.number:
             return False
         wanted = self._wanted()
-        return all(
-            [piece.chain for piece in cut(range_, wanted)] == [range_.chain] for range_ in self.view.ranges
+        return (
+            bool(wanted[0].chain)
+            and all(member.heard > since for member in self.members.values())
+            and all(
+                [piece.chain for piece in cut(range_, wanted)] == [range_.chain]
+                for range_ in self.view.ranges
+            )
         )
 
 

@@ -279,7 +279,10 @@ class ParameterServer(System):
 
     def settle(self, timeout: float = READY_WITHIN) -> None:
         """Let time pass until every range has all its copies."""
-        self.cluster.run_until(lambda: self.manager.settled, timeout, what="every range has all its copies")
+        begun = self.cluster.now
+        self.cluster.run_until(
+            lambda: self.manager.settled(begun), timeout, what="every range has all its copies"
+        )
 
     # checkpoints ------------------------------------------------------------
 

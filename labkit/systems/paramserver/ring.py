@@ -23,7 +23,7 @@ from labkit.runtime.copying import stable_hash
 
 from .vectors import VectorSpec
 
-__all__ = ["WHOLE", "KeyRange", "View", "cut", "place", "points"]
+__all__ = ["WHOLE", "KeyRange", "View", "cut", "no_such_vector", "place", "points"]
 
 #: One past the last position of the ring.
 WHOLE = 1 << 64
@@ -124,3 +124,9 @@ def cut(range_: KeyRange, wanted: Sequence[KeyRange]) -> list[KeyRange]:
         if lo < hi:
             pieces.append(KeyRange(lo, hi, each.chain))
     return pieces
+
+
+def no_such_vector(name: object, view: View | None) -> KeyError:
+    """The view has no vector of this name."""
+    known = sorted(view.vectors) if view is not None else []
+    return KeyError(f"there is no vector {name!r}; there are: {', '.join(known) or 'none'}")

@@ -449,7 +449,8 @@ class Scheduler(Node):
         """Have no iteration begin, and wait until none is under way."""
         self.hold = True
         while self.run is not None and any(
-            shard.finished <= shard.started for shard in self.run.living if shard.waiting_since is None
+            shard.worker is not None and shard.waiting_since is None and shard.finished <= shard.started
+            for shard in self.run.living
         ):
             await self.next_progress()
 

@@ -91,15 +91,22 @@ class Server(Node):
 
     # views ------------------------------------------------------------
 
+    def _require_life(self, incarnation: int) -> None:
+        """A view is for the life that the manager knows: a new one holds nothing of what it says."""
+        if incarnation != self.incarnation:
+            raise Moved(f"{self.name} has begun anew and holds nothing")
+
     @rpc
-    def fence(self, view: View) -> None:
+    def fence(self, view: View, incarnation: int) -> None:
         """Stop serving what ``view`` gives to others; the manager waits for all, then has all adopt it."""
+        self._require_life(incarnation)
         if self.view is not None and (self.next_view is None or view.number > self.next_view.number):
             self.next_view = view
 
     @rpc
-    def adopt(self, view: View) -> None:
+    def adopt(self, view: View, incarnation: int) -> None:
         """From now on this is who has what."""
+        self._require_life(incarnation)
         if self.view is not None and view.number <= self.view.number:
             return
         before, old = self.ranges, self.view

@@ -66,6 +66,7 @@ class _Replay:
         self.empty: dict[str, None] = {}  #: servers that were started and have been given no range since
         #: By range: the latest view in which somebody took a push for it, and who.
         self.masters: dict[Bounds, tuple[int, str]] = {}
+        self.run = ""  #: what the sources of the run under way begin with
         self.finished: dict[int, int] = {}  #: by living shard
         self.bounds: dict[str, int | None] = {}  #: by source: the bound under which it runs
         self.clock_of: dict[tuple[str, str, int], tuple[int, int]] = {}  #: by push: shard and iteration
@@ -258,6 +259,7 @@ class _Replay:
     # clocks ------------------------------------------------------------
 
     def on_training_started(self, event: Any, data: Any) -> None:
+        self.run = f"run-{data['run']}/"
         self.finished = dict.fromkeys(range(data["shards"]), 0)
         self.of_clock.clear()
 
@@ -270,6 +272,8 @@ class _Replay:
         self.finished.pop(data["shard"], None)
 
     def on_clock(self, event: Any, data: Any) -> None:
+        if not data["source"].startswith(self.run):
+            return  # of a run that was cancelled: the worker has not heard of it yet
         self.report.clocks += 1
         self.bounds[data["source"]] = data["bound"]
         self.sources[data["shard"]] = data["source"]

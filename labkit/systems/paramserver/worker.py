@@ -30,7 +30,7 @@ from .chain import Round
 from .client import ParameterClient
 from .events import EVENTS
 from .options import no_program
-from .ring import View
+from .ring import View, no_such_vector
 from .scheduler import Grant, Order, Superseded
 from .settings import Settings
 from .tables import Table
@@ -159,10 +159,10 @@ class WorkerTask:
         spec = getattr(vector, "spec", None)
         if isinstance(spec, VectorSpec):
             return spec
-        known = self._client.view.vectors if self._client.view is not None else {}
-        if vector not in known:
-            raise KeyError(f"there is no vector {vector!r}; there are: {', '.join(sorted(known)) or 'none'}")
-        return known[vector]
+        view = self._client.view
+        if view is None or vector not in view.vectors:
+            raise no_such_vector(vector, view)
+        return view.vectors[vector]
 
     def _round(self) -> Round | None:
         return (self._order.run, self.iteration) if self._grant.consistency.rounds else None

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from labkit import Cluster, MachineDead, MachinePaused, NameTaken, Timeout, UnknownMachine, UnknownNode
+from labkit import (
+    Cluster,
+    LabError,
+    MachineDead,
+    MachinePaused,
+    NameTaken,
+    Timeout,
+    UnknownMachine,
+    UnknownNode,
+)
 from labkit.runtime.errors import Unpicklable
 from labkit.systems.chord import Chord
 from tests.systems.chord.conftest import MakeRing
@@ -178,6 +187,16 @@ def test_keys_are_strings_or_bytes(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=8)
     with pytest.raises(TypeError, match=r"a key is a str or bytes, not 3 of type int; write ring\['3'\]"):
         ring[3] = 1
+    with pytest.raises(TypeError, match=r"write ring\[bytes\(bytearray\(b'ab'\)\)\]"):
+        ring[bytearray(b"ab")] = 1
+
+
+def test_a_key_is_text_that_can_be_written_as_bytes(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=8)
+    with pytest.raises(ValueError, match=r"'\\ud800' has no UTF-8 .*; write ring\[b'\\xed\\xa0\\x80'\]"):
+        ring["\ud800"] = 1
+    ring[b"\xed\xa0\x80"] = 1
+    assert list(ring) == [b"\xed\xa0\x80"]
 
 
 def test_a_value_that_cannot_be_sent_is_the_one_that_is_named(sim_ring: MakeRing) -> None:
@@ -207,10 +226,37 @@ def test_a_ring_too_small_to_leave(sim_ring: MakeRing) -> None:
         ring.leave("chord-0")
 
 
+@pytest.mark.parametrize("maintenance", ["correct", "sigcomm2001"])
+def test_who_is_only_joining_is_no_member_that_would_remain(sim_ring: MakeRing, maintenance: str) -> None:
+    ring = sim_ring(nodes=1, successors=1, maintenance=maintenance)
+    ring["lecture"] = "P2"
+    ring.start_joining()
+    ring.start_joining()
+    with pytest.raises(ValueError, match="chord-0 cannot leave: 0 members would remain"):
+        ring.leave("chord-0")
+    assert ring["lecture"] == "P2"
+    ring.settle()
+
+
+def test_a_ring_without_members(sim_ring: MakeRing) -> None:
+    ring = sim_ring(nodes=2, successors=1)
+    for member in ring.nodes:
+        ring.fail(member)
+    with pytest.raises(LabError, match=r"the ring has no member any more; start one: ring\.join\(\)"):
+        ring["lecture"]
+    ring.join()
+    ring["lecture"] = "P2"
+    assert ring["lecture"] == "P2"
+
+
 def test_every_machine_dead(sim_ring: MakeRing) -> None:
-    ring = sim_ring(nodes=8, machines=2)
-    for machine in ring.cluster.machines:
+    ring = sim_ring(nodes=8, machines=3, name="ring")
+    small = Chord(ring.cluster, 3, machines=["m2", "m3"])
+    for machine in ("m2", "m3"):
         ring.cluster.kill(machine)
+    with pytest.raises(MachineDead, match=r"every machine of the ring is dead; restart one: .*'m[23]'"):
+        small["lecture"]
+    ring.cluster.kill("m1")
     with pytest.raises(MachineDead, match="every machine of the ring is dead; restart one"):
         ring["lecture"]
 

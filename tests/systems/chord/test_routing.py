@@ -84,6 +84,18 @@ def test_without_detours_a_dead_hop_fails_the_lookup(sim_ring: MakeRing, routing
         ring.cluster.call(origin.name, "find_successor", ring.key_id("lecture"))
 
 
+@pytest.mark.parametrize("routing", ["recursive", "iterative"])
+def test_a_lookup_with_no_live_way_ends(sim_ring: MakeRing, routing: str) -> None:
+    ring = sim_ring(nodes=16, successors=1, replicas=1, routing=routing, stabilize_every=None)
+    owner = ring.owner("lecture")
+    asked = ring.lookup("lecture", origin=ring.nodes[ring.nodes.index(owner) - 8]).path
+    assert len(asked) > 1
+    ring.fail(owner)
+    lookup = ring.cluster.submit(ring.client_lookup, "lecture", asked[0], False)
+    with pytest.raises(LookupFailed, match=r"found no live way to \d+ in 3 attempt"):
+        lookup.result()
+
+
 def test_a_lookup_is_one_span_with_its_hops_in_order(sim_ring: MakeRing) -> None:
     ring = sim_ring(nodes=24)
     key = next(key for key in KEYS if ring.lookup(key, origin=ring.nodes[3]).hops >= 2)

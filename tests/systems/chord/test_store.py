@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labkit import Duplicate
-from labkit.systems.chord import Chord, IdealRing, NotResponsible
+from labkit.systems.chord import Chord, IdealRing, NoHeir, NotResponsible
 from labkit.systems.chord.store import Copy
 from tests.systems.chord.conftest import MakeRing
 
@@ -117,6 +117,21 @@ def test_a_leaving_node_hands_its_keys_over(make_ring: MakeRing) -> None:
     assert ring.leave(leaver) > 0
     assert ring.get_many(values) == values
     assert leaver.name not in [node.name for node in ring.nodes]
+
+
+def test_who_finds_nobody_to_take_its_keys_stays(make_ring: MakeRing) -> None:
+    ring = make_ring(nodes=5, machines=5, successors=3, replicas=1)
+    values = {f"k{i}": i for i in range(30)}
+    ring.update(values)
+    leaver = ring.owner("k0")
+    others = [machine for machine in ring.cluster.machines if machine.name != leaver.machine]
+    ring.cluster.partition(leaver.machine, others)
+    with pytest.raises(NoHeir, match=rf"{leaver.name} stays: no member .* taken its \d+ copies; try again"):
+        ring.leave(leaver)
+    ring.cluster.heal()
+    assert ring.settle().keys == len(values)
+    assert ring.leave(leaver) > 0
+    assert ring.get_many(values) == values
 
 
 def test_copies_that_belong_elsewhere_are_handed_back_and_dropped(sim_ring: MakeRing) -> None:

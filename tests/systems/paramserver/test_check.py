@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
-from labkit.systems.paramserver import SSP
+from labkit.systems.paramserver import BSP, SSP
 from labkit.systems.paramserver.consistency import Consistency
 
 from .conftest import MakePs, build, keep_books
@@ -41,6 +41,15 @@ def test_what_the_dead_have_told(make_ps: MakePs) -> None:
     assert report.ok, report
     assert report.pushes > 0
     assert (f"what the servers on {home} did after" in str(report)) is (ps.cluster.engine == "ray")
+
+
+def test_who_has_not_heard_that_its_run_was_cancelled_does_not_run_ahead_in_the_next(sim_ps: MakePs) -> None:
+    ps = sim_ps(consistency=BSP())
+    for number in range(40):
+        operation = books(ps)
+        ps.cluster.run(0.03 + 0.0007 * number)
+        operation.cancel()
+    books(ps, 3).result()
 
 
 def test_a_planted_bug_is_caught(

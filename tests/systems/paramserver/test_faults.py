@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from labkit import Cluster
+from labkit import Cluster, Timeout
 from labkit.runtime import Constant, Network
 from labkit.runtime.errors import MachineDead
 from labkit.systems.paramserver import BSP, SSP, ParameterServer, TrainingFailed
@@ -128,6 +128,32 @@ def test_a_restarted_server_joins_again(sim_ps: MakePs) -> None:
     ps.settle()
     assert ps.servers == ["server-0", "server-1"]
     assert all(len(chain) == 2 for chain in chains(ps))
+
+
+def test_servers_that_restart_one_after_the_other_lose_nothing(sim_ps: MakePs) -> None:
+    """A new life holds nothing: what the manager believes of the one before is not for it."""
+    ps = sim_ps(machines=6, servers=3, virtual_servers=8, timeout=2.0, seed=3)
+    w = ps.vector("w", 4)
+    w.push(None, 1.0).result()
+    for machine in ("m1", "m2", "m3"):
+        ps.cluster.kill(machine)
+        ps.cluster.restart(machine)
+        ps.settle()
+        assert w[:].tolist() == [1.0] * 4
+
+
+def test_settled_is_what_no_longer_counts_on_the_dead(sim_ps: MakePs) -> None:
+    ps = sim_ps(machines=6, servers=3)
+    ps.vector("w", 4).push(None, 1.0).result()
+    ps.cluster.kill("m1")
+    ps.settle()
+    assert ps.servers == ["server-1", "server-2"]
+    ps.cluster.kill("m2")
+    ps.settle()
+    assert ps.vector("w")[:].tolist() == [1.0] * 4
+    ps.cluster.kill("m3")
+    with pytest.raises(Timeout, match="every range has all its copies"):
+        ps.settle(5.0)
 
 
 def test_a_slow_server_delays_and_is_not_replaced(sim_ps: MakePs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from labkit import Cluster, MachineDead, NameTaken, Node
-from labkit.runtime.errors import LabError
+from labkit.runtime.errors import LabError, RunOver
 from labkit.systems.paramserver import (
     BSP,
     SSP,
@@ -21,11 +22,20 @@ from labkit.systems.paramserver import (
     KeyCaching,
     ParameterServer,
     TrainingFailed,
+    Update,
     ZeroCompression,
 )
-from labkit.systems.paramserver.checkpoints import NotACheckpoint
+from labkit.systems.paramserver.checkpoints import FORMAT, NotACheckpoint
+from labkit.systems.paramserver.vectors import VectorSpec
 
 from .conftest import FEATURES, MakePs, build, descend, descend_alone, regression
+
+
+class Refusing(Update):
+    """Raises."""
+
+    def apply(self, values: Any, pushed: Any, extras: Any, share: float = 1.0) -> None:
+        raise RuntimeError("not today")
 
 
 @pytest.mark.parametrize(
@@ -246,6 +256,33 @@ def test_exact_filters_change_bytes_and_nothing_else(sim_ps: MakePs) -> None:
     assert bytes_[KeyCaching(), ZeroCompression()] < 0.5 * bytes_[()]
 
 
+def test_a_push_after_one_that_fails_fails_too(sim_ps: MakePs) -> None:
+    ps = sim_ps()
+    w, bad = ps.vector("w", 4), ps.vector("bad", 4, update=Refusing())
+    later = w.push(None, 1.0, after=bad.push(None, 1.0))
+    with pytest.raises(RuntimeError, match="not today"):
+        later.result()
+    assert w[:].tolist() == [0.0] * 4
+
+
+async def push_nowhere(worker: Any) -> None:
+    for _ in worker.rounds():
+        await worker.push(VectorSpec("gone", 4), None, 1.0)
+        await worker.clock()
+
+
+def test_a_vector_of_the_run_before(sim_ps: MakePs) -> None:
+    ps = sim_ps()
+    w = ps.vector("w", 4)
+    ps.reset()
+    with pytest.raises(RunOver, match=r"this vector 'w' is of the run before; make it again: ps.vector\('w'"):
+        w[:]
+    ps.vector("u", 4)
+    with pytest.raises(KeyError, match="there is no vector 'gone'; there are: u"):
+        ps.run(push_nowhere)
+    assert ps.vector("w", 4)[:].tolist() == [0.0] * 4
+
+
 # checkpoints ------------------------------------------------------------------------------------------
 
 
@@ -282,6 +319,27 @@ def test_a_checkpoint_of_a_run_is_between_two_iterations(sim_ps: MakePs, tmp_pat
     assert w[:].tobytes() == descend_alone(data, finished).tobytes()
 
 
+async def push_slowly(worker: Any) -> None:
+    for _ in worker.rounds():
+        await worker.compute(len, (), cost=1.0)
+        await worker.push("w", None, 1.0)
+        await worker.clock()
+
+
+def test_a_checkpoint_of_a_run_without_a_living_worker(sim_ps: MakePs, tmp_path: Path) -> None:
+    ps = sim_ps(consistency=BSP())
+    w = ps.vector("w", 4)
+    operation = ps.start(push_slowly, iterations=3)
+    ps.cluster.run(1.5)
+    homes = sorted({ps.machine_of(worker) for worker in ps.workers})
+    for home in homes:
+        ps.cluster.kill(home)
+    assert ps.checkpoint(tmp_path / "mid.npz") > 0
+    ps.cluster.restart(homes[0])
+    operation.result()
+    assert w[:].tolist() == [9.0] * 4
+
+
 def test_what_is_no_checkpoint(sim_ps: MakePs, tmp_path: Path) -> None:
     ps = sim_ps()
     ps.vector("w", 10)
@@ -292,6 +350,51 @@ def test_what_is_no_checkpoint(sim_ps: MakePs, tmp_path: Path) -> None:
     other = sim_ps()
     with pytest.raises(NotACheckpoint, match=r"make it first: ps\.vector\('w', 10\)"):
         other.restore(tmp_path / "good")
+
+
+def made_by_hand(path: Path, vectors: dict[str, int], parts: list[Any], **arrays: Any) -> Path:
+    header = json.dumps({"format": FORMAT, "vectors": vectors, "parts": parts}).encode()
+    np.savez(path, header=np.frombuffer(header, np.uint8), **arrays)
+    return path
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(sim_ps: MakePs, tmp_path: Path) -> None:
+    ps = sim_ps()
+    w = ps.vector("w", 10)
+    w.push(None, 1.0).result()
+    path, ten = tmp_path / "bad.npz", ["w", 10, [0, 10]]
+    made_by_hand(path, {"w": 10}, [ten])
+    with pytest.raises(NotACheckpoint, match="is not a checkpoint"):
+        ps.restore(path)
+    made_by_hand(path, {"w": 10}, [ten], **{"0.values": np.zeros(3)})
+    with pytest.raises(NotACheckpoint, match="is not a checkpoint"):
+        ps.restore(path)
+    made_by_hand(path, {"w": 10}, [["w", 10, [5, 20]]], **{"0.values": np.zeros(15)})
+    with pytest.raises(NotACheckpoint, match="is not a checkpoint"):
+        ps.restore(path)
+    assert w[:].tolist() == [1.0] * 10
+
+
+def test_a_checkpoint_of_another_update_function_changes_nothing(sim_ps: MakePs, tmp_path: Path) -> None:
+    other = sim_ps()
+    other.vector("w", 10, update=AdaGrad(0.1)).push(None, 5.0).result()
+    other.checkpoint(tmp_path / "adagrad.npz")
+    ps = sim_ps()
+    w = ps.vector("w", 10)
+    w.push(None, 1.0).result()
+    with pytest.raises(NotACheckpoint, match=r"holds the squares of another update .* 'w', Sum\(\); make"):
+        ps.restore(tmp_path / "adagrad.npz")
+    assert w[:].tolist() == [1.0] * 10
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing(sim_ps: MakePs, tmp_path: Path) -> None:
+    ps = sim_ps()
+    ps.vector("w", 10)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        ps.checkpoint(folder)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 # ends -------------------------------------------------------------------------------------------------
