@@ -29,7 +29,9 @@ class NotACheckpoint(LabError):
 
 
 def write_checkpoint(path: Path, vectors: Mapping[str, tuple[VectorSpec, Iterable[Contents]]]) -> int:
-    """Write it, whole or not at all; returns its bytes."""
+    """Write it, whole or not at all; returns its bytes. In the place of a file, and of nothing else."""
+    if path.exists() and not path.is_file():
+        raise FileExistsError(f"{str(path)!r} is no file that a checkpoint could replace; name another")
     arrays: dict[str, np.ndarray] = {}
     table: list[list[object]] = []
     for name, (spec, parts) in vectors.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -392,9 +393,14 @@ def test_a_checkpoint_that_cannot_be_written_leaves_nothing(sim_ps: MakePs, tmp_
     ps.vector("w", 10)
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(IsADirectoryError):
-        ps.checkpoint(folder)
-    assert list(tmp_path.iterdir()) == [folder]
+    os.mkfifo(pipe := tmp_path / "pipe")  # as /dev/null is: it would be gone
+    for path in (folder, pipe):
+        with pytest.raises(FileExistsError, match="no file that a checkpoint could replace"):
+            ps.checkpoint(path)
+    with pytest.raises(FileNotFoundError):
+        ps.checkpoint(tmp_path / "nowhere" / "w.npz")
+    assert sorted(tmp_path.iterdir()) == [folder, pipe]
+    assert pipe.is_fifo()
 
 
 # ends -------------------------------------------------------------------------------------------------
