@@ -2,9 +2,9 @@
 # test.sh PYTHON CELL_TIMEOUT [ARGS…]: every test; or pytest with these arguments, and the notebooks.
 #
 # Two lanes run beside each other, and take about as long. The first has the tests with a Ray, which wait most of the
-# time. The second, with less priority, has what looks at no clock: the notebooks, whose cells' outputs are compared with
-# the saved ones (the plugin refuses what nbval would let pass), the Binder session, the simulator's tests, the grading of
-# exercises; and at last the tests in a browser, which wait for what a page shows.
+# time, and then those in a browser, which wait for what a page shows. The second, with less priority, has what looks at
+# no clock: the notebooks, whose cells' outputs are compared with the saved ones (the plugin refuses what nbval would let
+# pass), the Binder session, the simulator's tests, the grading of exercises.
 set -u
 python=$1 cell_timeout=$2
 shift 2
@@ -27,7 +27,6 @@ fi
     notebooks || status=1
     "$python" -m pytest -p no:cacheprovider tests/test_binder.py || status=1
     "$python" -m pytest -p no:cacheprovider -m "not ray and not browser" --ignore=tests/test_binder.py || status=1
-    "$python" -m pytest -p no:cacheprovider tests/browser || status=1
     exit $status
 ) >"$log" 2>&1 &
 lane=$!
@@ -35,6 +34,7 @@ trap 'kill "$lane" 2>/dev/null; exit 130' INT TERM
 
 "$python" -m pytest -m ray --ignore=tests/test_binder.py --ignore=tests/browser
 first=$?
+"$python" -m pytest tests/browser || first=1
 wait "$lane"
 other=$?
 echo "The second lane ($log):"
