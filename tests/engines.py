@@ -38,7 +38,7 @@ MakeCluster = Callable[..., Cluster]
 
 
 def wait_until(
-    condition: Callable[[], Any], timeout: float = 30.0, what: str = "", every: float = 0.02
+    condition: Callable[[], Any], timeout: float = 300.0, what: str = "", every: float = 0.02
 ) -> Any:
     """What `condition()` returns once it is true; fails after `timeout` real seconds."""
     deadline = time.monotonic() + timeout

@@ -239,5 +239,5 @@ def test_a_ray_of_ones_own_ends_with_the_program(program: Program, tmp_path: Pat
         assert re.fullmatch(r"[0-9a-f]{64}", token.read_text())
         _, err = process.communicate(timeout=600)
         assert err == ""
-        wait_until(lambda: not any(map(psutil.pid_exists, children)), 300, "all of Ray is gone")
-        wait_until(lambda: list(Path(place).iterdir()) == [], 300, "its files are gone")
+        wait_until(lambda: not any(map(psutil.pid_exists, children)), what="all of Ray is gone")
+        wait_until(lambda: list(Path(place).iterdir()) == [], what="its files are gone")

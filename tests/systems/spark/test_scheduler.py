@@ -299,7 +299,7 @@ def test_a_cancelled_group_ends_and_the_context_stays_usable(make_context: MakeC
     if sc.cluster.engine == "sim":
         sc.cluster.pace = 20.0
     thread.start()
-    sc.cluster.run_until(lambda: bool(events(sc, "task_running")), timeout=30)
+    sc.cluster.run_until(lambda: bool(events(sc, "task_running")), timeout=300)
     tracker = sc.statusTracker()
     (job,) = tracker.getJobIdsForGroup("slow")
     assert tracker.getActiveJobsIds() == [job]
@@ -369,7 +369,7 @@ def test_stopping_ends_the_jobs_of_other_threads(sim_context: MakeContext) -> No
     thread = threading.Thread(target=action)
     sc.cluster.pace = 1.0
     thread.start()
-    sc.cluster.run_until(lambda: bool(events(sc, "task_running")), timeout=30)
+    sc.cluster.run_until(lambda: bool(events(sc, "task_running")), timeout=300)
     sc.stop()
     thread.join(30)
     assert "the SparkContext was stopped" in str(failed[0])
