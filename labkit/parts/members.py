@@ -13,6 +13,10 @@ from labkit.runtime.loop import running_loop
 
 __all__ = ["Silence"]
 
+#: Standstills of the listener, one after the other, that excuse one member's silence: a process that never
+#: has time would otherwise never find anybody dead.
+EXCUSED = 4
+
 
 class Member(Protocol):
     """What is known of one."""
@@ -31,14 +35,21 @@ class Silence:
         self.timeout = timeout
         self.stood_still = False  #: at the last look: this very process had not looked for so long
         self._looked = now
+        self._excused: dict[str, tuple[float, int]] = {}  #: by name: until when, and how often in a row
 
     def look(self, members: Mapping[str, Member], now: float) -> list[tuple[str, float]]:
-        """Who counts as dead, and the seconds of silence. After a standstill of this process nobody does, and
-        all begin anew; on an overloaded host it takes longer, as every timeout does."""
+        """Who counts as dead, and the seconds of silence. After a standstill of this process the silence
+        until then is excused; on an overloaded host it may last longer, as every timeout does."""
         self.stood_still, self._looked = now - self._looked > self.timeout / 2, now
         if self.stood_still:
-            for member in members.values():
-                member.heard = now
+            excused = {}
+            for name, member in members.items():
+                until, times = self._excused.get(name, (member.heard - 1.0, 0))
+                times = times + 1 if member.heard == until else 1
+                if times <= EXCUSED:
+                    member.heard = until = now
+                excused[name] = until, times
+            self._excused = excused
         patience = self.timeout + running_loop().grace(self.timeout)
         return [
             (name, now - member.heard) for name, member in members.items() if now - member.heard > patience

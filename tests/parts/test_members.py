@@ -39,6 +39,18 @@ def test_who_is_silent_counts_as_dead_unless_nobody_could_be_heard(host: Any) ->
     assert silence.look(known, 10.5) == [("a", 2.5), ("b", 2.5)]
 
 
+def test_a_process_that_stands_still_all_the_time_finds_the_dead_all_the_same(host: Any) -> None:
+    known = {"alive": SimpleNamespace(heard=0.0), "dead": SimpleNamespace(heard=0.0)}
+    silence = Silence(timeout=2.0, now=0.0)
+    found = []
+    for look in range(1, 10):
+        found.append([name for name, _ in silence.look(known, 1.5 * look)])
+        assert silence.stood_still
+        known["alive"].heard = 1.5 * look + 0.1
+    assert found[:5] == [[]] * 5
+    assert found[5:] == [["dead"]] * 4
+
+
 def test_on_a_host_that_has_no_time_it_takes_longer(host: Any) -> None:
     known = {"a": SimpleNamespace(heard=0.0)}
     silence = Silence(timeout=2.0, now=0.0)
