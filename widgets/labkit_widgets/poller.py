@@ -1,17 +1,22 @@
 """One thread refreshes every panel of the notebook, ten times a second, and ends with the last panel.
 
 ipywidgets has no back-pressure and the server drops messages beyond 1,000 a second, so panels never send at
-the pace of the run: each tick sends the newest state, if it differs. This thread is also the only one that
-writes widgets; callbacks, which run in a subshell's thread, note what is wanted and wake it.
+the pace of the run: each tick sends the newest state, if it differs. On a busy machine a refresh takes long,
+and longer still in the browser, where what is not drawn yet would queue up, and the page fall minutes behind
+the run: the next one then waits for some times as long as the last one took. This thread is also the only
+one that writes widgets; callbacks, which run in a subshell's thread, note what is wanted and wake it.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Protocol
 
 #: Seconds between refreshes.
 TICK = 0.1
+#: So many times as long as a refresh took, but no more than so many seconds, it rests after it.
+REST, LONGEST = 4.0, 2.0
 
 
 class Refreshable(Protocol):
@@ -59,16 +64,19 @@ class Poller:
         return self._thread is not None
 
     def _run(self) -> None:
+        took = 0.0
         while True:
-            self._wake.wait(TICK)
+            self._wake.wait(max(TICK, min(REST * took, LONGEST)))
             self._wake.clear()
             with self._lock:
                 if not self._panels:
                     self._thread = None
                     return
                 panels = list(self._panels)
+            begun = time.monotonic()
             for panel in panels:
                 panel.refresh()
+            took = time.monotonic() - begun
 
 
 #: The poller of this kernel.
