@@ -39,8 +39,6 @@ from .stage import Part, Stage, update
 NAMED = 2
 #: Lines of the event list, and runs that one can go back to.
 LINES, RUNS = 40, 30
-#: Seconds that a page may take to draw what it was sent.
-PATIENCE = 2.0
 
 
 class Panel(Actions):
@@ -100,7 +98,6 @@ class Panel(Actions):
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
-        self._beaten = 0.0  # when the page was last sent anything
         self._work: dict[str, threading.Thread] = {}
         self.doing = {}
         self._writing = threading.RLock()
@@ -208,9 +205,9 @@ class Panel(Actions):
     def refresh(self) -> None:
         """Show the newest state at the panel's position. Never raises; whatever fails is shown."""
         with self._writing:
-            if self._closed or self._behind():
+            if self._closed:
                 return
-            self._showing, sent = True, Part.sent
+            self._showing = True
             try:
                 self._refresh()
                 if self._undrawn:
@@ -223,14 +220,6 @@ class Panel(Actions):
             shown = self.error_at or self.top
             for part in self._parts:
                 update(part, error=self.error if part is shown else "")
-            if Part.sent != sent:
-                update(self.top, beat=self.top.beat + 1)
-                self._beaten = time.monotonic()
-
-    def _behind(self) -> bool:
-        """Whether a page still draws what it was sent: more would queue up in it. One that has never answered
-        is not waited for, and one that is gone not for long."""
-        return 0 < self.top.drawn < self.top.beat and time.monotonic() - self._beaten < PATIENCE
 
     def _refresh(self) -> None:
         known = self.cluster.trace is self.history.trace and self._home() is self.cluster

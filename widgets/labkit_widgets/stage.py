@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import anywidget
 import traitlets as t
@@ -72,12 +72,7 @@ class Part(anywidget.AnyWidget):
     cost = t.Dict().tag(sync=True)
     #: What went wrong when a control of this part was used; "" for nothing.
     error = t.Unicode("").tag(sync=True)
-    #: Refreshes that had something to send, and up to which of them the page has drawn all: it answers.
-    beat = t.Int(0).tag(sync=True)
-    drawn = t.Int(0).tag(sync=True)
     code = t.Unicode("").tag(sync=True)
-
-    sent: ClassVar[int] = 0  #: updates so far, of all panels
 
     def on_action(self, act: Callable[..., None]) -> None:
         """Call `act(action, **data)` for everything the person does in this part."""
@@ -92,7 +87,6 @@ def update(widget: Any, **values: Any) -> None:
     """Set the traits that changed, in one message."""
     changed = {name: value for name, value in values.items() if getattr(widget, name) != value}
     if changed and widget.comm is not None:
-        Part.sent += 1
         with widget.hold_sync():
             for name, value in changed.items():
                 setattr(widget, name, value)

@@ -5,11 +5,6 @@ const STATES = { alive: "alive", slow: "slow", paused: "‖ paused", dead: "✕ 
 // -- top: title, machines, clock ----------------------------------------------------------------------------------------
 
 function top(model, el, send) {
-  // All that was sent before is drawn: the kernel waits for this before it sends more.
-  const beat = () => setTimeout(() => {
-    model.set("drawn", model.get("beat"));
-    model.save_changes();
-  });
   const bar = make("div", "lk-bar", "", el);
   const titles = make("div", "lk-title", "", bar);
   const name = make("strong", "", "", titles);
@@ -241,7 +236,7 @@ function top(model, el, send) {
     drawClock();
   }
 
-  return { beat, head: drawHead, clock: drawClock, machines: drawMachines, marks: drawMarks, runs: drawRuns, said: drawSaid };
+  return { head: drawHead, clock: drawClock, machines: drawMachines, marks: drawMarks, runs: drawRuns, said: drawSaid };
 }
 
 // A chart is read aloud by its heading, not by the numbers of its axes.
