@@ -21,7 +21,7 @@ from typing import Any
 import numpy
 
 from labkit.bench import Row, bench, row
-from labkit.bench.spark import PEER, SETTLE, missing_peer, pyspark_context, write_words
+from labkit.bench.spark import PEER, best_rounds, missing_peer, pyspark_context, write_words
 from labkit.parts.store import FileSystem
 from labkit.runtime import Cluster
 from labkit.systems.mapreduce import MapReduce
@@ -69,17 +69,11 @@ def write_records(path: Path) -> None:
 
 
 def in_turn(ours: Callable[[], Any], peer: Callable[[], Any] | None) -> tuple[float, float | None]:
-    """Seconds of the best round of each."""
+    """Seconds of the best round of each, warm."""
     sides = [side for side in (ours, peer) if side is not None]
-    seconds: list[list[float]] = [[] for _ in sides]
-    for round_ in range(ROUNDS + 1):
-        for side, taken in zip(sides, seconds, strict=True):
-            time.sleep(SETTLE)
-            begun = time.perf_counter()
-            side()
-            if round_:  # the first warms it up
-                taken.append(time.perf_counter() - begun)
-    best = [min(taken) for taken in seconds]
+    for side in sides:
+        side()
+    best = best_rounds(sides, ROUNDS)
     return best[0], best[1] if peer is not None else None
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from operator import add
 from pathlib import Path
@@ -269,6 +269,18 @@ def spark() -> Iterator[Row]:
     yield row("peak memory", "MB", memory.ours / 1e6, memory.peer / 1e6 or None, PEER, less_is_better=True)
 
 
+def best_rounds(programs: Sequence[Program], rounds: int) -> list[float]:
+    """Seconds of the best round of each, run in turn."""
+    seconds: list[list[float]] = [[] for _ in programs]
+    for _ in range(rounds):
+        for program, taken in zip(programs, seconds, strict=True):
+            time.sleep(SETTLE)
+            begun = time.perf_counter()
+            program()
+            taken.append(time.perf_counter() - begun)
+    return [min(taken) for taken in seconds]
+
+
 def measure(
     make: Callable[[Any], Program], ours: Any, peer: Any, rounds: int, memory: PeakMemory
 ) -> tuple[float, float | None]:
@@ -280,15 +292,8 @@ def measure(
     results = [program() for program in programs]
     if len(results) == 2 and results[0] != results[1]:
         raise AssertionError(f"ours gave {results[0]!r:.300}, PySpark {results[1]!r:.300}")
-    seconds: list[list[float]] = [[] for _ in programs]
-    for _ in range(rounds):
-        for program, taken in zip(programs, seconds, strict=True):
-            time.sleep(SETTLE)
-            begun = time.perf_counter()
-            program()
-            taken.append(time.perf_counter() - begun)
+    best = best_rounds(programs, rounds)
     with memory:
         for program in programs:
             program()
-    best = [min(taken) for taken in seconds]
     return best[0], best[1] if len(best) == 2 else None
