@@ -122,33 +122,23 @@ def run_reduce(data: bytes, sort: ReduceSort, skip: frozenset[int], progress: Pr
     """Call the user's ``reduce`` for each key in increasing order, and format what it emits."""
     program = load(data, progress)
     lines: list[str] = []
-    number, pairs = -1, 0
+    number, key = -1, None
     line = program.writer.line
 
-    def counted(values: Iterator[Any]) -> Iterator[Any]:
-        nonlocal pairs
-        for value in values:
-            pairs += 1
-            yield value
+    def emit(value: Any) -> None:
+        lines.append(line(key, value))
 
+    program._emit = emit
     with _Reporting(progress):
-        for key, found in sort.groups():
+        for key, values in sort.groups():
             progress.record = number = number + 1
-            values = counted(found)
             if number not in skip:
-
-                def emit(value: Any, key: Any = key) -> None:
-                    lines.append(line(key, value))
-
-                program._emit = emit
                 program.reduce(key, values)
-            for _ in values:  # what the program did not look at has arrived all the same
-                pass
     skipped = len(skip & set(range(number + 1)))
     _count(progress, reduce_input_keys=number + 1 - skipped, reduce_output_pairs=len(lines))
     side_files = {name: file.getvalue() for name, file in program._side_files.items()}
     output = "".join(lines).encode("utf8", "surrogatepass")
-    return Reduced(output, pairs, len(lines), len(sort.spills), skipped, side_files)
+    return Reduced(output, sort.pairs, len(lines), len(sort.spills), skipped, side_files)
 
 
 def _count(progress: Progress, **automatic: int) -> None:

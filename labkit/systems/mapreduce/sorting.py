@@ -8,14 +8,14 @@ the memory bound is a *spill*: a sorted run in a file on the machine's own disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from operator import itemgetter
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from labkit.runtime.copying import ATOMS, copy_value
 from labkit.runtime.disk import Files
 
-from .records import Group, frames_of, grouped, merged, packed, unordered, unpacked
+from .records import Frame, Pair, columns, frames_in, frames_of, grouped, merged, packed, unordered
 
 __all__ = ["MapBuffer", "ReduceSort"]
 
@@ -30,8 +30,8 @@ Combiner = Callable[[Any, Iterator[Any]], list[Any]]
 class Spill:
     """A sorted run in one file; ``sizes``: of its frames."""
 
-    def __init__(self, files: Files, name: str, groups: Iterator[Group]) -> None:
-        frames = list(packed(groups))
+    def __init__(self, files: Files, name: str, pairs: Iterable[Pair]) -> None:
+        frames = [frame for frame, _ in packed(pairs)]
         self._files, self.name, self.sizes = files, name, [len(frame) for frame in frames]
         files.write(name, b"".join(frames))
 
@@ -40,8 +40,8 @@ class Spill:
         """Of the file."""
         return sum(self.sizes)
 
-    def groups(self) -> Iterator[Group]:
-        """From the disk, a frame at a time."""
+    def frames(self) -> Iterator[Frame]:
+        """From the disk, one at a time."""
         return frames_of(lambda start, size: self._files.read(self.name, start, size), self.sizes)
 
     def remove(self) -> None:
@@ -67,47 +67,67 @@ class MapBuffer:
     ) -> None:  # fmt: skip
         self._files, self._prefix, self._memory = files, prefix, memory
         self._R, self._partition, self._combine = R, partition, combine
-        self._values: dict[Any, list[Any]] = {}
+        self._keys: list[Any] = []
+        self._values: list[Any] = []  #: of the keys, in the same order
+        self._look_at = SAMPLE
         self._estimate = 0
-        self.pairs = 0  #: that were added
+        self._spilled_pairs = 0
         self.spills: list[list[Spill | None]] = []  #: by time and region; None: empty
 
     def add(self, key: Any, value: Any) -> None:
         """One more pair; what the program does to it afterwards does not matter."""
-        if type(value) not in ATOMS:
-            value = copy_value(value)
-        values = self._values
-        if key in values:
-            values[key].append(value)
-        else:
-            values[copy_value(key)] = [value]
-        self.pairs = pairs = self.pairs + 1
-        if not pairs % SAMPLE:
+        keys = self._keys
+        keys.append(key if type(key) in ATOMS else copy_value(key))
+        self._values.append(value if type(value) in ATOMS else copy_value(value))
+        if len(keys) >= self._look_at:
+            self._look_at += SAMPLE
             self._estimate += SAMPLE * (OVERHEAD + _weight(key) + _weight(value))
             if self._estimate > self._memory:
                 self._spill()
 
-    def _regions(self) -> list[list[Group]]:
+    @property
+    def pairs(self) -> int:
+        """That were added."""
+        return self._spilled_pairs + len(self._keys)
+
+    def _regions(self) -> list[list[Pair]]:
         """What is buffered, combined, by region and in the order of the keys; the buffer is empty then."""
-        values, self._values, self._estimate = self._values, {}, 0
+        keys, values = self._keys, self._values
+        self._spilled_pairs += len(keys)
+        self._keys, self._values, self._estimate, self._look_at = [], [], 0, SAMPLE
         try:
-            items = sorted(values.items(), key=itemgetter(0))
+            pairs = self._sorted(keys, values)
         except TypeError as error:
-            raise unordered(values, error) from None
-        regions: list[list[Group]] = [[] for _ in range(self._R)]
-        combine = self._combine
-        for key, found in items:
-            if combine is not None and len(found) > 1:
-                found = combine(key, iter(found))
-            regions[self._partition(key)].append((key, found))
+            raise unordered(keys, error) from None
+        regions: list[list[Pair]] = [[] for _ in range(self._R)]
+        region, last = regions[0], object()
+        for pair in pairs:
+            if pair[0] != last:
+                last = pair[0]
+                region = regions[self._partition(last)]
+            region.append(pair)
         return regions
+
+    def _sorted(self, keys: list[Any], values: list[Any]) -> Iterable[Pair]:
+        if self._combine is None:
+            return [(keys[index], values[index]) for index in sorted(range(len(keys)), key=keys.__getitem__)]
+        found: defaultdict[Any, list[Any]] = defaultdict(list)  # there are few keys, or why combine
+        for key, value in zip(keys, values, strict=True):
+            found[key].append(value)
+        return self._combined((key, found[key]) for key in sorted(found))
+
+    def _combined(self, groups: Iterable[tuple[Any, Iterable[Any]]]) -> Iterator[Pair]:
+        assert self._combine is not None
+        for key, values in groups:
+            for value in self._combine(key, iter(values)):
+                yield key, value
 
     def _spill(self) -> None:
         number = len(self.spills)
         self.spills.append(
             [
-                Spill(self._files, f"{self._prefix}-{number}-{region}", iter(groups)) if groups else None
-                for region, groups in enumerate(self._regions())
+                Spill(self._files, f"{self._prefix}-{number}-{region}", pairs) if pairs else None
+                for region, pairs in enumerate(self._regions())
             ]
         )
 
@@ -116,30 +136,17 @@ class MapBuffer:
         regions, counts = [], []
         for region, rest in enumerate(self._regions()):
             spills = [spill for each in self.spills if (spill := each[region]) is not None]
-            groups: Iterator[Group] = iter(rest)
+            pairs: Iterable[Pair] = rest
             if spills:
-                groups = self._again(merged([*(spill.groups() for spill in spills), iter(rest)]))
-            count = 0
-
-            def counted(groups: Iterator[Group]) -> Iterator[Group]:
-                nonlocal count
-                for group in groups:
-                    count += len(group[1])
-                    yield group
-
-            regions.append(b"".join(packed(counted(groups))))
-            counts.append(count)
+                pairs = merged([*(spill.frames() for spill in spills), iter([columns(rest)])])
+                if self._combine is not None:  # what several spills have of a key
+                    pairs = self._combined(grouped(pairs))
+            frames = list(packed(pairs))
+            regions.append(b"".join(data for data, _ in frames))
+            counts.append(sum(count for _, count in frames))
             for spill in spills:
                 spill.remove()
         return regions, counts
-
-    def _again(self, groups: Iterator[Group]) -> Iterator[Group]:
-        """Combine what several spills have of a key."""
-        if self._combine is None:
-            yield from groups
-            return
-        for key, values in grouped(groups):
-            yield key, self._combine(key, values)
 
 
 class ReduceSort:
@@ -149,6 +156,7 @@ class ReduceSort:
         self._files, self._prefix, self._memory = files, prefix, memory
         self._runs: dict[int, bytes] = {}  #: by map task, so that equal runs give equal output
         self._size = 0
+        self.pairs = 0  #: in all frames that ``groups`` has read
         self.spills: list[Spill] = []
         self.spilled = 0  #: bytes
 
@@ -165,21 +173,25 @@ class ReduceSort:
     def spill(self) -> None:
         """Merge what is in memory into one run on the disk."""
         runs, self._runs, self._size = self._runs, {}, 0
-        spill = Spill(self._files, f"{self._prefix}-{len(self.spills)}", self._merge(runs, []))
+        spill = Spill(self._files, f"{self._prefix}-{len(self.spills)}", merged(_in_order(runs)))
         self.spills.append(spill)
         self.spilled += spill.bytes
 
     def groups(self) -> Iterator[tuple[Any, Iterator[Any]]]:
         """Each key once, in increasing order (§4.2), with all its values."""
-        return grouped(self._merge(self._runs, self.spills))
+        runs = [*(spill.frames() for spill in self.spills), *_in_order(self._runs)]
+        return grouped(merged(map(self._counted, runs)))
 
-    @staticmethod
-    def _merge(runs: dict[int, bytes], spills: list[Spill]) -> Iterator[Group]:
-        found = [spill.groups() for spill in spills]
-        found += [unpacked(runs[map_task]) for map_task in sorted(runs)]
-        return merged(found) if found else iter(())
+    def _counted(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            self.pairs += len(frame[0])
+            yield frame
 
     def remove(self) -> None:
         """Delete the files."""
         for spill in self.spills:
             spill.remove()
+
+
+def _in_order(runs: dict[int, bytes]) -> Iterator[Iterator[Frame]]:
+    return (frames_in(runs[map_task]) for map_task in sorted(runs))
