@@ -21,7 +21,8 @@ from typing import Any
 
 from labkit.bench import Row, bench, row
 from labkit.runtime import Cluster, Node, gather, rpc
-from labkit.runtime.sim import DEFAULT_LATENCY, rare_collections
+from labkit.runtime.collecting import rare_collections
+from labkit.runtime.sim import DEFAULT_LATENCY
 
 NODES = 1_000
 MACHINES = 10

@@ -18,48 +18,33 @@ import itertools
 import threading
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from labkit.runtime.again import Repeatable, arguments
-from labkit.runtime.copying import event_value
-from labkit.runtime.engine import CLIENT, take_as_one_press
+from labkit.runtime.cluster_calls import Calls
+from labkit.runtime.cluster_faults import Faults
+from labkit.runtime.engine import CLIENT
 from labkit.runtime.errors import (
     ClusterClosed,
-    Interrupted,
     LabError,
     MachineDead,
-    MachineDied,
-    MachinePartitioned,
-    MachinePaused,
     NameTaken,
     NodeCrashed,
     Timeout,
     UnknownNode,
 )
 from labkit.runtime.faults import (
-    DiskLoss,
-    Duplicate,
     Fault,
-    Heal,
-    Kill,
-    Latency,
-    Loss,
-    Partition,
-    Pause,
-    Restart,
-    Resume,
     Schedule,
-    Slow,
 )
-from labkit.runtime.handles import MachineHandle, Operation, find, machine_name, machine_names_of
+from labkit.runtime.handles import MachineHandle, Operation, find
 from labkit.runtime.injector import Injector
-from labkit.runtime.loop import Cancelled, Future, Task
 from labkit.runtime.message import NodeSpec
-from labkit.runtime.network import Distribution, Network
-from labkit.runtime.node import DEFAULT_TIMEOUT, Node
+from labkit.runtime.network import Network
+from labkit.runtime.node import Node
 from labkit.runtime.open_clusters import (
     by_name,
     clusters,
@@ -75,7 +60,7 @@ from labkit.trace.trace import DEFAULT_LIMIT, Trace
 __all__ = ["Cluster", "MachineHandle", "Operation", "clusters", "defaults"]
 
 
-class Cluster(Repeatable):
+class Cluster(Calls, Faults, Repeatable):
     """Machines, and what one can do with them.
 
     machines: how many (they are called m1, m2, …), or their names.
@@ -344,153 +329,6 @@ class Cluster(Repeatable):
             )
         return self._engine.directory[node]
 
-    # calls ------------------------------------------------------------
-
-    def call(self, node: str, method: str, *args: Any, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
-        """Call a node from here and wait for the answer.
-
-        Raises ``UnknownNode``, ``NotAnRpc``, ``UnknownMethod``, ``Unpicklable``, ``MachineDead`` (definite:
-        it did not happen); ``Timeout`` and its kinds (it may have happened); and whatever the handler raised,
-        with the remote traceback as its cause.
-        """
-        self._check_open()
-        self._engine.turn(waits=True)
-        home = self._home(node)
-        self._check_alive(home)
-        engine = self._engine
-        span, own = self._current_span(), None
-        if span is None:
-            span = own = self._open_span(method, {"to": node})
-        incarnation = 0 if home == CLIENT else self._handles[home].incarnation
-
-        def begin() -> Future:
-            engine.client_machine.loop.span = span
-            try:
-                return engine.client.call(node, method, *args, timeout=timeout)
-            finally:
-                engine.client_machine.loop.span = None
-
-        failed: BaseException | None = None
-        try:
-            return self._finish(engine.do(begin))
-        except Timeout as error:
-            failed = error
-            raise self._diagnose(error, node, home, incarnation) from error.__cause__
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            if own is not None:
-                self._close_span(own, method, failed)
-
-    def submit(self, program: Callable[..., Awaitable[Any]], *args: Any) -> Operation:
-        """Run ``async def program(client, *args)`` at the client, beside everything else; ``client`` is a
-        node, with its ``call``, ``sleep``, ``now`` …"""
-        self._check_open()
-        engine = self._engine
-        span = self._current_span()
-
-        def begin() -> Future:
-            loop = engine.client_machine.loop
-            loop.span = span
-            try:
-                begun = program(engine.client, *args)
-                if not isinstance(begun, (Coroutine, Future)):
-                    raise TypeError(
-                        "submit takes a program, async def program(client, ...), but "
-                        f"{program!r} returned {begun!r}"
-                    )
-                future = begun if isinstance(begun, Future) else Task(loop, begun, engine.client).start()
-            finally:
-                loop.span = None
-            future.add_done(_heard)
-            return future
-
-        return Operation(self, engine.do(begin))
-
-    def do(self, action: Callable[[], Any]) -> Any:
-        """Run ``action`` where the nodes of your own process run (``spawn_here``), between two of their
-        steps, and return what it returns. From any thread."""
-        return self._engine.do(action)
-
-    def _finish(self, future: Future) -> Any:
-        """Wait for a future of the client and return its result."""
-        try:
-            self._engine.wait(future)
-        except KeyboardInterrupt:
-            self._engine.give_up(self._current_span())
-            if isinstance(future, Task):
-                self._engine.do(future.cancel)
-            take_as_one_press()
-            paused = [machine.name for machine in self.machines if machine.state == "paused"]
-            if paused:
-                raise Interrupted(f"still waiting for {', '.join(paused)} (paused)") from None
-            raise
-        if not future.done and isinstance(future, Task):  # a node of this process has failed
-            self._engine.do(future.cancel)
-        self._raise_crash()
-        try:
-            return future.result()
-        except Cancelled:
-            self._check_open()
-            raise LabError("the operation was cancelled") from None
-
-    def _diagnose(self, error: Timeout, node: str, home: str, incarnation: int) -> Timeout:
-        """A client knows more than a node: why nobody answered."""
-        if home == CLIENT:
-            return error
-        handle, network = self._handles[home], self._engine.network
-        if handle.state == "dead" or handle.incarnation != incarnation:
-            return MachineDied(f"{error}: {home} died while the call was under way")
-        if handle.state == "paused":
-            return MachinePaused(
-                f"{error}: {home} is paused and will carry it out after cluster.resume({home!r})"
-            )
-        if network.blocks(CLIENT, home) or network.blocks(home, CLIENT):
-            return MachinePartitioned(
-                f"{error}: a partition separates you from {home}; end it with cluster.heal()"
-            )
-        return error
-
-    @contextmanager
-    def span(self, name: str, **data: Any) -> Iterator[int]:
-        """All calls of this thread inside the block belong to one operation: events carry its number.
-
-        Inside another ``span`` they belong to the outer one.
-        """
-        self._check_open()
-        outer = self._current_span()
-        if outer is not None:
-            yield outer
-            return
-        number = self._open_span(name, data)
-        self._thread.span = number
-        failed: BaseException | None = None
-        try:
-            yield number
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            self._thread.span = outer
-            self._close_span(number, name, failed)
-
-    def _current_span(self) -> int | None:
-        return getattr(self._thread, "span", None)
-
-    def _open_span(self, name: str, data: dict[str, Any]) -> int:
-        number = next(self._spans)
-        self._record("span_started", number, {"name": name, **event_value(data)})
-        return number
-
-    def _close_span(self, number: int, name: str, failed: BaseException | None) -> None:
-        data = {"name": name} if failed is None else {"name": name, "error": named(failed)}
-        self._record("span_finished", number, data)
-
-    def _record(self, kind: str, span: int | None, data: dict[str, Any], machine: str = CLIENT) -> None:
-        node = CLIENT if machine == CLIENT and span is not None else None
-        self._engine.record(machine, node, kind, span, data)
-
     # time ------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
@@ -547,79 +385,11 @@ class Cluster(Repeatable):
                 'Cluster(engine="sim")'
             )
 
-    # faults ------------------------------------------------------------
-
-    def kill(self, machine: str | MachineHandle) -> None:
-        """The machine dies: its process is gone when this returns."""
-        self.inject(Kill(machine_name(machine)))
-
-    def restart(self, machine: str | MachineHandle) -> None:
-        """A dead machine starts again, with its nodes, on what its disk kept."""
-        self.inject(Restart(machine_name(machine)))
-
-    def pause(self, machine: str | MachineHandle) -> None:
-        """The machine stands still (SIGSTOP)."""
-        self.inject(Pause(machine_name(machine)))
-
-    def resume(self, machine: str | MachineHandle) -> None:
-        """A paused machine goes on."""
-        self.inject(Resume(machine_name(machine)))
-
-    def slow(self, machine: str | MachineHandle, factor: float = 10.0) -> None:
-        """The machine becomes ``factor`` times slower; 1 makes it normal."""
-        self.inject(Slow(machine_name(machine), factor))
-
-    def partition(
-        self,
-        a: Iterable[str | MachineHandle] | str | MachineHandle,
-        b: Iterable[str | MachineHandle] | str | MachineHandle,
-        oneway: bool = False,
-    ) -> None:
-        """No message passes from machines ``a`` to machines ``b``, nor back unless ``oneway``."""
-        self.inject(Partition(machine_names_of(a), machine_names_of(b), oneway))
-
-    def heal(self) -> None:
-        """All partitions end."""
-        self.inject(Heal())
-
-    def loss(self, probability: float) -> None:
-        """Messages between machines are lost with this probability."""
-        self.inject(Loss(probability))
-
-    def latency(self, distribution: Distribution) -> None:
-        """Messages between machines take this long."""
-        self.inject(Latency(distribution))
-
-    def duplicate(self, probability: float) -> None:
-        """Messages between machines arrive twice with this probability."""
-        self.inject(Duplicate(probability))
-
-    def disk_loss(self, machine: str | MachineHandle) -> None:
-        """A dead machine's disk is emptied."""
-        self.inject(DiskLoss(machine_name(machine)))
-
-    def inject(self, fault: Fault) -> None:
-        """Make a fault happen now; raises ``BadFault`` if it makes no sense in the present state."""
-        self._check_open()
-        self._injector.inject(fault)
-
-    def play(self, schedule: Schedule | Iterable[tuple[Any, Fault]]) -> None:
-        """Have these faults strike when they are due.
-
-        One that makes no sense by then is skipped, and the trace says so.
-        """
-        self._check_open()
-        self._injector.play(schedule if isinstance(schedule, Schedule) else Schedule(list(schedule)))
-
     def _machine_lost(self, name: str) -> None:
         """The engine saw a machine die that nobody killed."""
         handle = self._handles.get(name)
         if handle is not None:
             handle.state = "dead"
-
-    def _check_alive(self, name: str) -> None:
-        if name != CLIENT and not self._handles[name].alive:
-            raise MachineDead(f"{name} is dead; restart it: cluster.restart({name!r})")
 
     # crashes, closing ------------------------------------------------------------
 
@@ -692,7 +462,3 @@ def _in_words(predicate: Callable[[], bool]) -> str:
     if name == "<lambda>":
         return 'the condition holds; name it: run_until(..., what="worker-1 has finished")'
     return f"{name}() is true"
-
-
-def _heard(_: Future) -> None:
-    """The operation object holds the result, so its failure is not unheard."""

@@ -1,7 +1,7 @@
 """The event loop: a heap of (time, sequence, callback, argument) and a queue of what is ready now.
 
 One loop serves both engines. The simulator runs it on virtual time: ``now`` jumps to the next entry of the
-heap. On Ray every machine drives the same loop with the wall clock (``RealLoop`` in ``ray_engine.py``
+heap. On Ray every machine drives the same loop with the wall clock (``RealLoop`` in ``real_loop.py``
 overrides where time comes from, and nothing else). Names follow asyncio, so a reader who knows one knows the
 other; asyncio itself with a virtual clock was four times slower.
 

@@ -1,128 +1,45 @@
 """A machine: it hosts nodes, carries their messages, and is what dies.
 
 The engines differ in two things only: how a message travels to another machine (``route``) and what drives
-    the loop. All the rest
-(dispatch, timeouts, copies, the causal context, crashes, being paused or slow) is here, once.
+the loop. All the rest (dispatch, timeouts, copies, the causal context, crashes, being paused or slow) is
+here, once.
 
 A message goes this way::
 
     node.call ─ copy arguments ─ route ─┄ network ┄─ deliver ─ handler ─ copy result ─ route ─┄ network ┄─
     deliver ─ the caller's future
-
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from inspect import CORO_RUNNING, getcoroutinestate
-from operator import attrgetter
 from random import Random
 from types import CoroutineType
 from typing import Any
 
+from labkit.runtime.addressing import no_handler, unknown_node
+from labkit.runtime.calls import FIELDS, Call, Envelope, Handling
 from labkit.runtime.copying import ATOMS, copy_value, event_value, stream
 from labkit.runtime.disk import Disk, DiskStore, Files
-from labkit.runtime.errors import (
-    LabError,
-    NotAnRpc,
-    Timeout,
-    UnknownMethod,
-    UnknownNode,
-    Unpicklable,
-)
-from labkit.runtime.loop import Cancelled, Cost, Future, Loop, Task, traceback_text
+from labkit.runtime.errors import Timeout, Unpicklable
+from labkit.runtime.loop import Cost, Future, Loop, traceback_text
 from labkit.runtime.message import ERROR, ONEWAY, REPLY, REQUEST, Failure, Message, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node, Periodic
 from labkit.runtime.raised import Ending, named
-from labkit.runtime.unawaited import explain, forgotten
+from labkit.runtime.unawaited import explain
 from labkit.trace.trace import Trace
 from labkit.trace.words import Events
 
 __all__ = ["Machine"]
 
+_new_call = Call.__new__
+
 #: Seconds a normal machine is taken to need for looking at one message; a slow one needs ``factor`` times
 #: that.
 SERVICE_TIME = 0.001
-
-
-class Call(Future):
-    """The answer to a request, on the caller's machine; and the request itself, for it has the fields of a
-    ``Message``.
-
-    There is one for every request, so it is made as lean as can be: it is its own timer (see ``Lane``) too,
-    and within one process it carries the answer back. What leaves the process is its ``message``.
-    """
-
-    __slots__ = (
-        "answer_sent", "asked", "machine", "method", "number", "payload", "sent", "since", "source",
-        "source_machine", "span", "target", "target_machine",
-    )  # fmt: skip
-
-    what = REQUEST
-    machine: Machine  #: the caller's
-    answer_sent: int | None  #: the event that led to the answer
-    asked: Envelope  #: the request that its answer will answer, if a plain handler has returned it
-    number: int
-    method: str
-    payload: Any  #: the arguments, and on the way back the answer
-    sent: int | None
-    since: float
-    source: str
-    source_machine: str
-    span: int | None
-    target: str
-    target_machine: str
-
-    @property
-    def copied(self) -> Message:
-        """A ``Message`` of its own."""
-        return self.message.copied
-
-    @property
-    def message(self) -> Message:
-        """The request alone, as it leaves the process."""
-        return Message(*_fields(self))
-
-    def as_written(self) -> str:
-        """See ``Unawaited``."""
-        if not hasattr(self, "target"):  # there is no such node
-            return "self.call(...)"
-        return f"self.call({self.target!r}, {self.method!r}, ...)"
-
-    def resolve(self, value: Any) -> None:
-        """The answer is here.
-
-        The loop is at rest between two callbacks, so a single waiter can run at once.
-        """
-        waiters = self._waiters
-        if waiters is None or type(waiters) is list or self._done:
-            self.set_result(value)
-        else:
-            self._done = True
-            self._value = value
-            self._waiters = None
-            waiters(self)
-
-    def expire(self, after: float) -> None:
-        """Its time is over."""
-        self.machine.expired(self, after)
-
-    def abandon(self) -> None:
-        """Nobody waits for it any more."""
-        self.machine.pending.pop(self.number, None)
-        self.set_error(Cancelled())
-
-
-_new_call = Call.__new__
-
-_fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*Message._fields)
-
-
-#: A message on its way: within one process a request is the ``Call`` itself.
-Envelope = Message | Call
 
 
 class Machine:
@@ -245,7 +162,7 @@ class Machine:
         """The node is gone, at once and without a word to anyone."""
         node = self.nodes.pop(name)
         node._alive = False
-        _close_tasks(node)
+        node._close_tasks()
         if self.trace.on:
             self.loop.span = self.loop.cause = None
             self.record(name, "node_stopped", {"reason": reason})
@@ -261,7 +178,7 @@ class Machine:
         for disk in self._disks.values():
             disk.crash()
         for node in self.nodes.values():
-            _close_tasks(node)
+            node._close_tasks()
         self.nodes.clear()
         self.pending.clear()
 
@@ -347,7 +264,7 @@ class Machine:
             return call  # the last words of a node that is gone are not heard, and not answered
         target_machine = self.directory.get(ref)
         if target_machine is None:
-            call.set_error(self._unknown(ref))
+            call.set_error(unknown_node(ref, self.directory))
             return call
         for value in args:
             if type(value) not in ATOMS:
@@ -377,7 +294,7 @@ class Machine:
             return
         target_machine = self.directory.get(ref)
         if target_machine is None:
-            raise self._unknown(ref)
+            raise unknown_node(ref, self.directory)
         self._next_id = number = self._next_id + 1
         args = copy_value(args)
         span, cause = self.loop.span, self.loop.cause
@@ -386,13 +303,6 @@ class Machine:
         self.route(
             Message(ONEWAY, number, node.name, self.name, ref, target_machine, method, args, span, cause)
         )
-
-    def _unknown(self, ref: str) -> UnknownNode:
-        if missing := forgotten(ref):
-            return UnknownNode(f"a node's name is text: {missing}")
-        names = list(self.directory)
-        known = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        return UnknownNode(f"there is no node {ref!r} in this cluster; its nodes are: {known or 'none yet'}")
 
     def expired(self, call: Call, after: float) -> None:
         """No answer in time."""
@@ -470,7 +380,7 @@ class Machine:
         try:
             handler = node._rpcs.get(message.method)
             if handler is None:
-                raise _no_handler(node, message.method)
+                raise no_handler(node, message.method)
             value = handler(node, *message.payload)
         except Ending:
             raise
@@ -539,7 +449,7 @@ class Machine:
         self._reply(message, value)
 
     def _reply(self, request: Envelope, answer: Any) -> None:
-        _, number, source, source_machine, target, _, method, _, span, _ = _fields(request)
+        _, number, source, source_machine, target, _, method, _, span, _ = FIELDS(request)
         what = ERROR if type(answer) is Failure else REPLY
         cause = self.loop.cause
         if self.tracing:
@@ -574,7 +484,7 @@ class Machine:
     def dropped(self, message: Envelope, reason: str) -> None:
         """It will not arrive. Nobody is told: the sender finds out by its timeout."""
         if self.tracing:
-            what, number, source, source_machine, target, target_machine, method, _, span, cause = _fields(
+            what, number, source, source_machine, target, target_machine, method, _, span, cause = FIELDS(
                 message
             )
             self.trace.record_message(
@@ -583,60 +493,8 @@ class Machine:
             )  # fmt: skip
 
 
-class Handling(Task):
-    """A task that runs an async handler and sends what it returns."""
-
-    __slots__ = ("machine", "message")
-
-    def __init__(
-        self, machine: Machine, node: Node, message: Envelope, coro: Coroutine[Any, Any, Any]
-    ) -> None:
-        self.loop = loop = machine.loop  # as Task.__init__, which would cost a call for each message
-        self._done = False
-        self._error = self._waiters = self._waiting_for = self._cancelling = None
-        self.coro = coro
-        self.owner = node
-        self.span = loop.span
-        self.cause = loop.cause
-        self.machine = machine
-        self.message = message
-        node._tasks[self] = None
-
-    def finish(self, value: Any, error: BaseException | None) -> None:
-        """The handler has ended: answer."""
-        self._done = True
-        node = self.owner
-        assert isinstance(node, Node)
-        if error is not None:
-            self.machine._failed(node, self.message, error)
-        elif self.message.what == REQUEST:
-            self.machine.answer(self.message, value)
-
-    def cancelled(self, error: Cancelled) -> None:
-        """It awaited a task that was cancelled, and did not expect it: the caller must hear of it."""
-        text = f"{self.message.method} of {self.message.target} awaited something that was cancelled"
-        self.finish(None, LabError(text))
-
-
 def _introduced(cls: type[Node]) -> dict[str, Any]:
     """What the trace is told of a node that starts: its class, and the table that its events are read by."""
     if isinstance(cls.events, Events):
         return {"cls": cls.__name__, "events": cls.events.name}
     return {"cls": cls.__name__}
-
-
-def _close_tasks(node: Node) -> None:
-    for task in list(node._tasks):
-        if getcoroutinestate(task.coro) != CORO_RUNNING:
-            task.close()
-    node._tasks.clear()
-
-
-def _no_handler(node: Node, method: str) -> Exception:
-    kind = type(node).__name__
-    offered = ", ".join(sorted(node._rpcs)) or "none"
-    if callable(getattr(type(node), method, None)):
-        return NotAnRpc(
-            f"{kind}.{method} is not an rpc: mark it @rpc to let others call it. {kind} offers: {offered}"
-        )
-    return UnknownMethod(f"{kind} {node.name} has no method {method!r}; it offers: {offered}")

@@ -24,6 +24,7 @@ program, seed and faults determine every event, and in real processes.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from inspect import CORO_RUNNING, getcoroutinestate
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from labkit.runtime.loop import Cost, Future, Loop, Owner, Task
@@ -255,6 +256,13 @@ class Node(Owner):
 
     def _forget(self, task: Task) -> None:
         self._tasks.pop(task, None)
+
+    def _close_tasks(self) -> None:
+        """It has ended, and so has all that it was doing; but for the task that has just ended it."""
+        for task in list(self._tasks):
+            if getcoroutinestate(task.coro) != CORO_RUNNING:
+                task.close()
+        self._tasks.clear()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'name', 'not started')}>"

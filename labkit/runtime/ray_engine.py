@@ -2,11 +2,7 @@
 
 The client's side. A background thread runs an asyncio loop, which drives the client's own ``Machine`` and
 keeps one poll waiting at each machine's actor. Nothing here knows about nodes' classes; what happens inside a
-machine is in ``ray_machine.py``.
-
-A kill is ``ray.kill``, and returns when the process is gone. A pause is SIGSTOP where a signal reaches the
-process, so that its peers see what they would see in life: silence. On another host the machine freezes its
-own loop instead.
+machine is in ``ray_machine.py``; how the machines' processes begin and end, in ``ray_lives.py``.
 """
 
 from __future__ import annotations
@@ -15,87 +11,52 @@ import asyncio
 import atexit
 import contextlib
 import shutil
-import signal
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future as ThreadFuture
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from labkit.runtime import ray_start, watchdog
-from labkit.runtime.copying import seed_of_life
-from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
+from labkit.runtime.engine import CLIENT, Client, deferred_interrupt
 from labkit.runtime.errors import (
     BlockingHandler,
     ClusterClosed,
     EngineUnavailable,
     LabError,
-    MachineDead,
     MachinePaused,
 )
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
-from labkit.runtime.host import HostProcess, host_identity
 from labkit.runtime.loop import Future
 from labkit.runtime.message import Failure, NodeSpec
 from labkit.runtime.network import Network
 from labkit.runtime.node import Node
 from labkit.runtime.packing import pack, unpack
-from labkit.runtime.ray_machine import (
-    DRAIN_EVERY,
-    NOTHING,
-    Config,
-    MachineProcess,
-    Me,
-    RayMachine,
-    Report,
-    is_gone,
-)
+from labkit.runtime.ray_lines import Actor, as_coroutine
+from labkit.runtime.ray_lives import START_WITHIN, RayLives
+from labkit.runtime.ray_machine import RayMachine
+from labkit.runtime.ray_process import MachineProcess
 from labkit.runtime.real_loop import RealLoop
 from labkit.runtime.surroundings import Surroundings
 from labkit.trace.merge import MergedTrace
 
 __all__ = ["RayEngine"]
 
-#: Each process numbers its events from a multiple of this, so that numbers are unique in a cluster.
-SEQ_SPAN = 1 << 40
-#: Seconds that a process may take to be gone after it was killed.
-GONE_WITHIN = 10.0
-#: Seconds that machines' processes may take to start: a busy host needs minutes, and a stuck one never does.
-START_WITHIN = 600.0
 #: Seconds for which the user waits until all machines have their new surroundings.
 FOLLOW_WITHIN = 1.0
 #: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
 LAST_WORDS_WITHIN = 1.0
 
 
-class _Actor:
-    """What the client knows of one life of a machine."""
-
-    def __init__(self, name: str, handle: Any, incarnation: int) -> None:
-        self.name = name
-        self.handle = handle
-        self.incarnation = incarnation
-        self.begun = False  #: it has been told to begin, so what it is told next comes after
-        self.pid = 0
-        self.process: HostProcess | None = None  #: None while unknown, and on a host that no signal reaches
-        self.ray_node = ""  #: Ray's id of the host
-        self.stopped = False  #: it is paused
-        self.over = False  #: it was killed, or seen to be gone
-        self.poller: asyncio.Task[None] | None = None
-
-
-class RayEngine(Engine):
+class RayEngine(RayLives):
     """See the module's text. Options: ``cpus_per_machine``, the share of a CPU that Ray reserves for each (0:
     none)."""
 
     kind = "ray"
-    client_machine: RayMachine
-    trace: MergedTrace
 
     def __init__(
         self,
@@ -115,7 +76,7 @@ class RayEngine(Engine):
         self.cpus_per_machine = cpus_per_machine
         self.directory: dict[str, str] = {}
         self.specs: dict[str, dict[str, NodeSpec]] = {}
-        self.actors: dict[str, _Actor] = {}
+        self.actors: dict[str, Actor] = {}
         self.incarnations: dict[str, int] = {}
         self.crashes: list[tuple[str, BaseException]] = []
         self.blocked: deque[tuple[float, str]] = deque()
@@ -205,64 +166,6 @@ class RayEngine(Engine):
         self.loop.pump()
         await asyncio.gather(*(self._begin(name) for name in machines))
 
-    def _create(self, name: str) -> None:
-        """Ask Ray for the process; it starts while we go on."""
-        incarnation = self.incarnations[name] = self.incarnations.get(name, 0) + 1
-        self._processes += 1
-        config = Config(
-            name,
-            seed_of_life(self.seed, incarnation),
-            self.network,
-            self.trace.level,
-            self.trace.limit,
-            self._processes * SEQ_SPAN,
-            incarnation,
-            str(self._disks),
-            self._surroundings,
-        )
-        options = self._remote.options(
-            num_cpus=self.cpus_per_machine,
-            max_restarts=0,
-            max_task_retries=0,
-            max_concurrency=1000,
-            enable_task_events=False,  # Ray would keep a record of each batch: 200 MB after some minutes
-            scheduling_strategy=self._place(name),
-        )
-        self.actors[name] = _Actor(name, options.remote(config), incarnation)
-
-    def _place(self, name: str) -> Any:
-        """On which host: each in turn, since Ray's own SPREAD is a mere preference. A machine that starts
-        again does so where its disk is, if that host is still there."""
-        before = self.actors.get(name)
-        if before is not None:
-            host = before.ray_node
-        elif self.cpus_per_machine or len(self._hosts) == 1:
-            host = ""  # there is no choice, or Ray knows better where CPUs are free
-        else:
-            host = self._hosts[len(self.actors) % len(self._hosts)]
-        if not host:
-            return "SPREAD"
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        return NodeAffinitySchedulingStrategy(host, soft=False)
-
-    async def _begin(self, name: str) -> None:
-        """Wait for the process, make it and the others known to each other, and begin to poll it."""
-        actor = self.actors[name]
-        handles = {other: one.handle for other, one in self.actors.items() if other != name and not one.over}
-        asked = self.now
-        self.trace.expect(name, asked)
-        beginning = actor.handle.begin.remote(handles, dict(self.directory), self.epoch)
-        actor.begun = True
-        me = Me(*await beginning)
-        actor.pid, actor.ray_node = me.pid, me.ray_node
-        if me.host == host_identity():
-            actor.process = HostProcess.of(me.pid)
-        else:  # its clock is another: it stood at me.clock half way between question and answer
-            self.trace.expect(name, asked, own_clock=True, offset=(asked + self.now) / 2 - me.clock)
-        self.client_machine.peers[name] = actor.handle
-        actor.poller = asyncio.get_running_loop().create_task(self._poll(name, actor))
-
     def close(self) -> None:
         """End every process, the thread, and the disks."""
         with self._closing:
@@ -313,108 +216,6 @@ class RayEngine(Engine):
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         asyncio.get_running_loop().stop()
-
-    # talking to the machines
-    # -----------------------------------------------------------------------------------
-
-    def _await(self, coro: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
-        """Run a coroutine in the client's thread and wait for it."""
-        assert self._aio is not None
-        if threading.current_thread() is self._thread:
-            coro.close()
-            raise LabError(
-                "a client program waits with await, not with the cluster's own methods: use client.call(...)"
-            )
-        future: ThreadFuture[Any] = asyncio.run_coroutine_threadsafe(coro, self._aio)
-        try:
-            return future.result(timeout)
-        except BaseException:
-            future.cancel()
-            raise
-
-    async def _poll(self, name: str, actor: _Actor) -> None:
-        """Take what the machine has for us, again and again, until it dies."""
-        while True:
-            last = self.closed
-            try:
-                report = Report(*unpack(await actor.handle.poll.remote(self.trace.awaited)))
-            except Exception as error:
-                if is_gone(error):
-                    self._gone(name, actor, error)
-                    return
-                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a
-                # hurry.
-                self.crashes.append((CLIENT, error))
-                await asyncio.sleep(DRAIN_EVERY)
-                report = NOTHING
-            self._take(name, actor, report)
-            if last:
-                return
-
-    def _take(self, name: str, actor: _Actor, report: Report) -> None:
-        """Make known what a machine has reported."""
-        if report.until is not None and self.actors.get(name) is actor:
-            self.trace.report(name, report.events, report.until)
-        elif report.events:  # the last of a former life
-            self.trace.extend(report.events)
-        for node, failure in report.crashes:
-            self.crashes.append((node, failure.to_exception()))
-        for seconds, where in report.blocked:
-            self.blocked.append((seconds, where))
-            self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
-        if report.messages:
-            self.client_machine.receive(report.messages)
-
-    def _gone(self, name: str, actor: _Actor, error: Exception) -> None:
-        """A machine's process ended that nobody killed: its host failed, or memory ran out."""
-        self.client_machine.peers.pop(name, None)
-        if actor.over or self.closed or self.actors.get(name) is not actor:
-            return
-        actor.over = True
-        self.trace.died(name)
-        lost = self._lost()
-        if lost is not None:
-            lost(name)
-        reason = str(error).strip().split("\n")[0][:200]
-        self.record(
-            name,
-            None,
-            "machine_died",
-            None,
-            {"pid": actor.pid, "reason": f"{type(error).__name__}: {reason}"},
-        )
-
-    def record(
-        self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]
-    ) -> int:
-        """One event of the client's."""
-        if not self.trace.on:
-            return 0
-        return self.trace.record(self.now, machine, node, kind, span, None, data)
-
-    def _reachable(self) -> list[_Actor]:
-        return [actor for actor in self.actors.values() if not actor.over and actor.begun]
-
-    async def _tell(self, method: str, *args: Any, but: str = "") -> None:
-        """Call a method of every machine, and wait for those that are not paused."""
-        told = [
-            self.actors[name]
-            for name in self.actors
-            if name != but and self.actors[name] in self._reachable()
-        ]
-        refs = [getattr(actor.handle, method).remote(*args) for actor in told]
-        await asyncio.gather(*map(self._answer, told, refs), return_exceptions=True)
-
-    async def _answer(self, actor: _Actor, ref: Any, late: Callable[[Any], None] = lambda _: None) -> Any:
-        """What the machine answers. If it is paused, now or meanwhile, None: it will do it when it goes on,
-        and ``late`` gets the answer."""
-        answer = asyncio.ensure_future(_as_coroutine(ref))
-        while not answer.done():
-            if actor.stopped:
-                answer.add_done_callback(lambda task: _unless_failed(task, late))
-                return None
-            await asyncio.wait({answer}, timeout=0.05)
-        return answer.result()
 
     def _follow_the_user(self) -> None:
         """Before the user's next act: the machines are where the user is. One that is busy hears of it when
@@ -481,14 +282,6 @@ class RayEngine(Engine):
         self._await(run())
         self.specs.setdefault(CLIENT, {})[spec.name] = spec
         return self.do(lambda: self.client_machine.start_node(spec))  # type: ignore[no-any-return]
-
-    def _await_machines(self, machines: Iterable[str], coro: Coroutine[Any, Any, Any]) -> Any:
-        try:
-            return self._await(coro)
-        except Exception as error:
-            if not is_gone(error):
-                raise
-            raise MachineDead(f"{' or '.join(machines)} died meanwhile: {type(error).__name__}") from error
 
     def remove(self, machine: str, node: str) -> None:
         """Stop one node."""
@@ -628,7 +421,7 @@ class RayEngine(Engine):
             case Resume(name):
                 self._resume(self.actors[name])
             case Slow(name):
-                self._await_machines([name], _as_coroutine(self.actors[name].handle.apply.remote(fault)))
+                self._await_machines([name], as_coroutine(self.actors[name].handle.apply.remote(fault)))
             case DiskLoss(name):
                 assert self._disks is not None
                 shutil.rmtree(self._disks / name, ignore_errors=True)
@@ -641,80 +434,3 @@ class RayEngine(Engine):
         if isinstance(fault, Kill):
             pid = self.actors[fault.machine].pid
             self.record(fault.machine, None, "machine_died", None, {"pid": pid, "reason": "killed"})
-
-    def _restart(self, name: str) -> None:
-        try:
-            self._await_machines([name], self._start_again(name))
-        except BaseException:
-            self._kill_process(self.actors[name])  # a machine starts with all its nodes, or not at all
-            raise
-
-    async def _start_again(self, name: str) -> None:
-        try:
-            self._create(name)
-            await asyncio.wait_for(self._begin(name), START_WITHIN)
-        except Exception as error:
-            if not is_gone(error):
-                raise
-            # Its host is lost, which Ray has found out only now: anywhere else, then.
-            self.actors[name].ray_node = ""
-            self._create(name)
-            await asyncio.wait_for(self._begin(name), START_WITHIN)
-        actor = self.actors[name]
-        await self._tell("connect", {name: actor.handle}, but=name)
-        specs = list(self.specs[name].values())
-        if specs:
-            failure = await actor.handle.spawn.remote(*pack([tuple(spec) for spec in specs]))
-            if failure is not None:
-                raise failure.to_exception()
-
-    def _kill_process(self, actor: _Actor) -> None:
-        actor.over = True
-        self.trace.died(actor.name)
-        with contextlib.suppress(Exception):  # it is gone already
-            self._ray.kill(actor.handle, no_restart=True)
-        if actor.process is not None and actor.stopped:  # a stopped process cannot do what Ray asks of it
-            actor.process.signal(signal.SIGKILL)
-
-    def _wait_gone(self, actor: _Actor) -> None:
-        """Killed means gone: Ray returns before."""
-        begun = time.monotonic()
-        insisted = False
-        while (waited := time.monotonic() - begun) < GONE_WITHIN:
-            if actor.process is None:
-                if actor.poller is None or actor.poller.done():
-                    return
-            elif not actor.process.exists(
-                zombie=waited < 1.0
-            ):  # Ray takes note of its dead at once, if it is well
-                return
-            elif waited > 1.0 and not insisted:
-                insisted = True
-                actor.process.signal(signal.SIGKILL)
-            time.sleep(0.005)
-        raise LabError(f"process {actor.pid} was killed and is still there after {GONE_WITHIN:.0f} s")
-
-    def _pause(self, actor: _Actor) -> None:
-        if actor.process is not None:
-            actor.process.signal(signal.SIGSTOP)
-        else:
-            self._await(_as_coroutine(actor.handle.apply.remote(Pause(""))))
-        actor.stopped = True
-        self.trace.forget(actor.name)
-
-    def _resume(self, actor: _Actor) -> None:
-        actor.stopped = False
-        self.trace.expect(actor.name, self.now)
-        if actor.process is not None:
-            actor.process.signal(signal.SIGCONT)
-        else:
-            self._await(_as_coroutine(actor.handle.apply.remote(Resume(""))))
-
-
-async def _as_coroutine(ref: Any) -> Any:
-    return await ref
-
-
-def _unless_failed(task: asyncio.Task[Any], then: Callable[[Any], None]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        then(task.result())

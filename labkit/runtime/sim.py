@@ -23,35 +23,33 @@ replay, where the moment is known from the beginning.
 
 from __future__ import annotations
 
-import gc
 import math
 import threading
 import time
 import warnings
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
 from labkit.runtime import watchdog
+from labkit.runtime.collecting import rare_collections
 from labkit.runtime.copying import copy_value, seed_of_life
-from labkit.runtime.disk import DiskStore, MemoryFiles, MemoryStore
-from labkit.runtime.endable import Endable
-from labkit.runtime.engine import CLIENT, Client, Engine, deferred_interrupt
+from labkit.runtime.disk import MemoryFiles, MemoryStore
+from labkit.runtime.engine import CLIENT, Client, deferred_interrupt
 from labkit.runtime.errors import BlockingHandler, ClusterClosed, Deadlock, LabError
 from labkit.runtime.fair_lock import FairLock
 from labkit.runtime.faults import DiskLoss, Fault, Kill, Pause, Restart, Resume, Slow, change_network
 from labkit.runtime.loop import Future, Loop
-from labkit.runtime.machine import Call, Envelope, Machine
-from labkit.runtime.message import ERROR, REPLY, Failure, Message, NodeSpec
-from labkit.runtime.network import LOCAL_LATENCY, Network, Uniform
+from labkit.runtime.message import NodeSpec
+from labkit.runtime.network import Network, Uniform
 from labkit.runtime.node import Node
-from labkit.runtime.raised import Ending, StopSignal, as_exception
+from labkit.runtime.playing import SLICE, Playing
+from labkit.runtime.raised import Ending, as_exception
+from labkit.runtime.sim_machine import SimMachine
 from labkit.runtime.timers import INFINITY
 from labkit.trace.trace import Trace
 
-__all__ = ["SimEngine", "SimMachine"]
+__all__ = ["SimEngine"]
 
 #: One way, between machines, unless the user's network says otherwise: hosts of one data centre.
 DEFAULT_LATENCY = Uniform(0.0005, 0.0015)
@@ -59,9 +57,8 @@ DEFAULT_LATENCY = Uniform(0.0005, 0.0015)
 #: Seconds by which a fault that the user asks for comes later than the present.
 TICK = 1e-9
 
-#: Callbacks between two looks at who else wants in, and at Ctrl-C: about 10 ms. At first fewer, for who
-#: knows how long they take; and always fewer if they take longer than this.
-SLICE = 2000
+#: Callbacks in the first slice, for who knows how long they take; and always fewer than ``SLICE`` if those
+#: take longer than this.
 FIRST_SLICE = 16
 SLICE_SECONDS = 0.02
 
@@ -70,127 +67,7 @@ SLICE_SECONDS = 0.02
 STOPS_WITHIN = 1.0
 
 
-class SimMachine(Machine):
-    """A machine of the simulator: sending means putting the delivery into the loop's heap."""
-
-    engine: SimEngine
-    peers: dict[str, SimMachine]  #: all machines by name; a restart replaces the object
-
-    direct = True
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.inbox = self.deliver  # bound once: they are wanted for every message
-        self.answers = self.take_answer
-
-    def route(self, message: Envelope) -> None:
-        """Into the loop's heap, through the simulated network or to a neighbour on the same machine."""
-        loop = self.loop
-        target = self.peers[message.target_machine]
-        if target is self:
-            when = loop.now + LOCAL_LATENCY
-        else:
-            delay = self.network.only_delay
-            if delay is None:
-                self._carry_through_weather(target, target.inbox, message)
-                return
-            when = loop.now + delay(self.network_random)
-        loop._sequence = sequence = loop._sequence + 1
-        heappush(loop._heap, (when, sequence, target.inbox, message))
-
-    def _carry_through_weather(
-        self, target: SimMachine, arrival: Callable[[Any], None], message: Envelope
-    ) -> None:
-        loop, network, random = self.loop, self.network, self.network_random
-        answering = arrival is target.answers
-        reason = network.drop_reason(self.name, target.name, random)
-        if reason is not None:
-            self.dropped(answer_of(message) if answering else message, reason)
-            return
-        when = network.arrival(self.name, target.name, loop.now, message.payload, random)
-        loop.call_at(when, arrival, message)
-        if network.duplicate and random.random() < network.duplicate:
-            again = network.arrival(self.name, target.name, loop.now, message.payload, random)
-            if not answering:  # its second answer finds the call by number
-                if isinstance(message, Call):
-                    self.pending[message.number] = message
-                message = message.copied
-            loop.call_at(again, arrival, message)
-
-    def _reply(self, request: Envelope, answer: Any) -> None:
-        """The call itself carries the answer back: both ends are in this process."""
-        if type(request) is not Call:
-            super()._reply(request, answer)
-            return
-        loop = self.loop
-        request.payload = answer
-        request.answer_sent = loop.cause
-        if self.tracing:
-            request.answer_sent = self._record_sent(
-                ERROR if type(answer) is Failure else REPLY, request.number, request.target, request.source,
-                request.source_machine, request.method, request.span, loop.cause,
-            )  # fmt: skip
-        home: Any = request.machine
-        if home is self:  # as in ``route``
-            when = loop.now + LOCAL_LATENCY
-        else:
-            delay = self.network.only_delay
-            if delay is None:
-                self._carry_through_weather(home, home.answers, request)
-                return
-            when = loop.now + delay(self.network_random)
-        loop._sequence = sequence = loop._sequence + 1
-        heappush(loop._heap, (when, sequence, home.answers, request))
-
-    def take_answer(self, call: Call, looked: bool = False) -> None:
-        """A call of this machine has come back with its answer."""
-        if not self.normal:
-            if not self.alive:
-                self.dropped(answer_of(call), f"{self.name} is dead")
-                return
-            if not looked:
-                self.detain(self.take_answer, call)
-                return
-        answer = call.payload
-        failed = type(answer) is Failure
-        cause = call.answer_sent
-        if self.tracing:
-            cause = self.trace.record_message(
-                self.loop.now, self.name, call.source, "delivered", call.span, cause,
-                call.number, call.target, call.target_machine, call.method, ERROR if failed else REPLY,
-            )  # fmt: skip
-        if call._done:
-            return
-        call.cause = cause
-        if failed:
-            self.answered(call, answer)
-        else:
-            call.resolve(answer)
-
-    def exit(self, error: SystemExit) -> bool:
-        """See ``Machine``."""
-        if self.name == CLIENT:
-            return False
-        self.engine.exited(self, error)
-        return True
-
-    def store(self, node: str) -> DiskStore:
-        """Kept by the engine, so that it survives the machine."""
-        return self.engine.stores.setdefault(node, MemoryStore())
-
-    def file_store(self, node: str) -> MemoryFiles:
-        """Kept by the engine, too."""
-        return self.engine.files.setdefault(node, MemoryFiles())
-
-
-def answer_of(call: Any) -> Message:
-    """The answer that a call carries, as a message of its own."""
-    what = ERROR if type(call.payload) is Failure else REPLY
-    there, back = (call.target, call.target_machine), (call.source, call.source_machine)
-    return Message(what, call.number, *there, *back, call.method, call.payload, call.span, call.answer_sent)
-
-
-class SimEngine(Engine):
+class SimEngine(Playing):
     """All machines on one loop. See the module's text."""
 
     kind = "sim"
@@ -198,6 +75,7 @@ class SimEngine(Engine):
     def __init__(
         self, seed: int, network: Network, trace: Trace, lost: Callable[[], Callable[[str], None] | None]
     ) -> None:
+        super().__init__()
         self.seed = seed
         self._lost = lost  #: whom to tell of a machine that died by itself
         self.network = network
@@ -217,10 +95,6 @@ class SimEngine(Engine):
         self._plans = 0
         self._acts = 0  #: what the user has done at the time ``_acted_at``
         self._acted_at = 0.0
-        self._pace: float | None = None
-        self._paused = False
-        self._player: threading.Thread | None = None
-        self._played = Endable(StopSignal)  #: the computation that the player's thread is in
         self._lock = FairLock()
         self._blocked: tuple[float, str] | None = None
         self._watched = watchdog.watch(self.loop, self._note_blocked)
@@ -538,68 +412,6 @@ class SimEngine(Engine):
             )
         return self._lock
 
-    # playing at wall speed ------------------------------------------------------------
-
-    @property
-    def pace(self) -> float | None:
-        """Virtual seconds per real second while a background thread plays; None: time passes only on
-        demand."""
-        return self._pace
-
-    @pace.setter
-    def pace(self, pace: float | None) -> None:
-        if pace is not None and not (isinstance(pace, (int, float)) and pace > 0):
-            raise ValueError(
-                f"pace is virtual seconds per real second, > 0, or None to stop playing, not {pace!r}"
-            )
-        with self._lock:  # what the player is at ends first
-            self._pace = pace
-        if pace is not None and (self._player is None or not self._player.is_alive()):
-            self._player = threading.Thread(
-                target=_play, args=(weakref.ref(self),), name="labkit-player", daemon=True
-            )
-            self._player.start()
-
-    @property
-    def paused(self) -> bool:
-        """Whether the player stands still."""
-        return self._paused
-
-    @paused.setter
-    def paused(self, paused: bool) -> None:
-        with self._lock:
-            self._paused = bool(paused)
-
-    @property
-    def _playing(self) -> bool:
-        return self._pace is not None and not self.closed
-
-    @property
-    def _plays(self) -> bool:
-        return self._playing and not self._paused
-
-    def _wait_for(self, over: Callable[[], bool]) -> None:
-        while self._playing and not over():
-            time.sleep(0.003)
-            if self._blocked is not None:
-                self._warn_blocked()
-
-    def _play_slice(self, seconds: float) -> None:
-        with self._lock:
-            if self._pace is None or not self._plays:
-                return
-            self._watched.thread = threading.get_ident()
-            until = self.loop.now + seconds * self._pace
-            latest = time.monotonic() + 0.1
-            self.loop.guard = self._played.inside
-            try:
-                while self._plays and self.loop.run(until, None, SLICE) == 0 and time.monotonic() < latest:
-                    self._lock.let_others_in()
-            except StopSignal:  # the user waits elsewhere, and has heard of it
-                pass
-            finally:
-                self.loop.guard = nullcontext
-
     # what goes wrong ------------------------------------------------------------
 
     def _note_blocked(self, seconds: float, where: str) -> None:
@@ -621,10 +433,8 @@ class SimEngine(Engine):
         if self.closed:
             return
         self.closed = True
-        self._pace = None
         watchdog.unwatch(self._watched)
-        if self._player is not None and self._player is not threading.current_thread():
-            self._player.join(timeout=5)
+        self.stop_playing()
         with self._lock:
             if not self.loop.busy:
                 for machine in self.machines.values():
@@ -633,56 +443,7 @@ class SimEngine(Engine):
                 self.loop._ready.clear()
 
 
-#: Objects between two garbage collections while the simulator runs. Python's 700 has it walk over every
-#: waiting task and traced event again and again, which halves the speed of a run with ten thousand calls
-#: under way.
-COLLECT_EVERY = 1_000_000
-
-
-_collecting = threading.Lock()
-_before: list[
-    tuple[int, int, int]
-] = []  #: the user's threshold, once for each thread inside; it is the process's, too
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Collect garbage less often inside the block, unless the user has set it to be rarer, or off."""
-    with _collecting:
-        _before.append(_before[0] if _before else gc.get_threshold())
-        if 0 < _before[0][0] < COLLECT_EVERY:
-            gc.set_threshold(COLLECT_EVERY, *_before[0][1:])
-    try:
-        yield
-    finally:
-        with _collecting:
-            before = _before.pop()
-            if not _before:
-                gc.set_threshold(*before)
-
-
-#: Real seconds between two slices of the player.
-FRAME = 0.02
-
-
 def _next_size(size: int, seconds: float) -> int:
     """How many callbacks to run at once, when the last ``size`` took so long: Ctrl-C is not to wait."""
     fitting = int(size * SLICE_SECONDS / max(seconds, 1e-9))
     return max(1, min(2 * size, SLICE, fitting))
-
-
-def _play(engine_of: weakref.ref[SimEngine]) -> None:
-    """The player's thread; it ends with the engine."""
-    last = time.monotonic()
-    while True:
-        time.sleep(FRAME)
-        engine = engine_of()
-        if engine is None or not engine._playing:
-            return
-        now = time.monotonic()
-        try:
-            engine._play_slice(min(now - last, 0.25))
-        except Exception as error:  # a watcher's or a schedule's: the user hears of it as of a crash
-            engine.crashes.append((CLIENT, error))
-        last = now
-        del engine

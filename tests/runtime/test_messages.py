@@ -24,8 +24,8 @@ from labkit import (
     gather,
     rpc,
 )
+from labkit.runtime.calls import Call
 from labkit.runtime.errors import RemoteTraceback
-from labkit.runtime.machine import Call
 from labkit.runtime.message import Failure, Message
 from tests.runtime.nodes import Echo
 

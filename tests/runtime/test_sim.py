@@ -34,8 +34,7 @@ from labkit import (
     Slow,
     when,
 )
-from labkit.runtime import sim as simulator
-from labkit.runtime import watchdog
+from labkit.runtime import collecting, watchdog
 from labkit.runtime.loop import Loop
 from tests.runtime.nodes import Echo, Gossip, gossips
 
@@ -455,25 +454,25 @@ class TestGarbage:
         cluster.trace.watch(lambda event: seen.append(gc.get_threshold()[0]))
         before = gc.get_threshold()
         cluster.call("echo-0", "note", "noted", {})
-        assert simulator.COLLECT_EVERY in seen
+        assert collecting.COLLECT_EVERY in seen
         assert gc.get_threshold() == before
 
     def test_two_threads_leave_the_users_threshold(self) -> None:
         before = gc.get_threshold()
-        first, second = simulator.rare_collections(), simulator.rare_collections()
+        first, second = collecting.rare_collections(), collecting.rare_collections()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
-        assert gc.get_threshold()[0] == simulator.COLLECT_EVERY
+        assert gc.get_threshold()[0] == collecting.COLLECT_EVERY
         second.__exit__(None, None, None)
         assert gc.get_threshold() == before
 
-    @pytest.mark.parametrize("users", [0, 2 * simulator.COLLECT_EVERY])
+    @pytest.mark.parametrize("users", [0, 2 * collecting.COLLECT_EVERY])
     def test_a_user_who_collects_rarer_or_not_at_all_is_left_alone(self, users: int) -> None:
         before = gc.get_threshold()
         gc.set_threshold(users, *before[1:])
         try:
-            with simulator.rare_collections():
+            with collecting.rare_collections():
                 assert gc.get_threshold()[0] == users
         finally:
             gc.set_threshold(*before)

@@ -79,7 +79,9 @@ def merged(runs: Iterable[Iterator[Frame]]) -> Iterator[Pair]:
                 yield from head.take(end)
                 head.refill()
         if not (below or equal):
-            raise TypeError(f"keys such as {bound!r} have no order: of two keys one must be smaller, or both equal")
+            raise TypeError(
+                f"keys such as {bound!r} have no order: of two keys one must be smaller, or both equal"
+            )
         heads = [head for head in heads if head.keys]
     for head in heads:
         while head.keys:

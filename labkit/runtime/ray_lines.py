@@ -1,0 +1,168 @@
+"""The Ray engine's lines: how the client talks to the machines' processes, and hears of their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import Future as ThreadFuture
+from typing import Any
+
+from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.errors import LabError, MachineDead
+from labkit.runtime.host import HostProcess
+from labkit.runtime.packing import unpack
+from labkit.runtime.ray_machine import RayMachine, is_gone
+from labkit.runtime.ray_process import DRAIN_EVERY, NOTHING, Report
+from labkit.runtime.real_loop import RealLoop
+from labkit.trace.merge import MergedTrace
+
+__all__ = ["Actor", "RayLines", "as_coroutine"]
+
+
+class Actor:
+    """What the client knows of one life of a machine."""
+
+    def __init__(self, name: str, handle: Any, incarnation: int) -> None:
+        self.name = name
+        self.handle = handle
+        self.incarnation = incarnation
+        self.begun = False  #: it has been told to begin, so what it is told next comes after
+        self.pid = 0
+        self.process: HostProcess | None = None  #: None while unknown, and on a host that no signal reaches
+        self.ray_node = ""  #: Ray's id of the host
+        self.stopped = False  #: it is paused
+        self.over = False  #: it was killed, or seen to be gone
+        self.poller: asyncio.Task[None] | None = None
+
+
+class RayLines(Engine):
+    """One waiting poll at each machine, and questions to some or all of them, from the client's thread."""
+
+    client_machine: RayMachine
+    trace: MergedTrace
+    loop: RealLoop
+    closed: bool
+    actors: dict[str, Actor]  #: by machine, of its present life
+    crashes: list[tuple[str, BaseException]]
+    blocked: deque[tuple[float, str]]
+    _lost: Callable[[], Callable[[str], None] | None]
+    _aio: asyncio.AbstractEventLoop | None
+    _thread: threading.Thread | None
+
+    def _await(self, coro: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
+        """Run a coroutine in the client's thread and wait for it."""
+        assert self._aio is not None
+        if threading.current_thread() is self._thread:
+            coro.close()
+            raise LabError(
+                "a client program waits with await, not with the cluster's own methods: use client.call(...)"
+            )
+        future: ThreadFuture[Any] = asyncio.run_coroutine_threadsafe(coro, self._aio)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _await_machines(self, machines: Iterable[str], coro: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            return self._await(coro)
+        except Exception as error:
+            if not is_gone(error):
+                raise
+            raise MachineDead(f"{' or '.join(machines)} died meanwhile: {type(error).__name__}") from error
+
+    async def _poll(self, name: str, actor: Actor) -> None:
+        """Take what the machine has for us, again and again, until it dies."""
+        while True:
+            last = self.closed
+            try:
+                report = Report(*unpack(await actor.handle.poll.remote(self.trace.awaited)))
+            except Exception as error:
+                if is_gone(error):
+                    self._gone(name, actor, error)
+                    return
+                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a
+                # hurry.
+                self.crashes.append((CLIENT, error))
+                await asyncio.sleep(DRAIN_EVERY)
+                report = NOTHING
+            self._take(name, actor, report)
+            if last:
+                return
+
+    def _take(self, name: str, actor: Actor, report: Report) -> None:
+        """Make known what a machine has reported."""
+        if report.until is not None and self.actors.get(name) is actor:
+            self.trace.report(name, report.events, report.until)
+        elif report.events:  # the last of a former life
+            self.trace.extend(report.events)
+        for node, failure in report.crashes:
+            self.crashes.append((node, failure.to_exception()))
+        for seconds, where in report.blocked:
+            self.blocked.append((seconds, where))
+            self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
+        if report.messages:
+            self.client_machine.receive(report.messages)
+
+    def _gone(self, name: str, actor: Actor, error: Exception) -> None:
+        """A machine's process ended that nobody killed: its host failed, or memory ran out."""
+        self.client_machine.peers.pop(name, None)
+        if actor.over or self.closed or self.actors.get(name) is not actor:
+            return
+        actor.over = True
+        self.trace.died(name)
+        lost = self._lost()
+        if lost is not None:
+            lost(name)
+        reason = str(error).strip().split("\n")[0][:200]
+        self.record(
+            name,
+            None,
+            "machine_died",
+            None,
+            {"pid": actor.pid, "reason": f"{type(error).__name__}: {reason}"},
+        )
+
+    def record(
+        self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]
+    ) -> int:
+        """One event of the client's."""
+        if not self.trace.on:
+            return 0
+        return self.trace.record(self.now, machine, node, kind, span, None, data)
+
+    def _reachable(self) -> list[Actor]:
+        return [actor for actor in self.actors.values() if not actor.over and actor.begun]
+
+    async def _tell(self, method: str, *args: Any, but: str = "") -> None:
+        """Call a method of every machine, and wait for those that are not paused."""
+        told = [
+            self.actors[name]
+            for name in self.actors
+            if name != but and self.actors[name] in self._reachable()
+        ]
+        refs = [getattr(actor.handle, method).remote(*args) for actor in told]
+        await asyncio.gather(*map(self._answer, told, refs), return_exceptions=True)
+
+    async def _answer(self, actor: Actor, ref: Any, late: Callable[[Any], None] = lambda _: None) -> Any:
+        """What the machine answers. If it is paused, now or meanwhile, None: it will do it when it goes on,
+        and ``late`` gets the answer."""
+        answer = asyncio.ensure_future(as_coroutine(ref))
+        while not answer.done():
+            if actor.stopped:
+                answer.add_done_callback(lambda task: _unless_failed(task, late))
+                return None
+            await asyncio.wait({answer}, timeout=0.05)
+        return answer.result()
+
+
+async def as_coroutine(ref: Any) -> Any:
+    return await ref
+
+
+def _unless_failed(task: asyncio.Task[Any], then: Callable[[Any], None]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        then(task.result())
