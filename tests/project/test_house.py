@@ -42,12 +42,6 @@ CIRCLES: list[set[str]] = [
         "labkit.systems.spark.shared",
         "labkit.systems.spark.statistics",
     },
-    {
-        "labkit.systems.spark.cleaner",
-        "labkit.systems.spark.dag",
-        "labkit.systems.spark.driver",
-        "labkit.systems.spark.tasks",
-    },
 ]
 
 #: What each room may import besides itself; the rooms that are not named here may import all of labkit.

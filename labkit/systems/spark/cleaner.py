@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .dependencies import ShuffleDependency
-    from .driver import Driver
     from .rdd import RDD
 
 __all__ = ["Cleaner"]
 
 
 class Cleaner:
-    """Belongs to the driver."""
+    """Belongs to the driver, a ``Driver``."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Any) -> None:
         self.driver = driver
         self._gone: deque[tuple[str, int]] = deque()
 

@@ -22,9 +22,10 @@ from labkit.systems.report import whole
 
 from .closures import loads
 from .conf import SparkConf, parse_master
-from .driver import Driver, Job
+from .driver import Driver
 from .errors import JobFailed, TaskFailed
 from .executor import Executor
+from .jobs import Job
 from .model import BaseContext
 from .options import check_options
 from .rdd import RDD

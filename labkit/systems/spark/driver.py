@@ -15,54 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.parts.members import Silence
 from labkit.parts.tasks import Attempt
-from labkit.progress import Progress
-from labkit.runtime.loop import Loop, Task
+from labkit.runtime.loop import Loop
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.sync import Signal
 
 from .blocks import Key
 from .cleaner import Cleaner
-from .dag import DAGScheduler, ResultStage, Stage
+from .dag import DAGScheduler
 from .errors import JobCancelled, JobFailed
 from .evaluate import blocks_wanted, splits
 from .events import EVENTS
+from .jobs import ExecutorRecord, Job, ResultStage, Stage
 from .options import Options
 from .shuffle import Source
 from .task_run import Outcome, TaskDescription
-from .tasks import ExecutorRecord, TaskScheduler
+from .tasks import TaskScheduler
 
 if TYPE_CHECKING:
     from .rdd import RDD
 
-__all__ = ["Driver", "Job"]
+__all__ = ["Driver"]
 
 #: Jobs that ``statusTracker`` still knows (``spark.ui.retainedJobs``).
 JOBS_KEPT = 1000
-
-
-class Job:
-    """One action."""
-
-    def __init__(self, number: int, action: str, group: str | None) -> None:
-        self.id = number
-        self.action = action
-        self.site = "?"  #: of the line that called it
-        self.group = group
-        self.state = "RUNNING"  #: as ``statusTracker`` tells it: then "SUCCEEDED" or "FAILED"
-        self.stages: dict[int, Stage] = {}  #: those that it wants now
-        self.planned: list[int] = []
-        self.updates: list[dict[int, Any]] = []  #: what its tasks have added to accumulators
-        self.run: Task | None = None
-        self.span: int | None = None  #: the user's operation that it belongs to
-        self.tasks_done = 0
-        self.progress: Progress | None = None
-
-    def task_done(self) -> None:
-        """Tell whoever waits for long."""
-        self.tasks_done += 1
-        if self.progress is not None and self.progress.due:
-            to_do = sum(len(stage.missing()) for stage in self.stages.values())
-            self.progress.show(self.tasks_done, self.tasks_done + to_do)
 
 
 class Driver(Node):

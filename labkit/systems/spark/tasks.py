@@ -20,9 +20,9 @@ it ends in         what follows
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from labkit.parts.tasks import Attempt, Group, Ledger, Policy, Speculation, WorkerRecord
+from labkit.parts.tasks import Attempt, Group, Ledger, Policy, Speculation
 from labkit.runtime.errors import Timeout
 from labkit.runtime.loop import Future, Loop
 from labkit.runtime.raised import Ending, named
@@ -30,41 +30,17 @@ from labkit.runtime.raised import Ending, named
 from .blame import to_action
 from .closures import dumps, loads
 from .errors import JobFailed, TaskFailed
-from .executor import NOT_ME, SEND_STAGE, STAGES_KEPT, UNKNOWN_TASK
-from .shuffle import Source
+from .executor import NOT_ME, SEND_STAGE, UNKNOWN_TASK
+from .jobs import ExecutorRecord, Stage
 from .task_run import Outcome
 
-if TYPE_CHECKING:
-    from .dag import Stage
-    from .driver import Driver
-
-__all__ = ["ExecutorRecord", "StageTasks", "TaskScheduler"]
+__all__ = ["StageTasks", "TaskScheduler"]
 
 #: What ``task_finished`` tells of an attempt that never said what it did.
 NO_METRICS: dict[str, Any] = {
     "computed": [], "read": [], "records": 0,
     "fetched_local": 0, "fetched_remote": 0, "fetched": [], "written": 0,
 }  # fmt: skip
-
-
-class ExecutorRecord(WorkerRecord):
-    """An executor as the driver knows it."""
-
-    def __init__(self, name: str, machine: str, cores: int, incarnation: int, life: int, now: float) -> None:
-        super().__init__(name, machine, cores)
-        self.heard = now
-        self.source = Source(name, incarnation)
-        #: A number that this life of the executor chose: a repeated registration is no new one.
-        self.life = life
-        self.newest = 0  #: the last task that it was given
-        self.codes: dict[int, None] = {}  #: the stage codes that it has, as far as it keeps them
-        self.journal = 0  #: entries of its blocks' journal that were taken in
-
-    def gets_code(self, code: int) -> None:
-        """The next message has a stage's code; the executor forgets the oldest as this does."""
-        self.codes[code] = None
-        if len(self.codes) > STAGES_KEPT:
-            del self.codes[next(iter(self.codes))]
 
 
 class StageTasks(Group):
@@ -77,9 +53,9 @@ class StageTasks(Group):
 
 
 class TaskScheduler:
-    """Belongs to the driver, in whose name it calls executors."""
+    """Belongs to the driver, a ``Driver``, in whose name it calls executors."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Any) -> None:
         self.driver = driver
         self.options = options = driver.options
         slow = Speculation(

@@ -11,15 +11,15 @@ import pytest
 
 from labkit import Cluster, Kill, when
 from labkit.parts.tasks import Ledger
-from labkit.systems.spark import SparkContext, StorageLevel, dag, tasks
+from labkit.systems.spark import SparkContext, StorageLevel, jobs, tasks
 from labkit.systems.spark.blocks import BlockStore
 from labkit.systems.spark.closures import narrow_lineage
-from labkit.systems.spark.dag import ResultStage
 from labkit.systems.spark.driver import Driver
 from labkit.systems.spark.invariants import only_missing, pipelined
+from labkit.systems.spark.jobs import ExecutorRecord, ResultStage
 from labkit.systems.spark.shuffle import MapOutputs
 from labkit.systems.spark.state import Parent, RddView
-from labkit.systems.spark.tasks import ExecutorRecord, TaskScheduler
+from labkit.systems.spark.tasks import TaskScheduler
 from labkit.systems.spark.trace_checks import check_trace
 from tests.systems.spark.conftest import predicted
 
@@ -124,7 +124,7 @@ def pipelines_a_shuffle(patch: Any) -> None:
         order = narrow_lineage(rdd)
         return [parent for dep in order[0].dependencies() for parent in everything(dep.rdd)] + order
 
-    patch.setattr(dag, "narrow_lineage", everything)
+    patch.setattr(jobs, "narrow_lineage", everything)
 
 
 def evicts_its_own(patch: Any) -> None:

@@ -254,7 +254,7 @@ def test_options_are_checked(given: dict[str, Any], error: type[Exception], text
 def test_two_jobs_share_the_stage_that_both_need(sim_context: MakeContext) -> None:
     sc = sim_context()
     counts = counted(sc)
-    from labkit.systems.spark.driver import Job
+    from labkit.systems.spark.jobs import Job
 
     driver = sc._driver
 
