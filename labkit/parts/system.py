@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from labkit.runtime.again import Repeatable
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import RunOver
+from labkit.runtime.script import Made, script
 
 __all__ = ["OnCluster", "System"]
 
@@ -57,6 +58,16 @@ class System(OnCluster, Repeatable):
         was stored in it is gone."""
         self._cluster.reset()
         self.__init__(*self._made[0], **self._made[1])  # type: ignore[misc]
+
+    def made(self) -> Made:
+        """The system as code: how it was made, and what a script cannot repeat."""
+        raise NotImplementedError
+
+    def code(self, until: float | None = None) -> str:
+        """The run so far as the text of a cell that runs it once more: cluster, system, every option, faults.
+
+        until: seconds of the run; up to now unless given."""
+        return script(self.cluster, self.made(), self.cluster.now if until is None else until)
 
     def panel(self, **options: Any) -> Any:
         """The system to look at and click (needs a notebook). compact: machines and stage only, small enough

@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import Any
 
 from labkit.runtime.errors import LabError
+from labkit.runtime.script import Made, script
 from labkit.trace.fold import History
 from labkit.trace.machines import MachineView
 
 from .clock import Position
 from .poller import POLLER
-from .script import Made, script
 from .stage import Part
 
 #: How much slower *slow* makes a machine.
@@ -222,11 +222,8 @@ class Actions:
 
     def code(self) -> str:
         """Cluster, system and faults as code: a run explored by hand becomes a script."""
-        return script(self.cluster, self.made(), self._last_now)
-
-    def made(self) -> Made:
-        """The system as code."""
-        return Made()
+        made = self.system.made() if hasattr(self.system, "made") else Made()
+        return script(self.cluster, made, self._last_now)
 
 
 def sentence(error: BaseException) -> str:

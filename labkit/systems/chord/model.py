@@ -17,13 +17,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
+from labkit.parts.checks import whole
 from labkit.parts.system import System
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode
 from labkit.runtime.node import Node
+from labkit.runtime.script import Made, options_of
 from labkit.runtime.sync import gather
-from labkit.systems.report import whole
 
 from .client import ClientPrograms, Lookup, Stored
 from .directory import CONTACTS
@@ -338,6 +339,14 @@ class Chord(System, Starting, ClientPrograms, MutableMapping[Any, Any]):
 
     def _not_settled(self, health: Health, timeout: float) -> LabError:
         return Timeout(f"the ring is not ideal after {timeout:g} s:\n{health}")
+
+    def made(self) -> Made:
+        """The ring as code."""
+        options, notes = options_of(self), ()
+        if self.maintenance != options.get("maintenance", "correct"):
+            notes = (f"Its maintenance was changed meanwhile: ring_again.switch({self.maintenance!r})",)
+        lacks = "what you stored and looked up, and which nodes joined or left"
+        return Made("labkit.systems.chord", "ring_again", "Chord", options, lacks, notes)
 
     def check(self) -> Report:
         """The invariants judged at every instant of the trace so far, and every lookup's answer.

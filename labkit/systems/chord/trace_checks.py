@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.systems.report import Findings, Violation
+from labkit.parts.checks import Findings, Violation
 
 from .invariants import Pointers, failure_allowed, rings, with_names
 from .model_check import first_broken

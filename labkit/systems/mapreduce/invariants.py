@@ -15,8 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.parts.checks import Findings, whole
 from labkit.runtime.cluster import Cluster
-from labkit.systems.report import Findings, whole
 
 from .counters import total
 from .messages import MAP, REDUCE

@@ -11,11 +11,12 @@ from labkit.parts.retry import insist
 from labkit.parts.store import FileSystem
 from labkit.parts.store.paths import normal
 from labkit.parts.system import System
-from labkit.runtime.again import arguments
+from labkit.runtime.again import arguments, call, changed
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import dumps
 from labkit.runtime.errors import LabError, MachineDead, Timeout
 from labkit.runtime.node import Node
+from labkit.runtime.script import Made, options_of, variable
 from labkit.trace.fold import History
 
 from .invariants import Report, check_job
@@ -175,6 +176,24 @@ class Job(System):
     def check(self) -> Report:
         """The invariants, judged on the trace."""
         return check_job(self.cluster, self.name, self.fs.settings.master)
+
+    def made(self) -> Made:
+        """The file system as code, what is in it, and how the job is begun."""
+        given, name = arguments(self), variable(self, "job")
+        options = {"master": given["master"]} if given["master"] else {}
+        options |= changed(self.spec.options)
+        program = type(self.program).__name__
+        files = repr(given["inputs"]), repr(given["output"])
+        then = (
+            f"fs_again.put_all_of({name}.fs)",
+            f"again.run(max(0.0, {given['asked']!r} - again.now))",
+            f"job_again = {call(f'{program}(again, fs_again).start', options, *files)}",
+        )
+        lacks = f"the class {program} and your files; {name} is the job in this notebook"
+        begun = self.cluster.trace.filter(kind="job_started")
+        others = any(event.data["job"] != self.name for event in begun)
+        notes = ("Other jobs are left out, so tasks may be on other machines.",) if others else ()
+        return Made("labkit.parts.store", "fs_again", "FileSystem", options_of(self.fs), lacks, notes, then)
 
     def reset(self) -> None:
         """The same job once more, on the same cluster begun anew, with what was put into its file system."""

@@ -26,13 +26,15 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from labkit.parts.checks import whole
 from labkit.parts.system import System
 from labkit.progress import Progress
+from labkit.runtime.again import literal
 from labkit.runtime.cluster import Cluster, Operation
 from labkit.runtime.errors import LabError, MachineDead
 from labkit.runtime.node import Node
+from labkit.runtime.script import Made, options_of
 from labkit.runtime.sync import gather
-from labkit.systems.report import whole
 
 from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
@@ -362,6 +364,14 @@ class ParameterServer(System):
 
     def __iter__(self) -> Iterator[Vector]:
         return iter(list(self._vectors.values()))
+
+    def made(self) -> Made:
+        """The parameter server as code."""
+        options, now, notes = options_of(self), self.consistency, ()
+        if now != (options.get("consistency") or BSP()):
+            notes = (f"Its consistency was changed meanwhile: ps_again.consistency = {literal(now)}",)
+        lacks = "your vectors and trainings"
+        return Made("labkit.systems.paramserver", "ps_again", "ParameterServer", options, lacks, notes)
 
     def check(self) -> Report:
         """The invariants at every step so far. Raises ``LabError`` if the trace has forgotten its beginning.

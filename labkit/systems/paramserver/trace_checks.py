@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from labkit.systems.report import Findings, Violation
+from labkit.parts.checks import Findings, Violation
 
 from .invariants import Change, applied_twice, runs_ahead, unseen
 

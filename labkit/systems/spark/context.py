@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
+from labkit.parts.checks import whole
 from labkit.parts.system import System
 from labkit.progress import Progress
+from labkit.runtime.again import changed
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError, UnknownNode
 from labkit.runtime.node import Node
-from labkit.systems.report import whole
+from labkit.runtime.script import Made, options_of
 
 from .closures import loads
 from .conf import SparkConf, parse_master
@@ -242,6 +244,15 @@ class SparkContext(System, BaseContext):
         """The context that is running, else a new one on a cluster of its own."""
         running = _running_contexts()
         return running[-1] if running else cls(conf=conf)
+
+    def made(self) -> Made:
+        """The context as code."""
+        executors = options_of(self).get("executors")
+        options = {} if executors is None or isinstance(executors, str) else {"executors": executors}
+        options |= {"appName": self.appName} if self.appName != "labkit" else {}
+        options |= changed(self.options)
+        lacks = "your RDDs and the actions on them"
+        return Made("labkit.systems.spark", "sc_again", "SparkContext", options, lacks)
 
     def check(self) -> Report:
         """The invariants at every event of this context's driver so far, and what ran again as it was lost.

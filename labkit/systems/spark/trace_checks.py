@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.systems.report import Findings, Violation
+from labkit.parts.checks import Findings, Violation
 
 from .events import INPUT_LOST
 from .invariants import fits_cores, fits_memory, keeps_own_rdd, only_missing, pipelined

@@ -13,7 +13,6 @@ from ..panel import Panel
 from ..pieces import Button, Chart, Choice, Form, Told
 from ..replay import HOP_MS, Replay
 from ..scene import Pulse, Scene
-from ..script import Made, options_of
 from ..setup import OneOf, Whole
 from ..stage import update
 from .lookups import checks, line, of_node, steps, words
@@ -149,14 +148,6 @@ class RingPanel(Panel):
         key_id, answer = self._answer
         said = answer if view is not None and view.key_id == key_id else ""
         return steps(view, frame, self.replay.count, said)
-
-    def made(self) -> Made:
-        """The ring as code."""
-        options, notes = options_of(self.ring), ()
-        if self.ring.maintenance != options.get("maintenance", "correct"):
-            notes = (f"Its maintenance was changed meanwhile: ring_again.switch({self.ring.maintenance!r})",)
-        lacks = "what you stored and looked up, and which nodes joined or left"
-        return Made("labkit.systems.chord", "ring_again", "Chord", options, lacks, notes)
 
     # -- actions --------------------------------------------------------
 

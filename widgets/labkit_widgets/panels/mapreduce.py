@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from labkit.runtime.again import arguments, call, changed
 from labkit.runtime.errors import LabError
 from labkit.systems.mapreduce.messages import MAP, REDUCE
 from labkit.systems.mapreduce.status import rates
@@ -19,7 +18,6 @@ from ..numbers import Number
 from ..panel import Panel
 from ..pieces import Chart, Told, story
 from ..scene import Scene
-from ..script import Made, options_of, variable
 from .phases import DRAWN, ENDS, WHYS, JobFrame, phases_scene
 
 #: Each rate and its colour.
@@ -102,23 +100,6 @@ class MapReducePanel(Panel):
         """How to read it."""
         counted = frame.job.M + frame.job.R > DRAWN
         return "too many tasks to draw each: a bar is as long as their number" if counted else ""
-
-    def made(self) -> Made:
-        """The file system as code, what is in it, and how the job is begun."""
-        job, given, name = self.job, arguments(self.job), variable(self.job, "job")
-        options = {"master": given["master"]} if given["master"] else {}
-        options |= changed(job.spec.options)
-        program = type(job.program).__name__
-        files = repr(given["inputs"]), repr(given["output"])
-        then = (
-            f"fs_again.put_all_of({name}.fs)",
-            f"again.run(max(0.0, {given['asked']!r} - again.now))",
-            f"job_again = {call(f'{program}(again, fs_again).start', options, *files)}",
-        )
-        lacks = f"the class {program} and your files; {name} is the job in this notebook"
-        others = any(event.data["job"] != job.name for event in self.log.noted)
-        notes = ("Other jobs are left out, so tasks may be on other machines.",) if others else ()
-        return Made("labkit.parts.store", "fs_again", "FileSystem", options_of(job.fs), lacks, notes, then)
 
 
 # -- the numbers that matter ------------------------------------------------------------

@@ -19,7 +19,6 @@ from ..charts import CHARTS, Losses, Staleness, Waiting, legend
 from ..panel import Panel
 from ..pieces import Chart, Plain, Slide
 from ..scene import Pulse, Scene
-from ..script import Made, options_of
 from ..setup import OneOf, Whole
 from .staleness import numbers, staleness_scene
 
@@ -125,11 +124,3 @@ class StalenessPanel(Panel):
         """What the moving dots are."""
         words = "dots: pushes to servers, and updates passed along a chain"
         return f"{words} ({left_out} more are not drawn)" if left_out else words
-
-    def made(self) -> Made:
-        """The parameter server as code."""
-        options, now, notes = options_of(self.ps), self.ps.consistency, ()
-        if now != (options.get("consistency") or BSP()):
-            notes = (f"Its consistency was changed meanwhile: ps_again.consistency = {literal(now)}",)
-        lacks = "your vectors and trainings"
-        return Made("labkit.systems.paramserver", "ps_again", "ParameterServer", options, lacks, notes)

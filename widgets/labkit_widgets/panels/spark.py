@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from labkit.runtime.again import changed
 from labkit.systems.spark.lineage import LineageView, sources, view
 from labkit.systems.spark.state import LineageState, Piece
 from labkit.systems.spark.view import LineageReducer
@@ -14,7 +13,6 @@ from ..charts import Jobs
 from ..panel import Panel
 from ..pieces import Button, Chart, Choice, Form, Told
 from ..scene import Scene
-from ..script import Made, options_of
 from ..setup import Whole
 from .lineage import lineage_scene
 from .stories import cost, numbers, told
@@ -119,16 +117,6 @@ class LineagePanel(Panel):
         """How to read it."""
         counted = any(row.counts for row in frame.rows)
         return "too many partitions to draw each: a bar is as long as their number" if counted else ""
-
-    def made(self) -> Made:
-        """The context as code."""
-        executors = options_of(self.sc).get("executors")
-        options = {} if executors is None or isinstance(executors, str) else {"executors": executors}
-        options |= {"appName": self.sc.appName} if self.sc.appName != "labkit" else {}
-        options |= changed(self.sc.options)
-        return Made(
-            "labkit.systems.spark", "sc_again", "SparkContext", options, "your RDDs and the actions on them"
-        )
 
     # -- actions --------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a check of a recorded run has found, for every system's ``trace_checks.py``."""
+"""What a check of a recorded run has found, for every system's checks."""
 
 from __future__ import annotations
 

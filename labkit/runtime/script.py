@@ -1,4 +1,4 @@
-"""The run so far as a code cell: what a panel's *Copy the run as code* gives.
+"""The run so far as a code cell: what ``system.code()`` and a panel's *Copy the run as code* give.
 
 It makes the same cluster and system again under names of their own, strikes with the same faults at the same
 times, and says what it cannot repeat.
