@@ -18,13 +18,16 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
-from .answers import Answers, Gone, Stepper, Wrong, described
+from .answers import MOST_TEXT, Answers, Gone, Stepper, Wrong, described
 from .values import NotPlain, decode, encode
 
-__all__ = ["MOST_BYTES", "Remote", "Served", "here", "receive", "send"]
+__all__ = ["ENDED", "MOST_BYTES", "MOST_TEXT", "Remote", "Served", "here", "receive", "send"]
 
 #: Bytes of one frame.
 MOST_BYTES = 8_000_000
+
+#: What is said of a process that has ended of itself, or by somebody else's doing.
+ENDED = "the student's process ended"
 
 #: Seconds that an interrupted function has to end.
 GRACE = 2.0
@@ -43,7 +46,7 @@ def receive(line: socket.socket) -> tuple[bytes, bytes]:
     """The next frame. Raises ``Gone`` at the end of the line, ``TimeoutError`` as the socket does."""
     kind, length = struct.unpack("!cI", _exactly(line, 5))
     if length > MOST_BYTES:
-        raise Wrong(f"an answer has {length} bytes; {MOST_BYTES} are allowed")
+        raise Gone(f"the student's process sent {length} bytes at once; {MOST_BYTES} are allowed")
     return kind, _exactly(line, length)
 
 
@@ -55,9 +58,9 @@ def _exactly(line: socket.socket, count: int) -> bytes:
         except (ConnectionError, OSError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            raise Gone("the student's process ended") from None
+            raise Gone(ENDED) from None
         if not part:
-            raise Gone("the student's process ended")
+            raise Gone(ENDED)
         parts.append(part)
         count -= len(part)
     return b"".join(parts)
@@ -85,17 +88,33 @@ class Served:
         if found:
             self.tell(b"T", encode(found))
 
-    def serve(self, task: str, names: Mapping[str, Any]) -> tuple[bool, str]:
-        """Answer the judge's questions about a task: whether it passed, and what the judge says."""
+    def check(self, task: str, names: Mapping[str, Any]) -> tuple[bool, str]:
+        """Have a task judged: whether it passed, and what the judge says."""
+        verdict = self._serve({"do": "check", "task": task}, names)
+        return bool(verdict["passed"]), str(verdict["text"])
+
+    def request(self, do: str, task: str, student: Any, options: Any, names: Mapping[str, Any]) -> Any:
+        """Have the judge do something else of an exercise's (``services.py``): what came of it. Raises
+        ``Wrong``."""
+        asked = {"do": do, "task": task, "student": student, "options": options}
+        verdict = self._serve(asked, names)
+        if not verdict["passed"]:
+            raise Wrong(str(verdict["text"]))
+        return seen(verdict["value"])
+
+    def _serve(self, request: dict[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a request, and answer the judge's questions till it is done."""
+        if self._answering:
+            raise Wrong("an answer may not ask the exercise while it is judged")
         stepper = Stepper(names)
+        text = encode({**request, "changed": self._changed()})
         before = signal.signal(signal.SIGINT, self._interrupted)
         try:
-            send(self._line, b"C", encode({"task": task, "changed": self._changed()}))
+            send(self._line, b"C", text)
             while True:
                 kind, text = receive(self._line)
                 if kind == b"V":
-                    verdict = decode(text)
-                    return bool(verdict["passed"]), str(verdict["text"])
+                    return dict(decode(text))
                 send(self._line, b"A", self._answered(stepper, text))
         finally:
             signal.signal(signal.SIGINT, before)
@@ -105,6 +124,9 @@ class Served:
             self._answering = True
             answer = stepper.answer(text)
             self._answering = False
+            if len(answer) > MOST_BYTES:
+                told = f"the answer has {len(answer)} bytes; {MOST_BYTES} are allowed"
+                return encode({"raised": ["ValueError", told, ""]})
             return answer
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the notebook goes on
             self._answering = False
@@ -114,6 +136,26 @@ class Served:
         if self._answering:
             self._answering = False
             raise KeyboardInterrupt
+
+
+class Seen:
+    """Something that the judge has, as one sees it from a student's process: its text, and its fields."""
+
+    def __init__(self, text: str, parts: Mapping[str, Any]) -> None:
+        self.__dict__.update({name: seen(part) for name, part in parts.items()})
+        self.__dict__["_text"] = text
+
+    def __repr__(self) -> str:
+        return str(self.__dict__["_text"])
+
+
+def seen(value: Any) -> Any:
+    """What ``services.told`` told."""
+    if isinstance(value, list):
+        return [seen(each) for each in value]
+    if isinstance(value, dict) and value.keys() == {"text", "parts"}:
+        return Seen(value["text"], value["parts"])
+    return value
 
 
 # --- in the judge's process -----------------------------------------------------------------------------
@@ -144,7 +186,7 @@ class Remote(Answers):
         except TimeoutError:
             pass
         except OSError:
-            raise Gone("the student's process ended") from None
+            raise Gone(ENDED) from None
         self._interrupt(signal.SIGINT)
         try:
             self._answer(GRACE)
@@ -175,6 +217,13 @@ def reason_in(text: bytes) -> str:
     return text.decode(errors="replace")[:200]
 
 
+def walls_in(text: bytes) -> list[str]:
+    """Which walls it says that it is behind."""
+    with contextlib.suppress(NotPlain, TypeError, KeyError):
+        return [str(name)[:100] for name in decode(text)["walls"]][:10]
+    raise Gone("the student's process did not say which walls it is behind")
+
+
 def names_in(text: bytes) -> list[str]:
     """What of labkit it has changed."""
     with contextlib.suppress(NotPlain, TypeError):
@@ -182,10 +231,14 @@ def names_in(text: bytes) -> list[str]:
     return []
 
 
-def checked_request(text: bytes) -> tuple[str, list[str]]:
-    """What a student's process wants judged, and what of labkit it has changed. Raises ``Wrong``."""
+def checked_request(text: bytes) -> dict[str, Any]:
+    """What a student's process wants done (``Served.check`` and ``Served.request``), and what of labkit it
+    has changed. Raises ``Wrong``."""
     try:
         found = decode(text)
-        return str(found["task"]), [str(name)[:100] for name in found["changed"]][:10]
-    except (NotPlain, KeyError, TypeError):
-        raise Wrong("the student's process asked for no task") from None
+        options = {str(name): value for name, value in dict(found.get("options") or {}).items()}
+        changed = [str(name)[:100] for name in found["changed"]][:10]
+        words = {"do": str(found["do"]), "task": str(found["task"]), "student": found.get("student", "")}
+        return {**words, "options": options, "changed": changed}
+    except (NotPlain, KeyError, TypeError, ValueError, AttributeError):
+        raise Wrong("the student's process asked for nothing that there is") from None

@@ -1,27 +1,33 @@
 """The process that a student's notebook runs in when it is graded: a Jupyter kernel behind walls.
 
-``python -m labkit.coursework.cage CONNECTION_FILE OPTIONS`` is what the grader's kernelspec starts. In this
-order it connects to the judge, notes how labkit looks, takes its limits, goes behind the wall, and becomes
-the kernel. What each wall is good for, and where there is none, is in the text of ``labkit.coursework``.
-"""
+``python -m labkit.coursework.cage CONNECTION_FILE OPTIONS`` is what the grader's kernelspec starts, inside
+bubblewrap where there is one (``sandbox.py``). In this order it connects to the judge, takes its limits, goes
+behind Landlock's wall, becomes the kernel, notes how labkit looks, and gives up the system calls that a
+student's program has no use for (``seccomp.py``). What each wall is good for, and where there is none, is in
+the text of ``labkit.coursework``."""
 
 from __future__ import annotations
 
 import builtins
+import collections
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import resource
 import shutil
 import socket
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from . import bridge, landlock
+from . import bridge, landlock, seccomp
+from .answers import QUESTIONS
+from .closed import Closed, is_open
+from .sandbox import DEVICES, OURS, packages, readable
+from .values import RECORDS
 
 __all__ = ["changes_since", "enter", "main", "snapshot"]
 
@@ -30,6 +36,9 @@ PR_SET_KEEPCAPS, CAPABILITY_VERSION_3, CAP_DAC_READ_SEARCH = 8, 0x20080522, 2
 
 #: Threads that a kernel may have beside the processes that are counted.
 MORE_THREADS = 40
+
+#: What a process may know of itself and the machine.
+ABOUT = ("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system/cpu")
 
 #: Builtins that a checker could be fooled by.
 WATCHED_BUILTINS = (
@@ -46,33 +55,62 @@ WATCHED_BUILTINS = (
 )
 
 
-def main(connection: str, options: str) -> None:
+def main(connection: str, given: str) -> None:
     """Become the kernel."""
-    chosen = json.loads(options)
+    chosen = json.loads(given)
     scratch = Path(chosen["scratch"])
     line = socket.socket(socket.AF_UNIX)
     line.connect(chosen["socket"])
+    close_labkit(chosen)
     import ipykernel.kernelapp  # before the wall: quicker
 
-    import labkit.coursework.exercise
-
-    labkit.coursework.exercises.find_tasks(chosen["exercise"], Path(chosen["checks"]))
     own = str(scratch / "kernel.json")
     shutil.copyfile(connection, own)
-    walls = enter(scratch, chosen["limits"], chosen["uid"], [own])
+    walls = enter(scratch, Path(chosen["socket"]).parent, chosen, [own])
     bridge.here = bridge.Served(line, changes_since(snapshot()))
-    bridge.send(line, b"H", json.dumps({"walls": walls}))
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     os.chdir(scratch)
     sys.argv[1:] = []
-    sys.path[:] = [entry for entry in sys.path if entry]
     app = ipykernel.kernelapp.IPKernelApp.instance()
-    app.initialize(["-f", own, "--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor"])
+    # A parent of 1: it looks for none, which in a sandbox is always process 1, and ends with it.
+    options = ["--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor"]
+    app.initialize(["-f", own, "--IPKernelApp.parent_handle=1", *options])
+    if seccomp.give_up():  # now that its sockets stand
+        walls.append("calls")
+    bridge.send(line, b"H", json.dumps({"walls": walls}))
     app.shell.events.register("post_run_cell", bridge.here.look)
     _count_output(bridge.here, chosen["limits"]["output"])
     app.start()
+
+
+def close_labkit(chosen: dict[str, Any]) -> None:
+    """From now on only what is open of labkit can be imported; what the exercise's answers need is. Raises
+    ``ImportError`` if something closed is here already."""
+    opens = chosen["opens"]
+    sys.meta_path.insert(0, Closed(chosen["exercise"], opens))
+    folders = {str(path) for path in packages()}
+    root = str(Path(__file__).parents[2])
+    sys.path[:] = [entry for entry in sys.path if entry in folders or _of_python(entry)] + [root]
+    for name, module, fields in chosen["records"]:
+        if is_open(module, opens):
+            RECORDS[name.lower()] = getattr(importlib.import_module(module), name)
+        else:  # the same record, without what else is in its module
+            RECORDS[name.lower()] = collections.namedtuple(name, fields)  # type: ignore[misc]
+    for question, module, name in chosen["questions"]:
+        QUESTIONS[question] = getattr(importlib.import_module(module), name)
+    ours = [name for name in sys.modules if name.split(".")[0] in OURS]
+    closed = [
+        name for name in ours if not is_open(name, opens) and not hasattr(sys.modules[name], "__path__")
+    ]
+    if closed:
+        raise ImportError(f"{closed[0]} is closed, and imported")
+
+
+def _of_python(entry: str) -> bool:
+    library = Path(sys.base_prefix, "lib")
+    return bool(entry) and (Path(entry).is_relative_to(library) or entry.endswith(".zip"))
 
 
 def _count_output(served: bridge.Served, most: int) -> None:
@@ -94,17 +132,20 @@ def _count_output(served: bridge.Served, most: int) -> None:
         stream.write = counted(stream.write)  # type: ignore[method-assign]
 
 
-def enter(scratch: Path, limits: dict[str, Any], uid: int | None, own: list[str]) -> list[str]:
+def enter(scratch: Path, sockets: Path, chosen: dict[str, Any], own: list[str]) -> list[str]:
     """Take the limits and go behind the walls: which there are."""
-    walls = ["limits"]
-    for name, value in (
-        ("RLIMIT_CPU", limits["cpu_seconds"]),
-        ("RLIMIT_DATA", limits["memory"]),
-        ("RLIMIT_FSIZE", limits["file_size"]),
-        ("RLIMIT_NOFILE", 256),
-        ("RLIMIT_CORE", 0),
+    limits, uid = chosen["limits"], chosen["uid"]
+    walls = ["limits", *(["namespaces"] if chosen["namespaces"] else [])]
+    for name, value, more in (
+        ("RLIMIT_CPU", limits["cpu_seconds"], 5),  # told by a signal of its own before the end
+        ("RLIMIT_DATA", limits["memory"], 0),
+        ("RLIMIT_FSIZE", limits["file_size"], 0),
+        ("RLIMIT_NOFILE", 256, 0),
+        ("RLIMIT_CORE", 0, 0),
+        ("RLIMIT_MSGQUEUE", 0, 0),
+        ("RLIMIT_MEMLOCK", 0, 0),
     ):
-        resource.setrlimit(getattr(resource, name), (value, value))
+        resource.setrlimit(getattr(resource, name), (value, value + more))
     if uid is not None:
         for path in (scratch, *own):
             os.chown(path, uid, uid)
@@ -113,9 +154,12 @@ def enter(scratch: Path, limits: dict[str, Any], uid: int | None, own: list[str]
         resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     allowed = [
         (scratch, landlock.WRITE),
-        *((path, landlock.READ) for path in _readable()),
-        *((path, landlock.LIST) for path in sys.path if path),
-        *((path, landlock.WRITE) for path in ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")),
+        (sockets, landlock.WRITE),
+        *((path, landlock.READ) for path in readable(chosen["opens"])),
+        *((path, landlock.READ) for path in _installed()),
+        *((path, landlock.LIST) for path in packages()),
+        *((path, landlock.READ) for path in ABOUT),
+        *((path, landlock.WRITE) for path in DEVICES),
     ]
     if landlock.restrict(allowed):
         walls.append("files")
@@ -126,14 +170,11 @@ def enter(scratch: Path, limits: dict[str, Any], uid: int | None, own: list[str]
     return walls
 
 
-def _readable() -> Iterator[str]:
-    """What a Python program needs to read: Python, the libraries, and labkit without its notebooks."""
-    package = Path(__file__).parents[1]
-    yield from ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/proc/self")
-    yield from ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/sys/devices/system/cpu")
-    yield from {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
-    yield str(package)
-    yield str(package.parent / "widgets")
+def _installed() -> Iterator[Path]:
+    """The packages that are installed, one by one, without what is ours."""
+    for folder in packages():
+        with contextlib.suppress(OSError):
+            yield from (path for path in folder.iterdir() if path.name not in OURS)
 
 
 def _become(uid: int, may_read: bool) -> None:

@@ -30,12 +30,10 @@ from . import landlock
 from .answers import QUESTION_SECONDS, TASK_SECONDS
 from .exercises import find_tasks
 from .handout import ANSWER, CHECK, BadSubmission, Handout
+from .sandbox import AS_ROOT, AS_USER, namespaces
 from .tasks import hidden_seeds
 
 __all__ = ["Grader", "Limits", "Mark", "Marks", "find_submissions", "read_secret"]
-
-#: The first of the users that kernels run as, if we may choose: one for each kernel that runs at a time.
-FIRST_USER = 64500
 
 #: Seconds that a runner has beyond what the notebook may take.
 SLACK = 60.0
@@ -64,6 +62,11 @@ class Limits:
     memory: int = 2 << 30
     file_size: int = 64 << 20
     output: int = 1 << 20
+    #: Bytes of all its files, and how many.
+    files_size: int = 128 << 20
+    files: int = 2000
+    #: Bytes of memory of the judge, for what the answers give it to keep.
+    judge_memory: int = 768 << 20
     #: Processes, the kernel included.
     processes: int = 32
 
@@ -237,12 +240,12 @@ class Grader:
         folder = Path(tempfile.mkdtemp(prefix="labkit-grade-"))
         folder.chmod(0o711)
         try:
-            return self._run_in(folder, slot, student, answers)
+            return self._run_in(folder, student, answers)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self._slots.put(slot)
 
-    def _run_in(self, folder: Path, slot: int, student: str, answers: dict[str, str]) -> dict[str, Any]:
+    def _run_in(self, folder: Path, student: str, answers: dict[str, str]) -> dict[str, Any]:
         job = {
             "folder": str(folder),
             "notebook": self.handout.assembled(answers),
@@ -251,7 +254,8 @@ class Grader:
             "hidden_cells": self._hidden_sources(),
             "tasks": {task: {"seeds": self._seeds(student, task)} for task in self.handout.points},
             "limits": asdict(self.limits),
-            "uid": FIRST_USER + slot if may_change_user() else None,
+            "own_user": may_change_user() and namespaces() != AS_USER,
+            "namespaces": namespaces(),
         }
         with self._lock:
             if self._stopped:
@@ -309,16 +313,17 @@ class Grader:
     def _marks(self, student: str, outcome: dict[str, Any], remarks: list[str]) -> Marks:
         cells = {name: tuple(each) for name, each in outcome.get("cells", {}).items()}
         changed, ended = outcome.get("changed", []), outcome.get("ended", "")
-        notes = list(remarks)
+        notes = [*remarks, *outcome.get("notes", [])]
         if changed:
-            notes.append(f"an answer has changed labkit itself ({', '.join(changed[:3])}): no marks")
+            no_marks = f"an answer has changed labkit itself ({', '.join(changed[:3])}): no marks"
+            notes.append(no_marks)
         if ended:
             notes.append(f"the run was ended: {ended}")
         tasks = {}
         for task, of in self.handout.points.items():
             verdict = outcome.get("verdicts", {}).get(task)
             if changed:
-                tasks[task] = Mark(0, of, notes[len(remarks)])
+                tasks[task] = Mark(0, of, no_marks)
             elif verdict is None:
                 tasks[task] = Mark(0, of, self._unjudged(ended, cells.get(CHECK + task)))
             elif not verdict["passed"]:
@@ -394,7 +399,7 @@ def may_change_user() -> bool:
         return False
     path = Path(sys.executable).resolve()
     open_to_all = all(parent.stat().st_mode & 0o001 for parent in (*path.parents, path))
-    return landlock.version() > 0 or open_to_all
+    return landlock.version() > 0 or open_to_all or namespaces() == AS_ROOT
 
 
 def clean_environment() -> dict[str, str]:
@@ -403,4 +408,4 @@ def clean_environment() -> dict[str, str]:
         name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV") if name in os.environ
     }
     path = [entry for entry in sys.path if entry and Path(entry, "labkit").is_dir()]
-    return {**kept, "PYTHONPATH": os.pathsep.join(path)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}

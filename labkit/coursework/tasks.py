@@ -80,9 +80,10 @@ class Verdict:
 class Tasks(dict[str, Task]):
     """The tasks of an exercise by name, and what the exercise says of itself.
 
-    order: its place in the course. formerly: a name it had; submissions may still bear it. records: named
-    tuples that travel between judge and student. questions: see ``answers.QUESTIONS``.
-    """
+    opens: modules of labkit that its notebook may import while it is graded, with all that is below them; all
+    other systems, and every judge, are closed then (``closed.py``). order: its place in the course. formerly:
+    a name it had; submissions may still bear it. records: named tuples that travel between judge and student.
+    questions: see ``answers.QUESTIONS``."""
 
     def __init__(
         self,
@@ -92,13 +93,18 @@ class Tasks(dict[str, Task]):
         formerly: str = "",
         records: Iterable[type[Any]] = (),
         questions: Mapping[str, Callable[[Stepper, dict[str, Any]], Any]] | None = None,
+        opens: Iterable[str] = (),
     ) -> None:
         super().__init__()
         self.exercise = exercise
         self.order = order
         self.formerly = formerly
-        RECORDS.update({kind.__name__.lower(): kind for kind in records})
-        QUESTIONS.update(questions or {})
+        self.records = tuple(records)
+        self.questions = dict(questions or {})
+        #: Those that its questions need are opened, too.
+        self.opens = (*opens, *sorted({each.__module__ for each in self.questions.values()}))
+        RECORDS.update({kind.__name__.lower(): kind for kind in self.records})
+        QUESTIONS.update(self.questions)
 
     @property
     def names(self) -> tuple[str, ...]:

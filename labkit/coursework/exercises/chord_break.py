@@ -22,7 +22,13 @@ from labkit.systems.chord.trace_checks import Report, check_trace
 from ..answers import Answers, Wrong
 from ..tasks import Case, Tasks
 
-tasks = Tasks("chord-break", order=3, formerly="03-break-chord", records=[Pointers])
+tasks = Tasks(
+    "chord-break",
+    order=3,
+    formerly="03-break-chord",
+    records=[Pointers],
+    opens=["labkit.systems.chord.ids", "labkit.systems.chord.snapshot"],
+)
 
 Ring = dict[int, Pointers]
 

@@ -40,7 +40,13 @@ from ..tasks import Case, Tasks
 from ..values import State
 from .chord_routing import peer_of, peers_of
 
-tasks = Tasks("chord-repair", order=2, formerly="02-chord-repair", records=[Peer, Pointers])
+tasks = Tasks(
+    "chord-repair",
+    order=2,
+    formerly="02-chord-repair",
+    records=[Peer, Pointers],
+    opens=["labkit.systems.chord.ids", "labkit.systems.chord.snapshot"],
+)
 
 #: Length of the successor lists, members at the start, and bits of an identifier.
 LENGTH, MEMBERS, BITS = 2, 7, 8

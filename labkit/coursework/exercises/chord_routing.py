@@ -21,7 +21,13 @@ from ..nodes import SETTLE, Answering, answered_by, failed_with, reported
 from ..tasks import Case, Tasks
 from ..values import State
 
-tasks = Tasks("chord-routing", order=1, formerly="01-chord-routing", records=[Peer])
+tasks = Tasks(
+    "chord-routing",
+    order=1,
+    formerly="01-chord-routing",
+    records=[Peer],
+    opens=["labkit.systems.chord.ids", "labkit.systems.chord.single"],
+)
 
 #: Entries of a successor list.
 LENGTH = 4

@@ -21,7 +21,13 @@ from ..nodes import reported
 from ..tasks import Case, Tasks
 from ._spark_plans import QUESTIONS, build
 
-tasks = Tasks("spark-mapreduce", order=4, formerly="04-mapreduce-on-rdds", questions=QUESTIONS)
+tasks = Tasks(
+    "spark-mapreduce",
+    order=4,
+    formerly="04-mapreduce-on-rdds",
+    questions=QUESTIONS,
+    opens=["labkit.systems.spark", "labkit.systems.report", "labkit.parts"],
+)
 
 WORDS = (
     *("map", "reduce", "key", "value", "shuffle", "node", "lineage", "stage", "task", "cache"),

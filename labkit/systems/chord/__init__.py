@@ -19,6 +19,7 @@ the architecture:
 ``health.py``         what ``ring.health()`` says
 ``single.py``         the same ring on one thread: the oracle
 ``view.py``           what the events add up to at a position of the trace
+``snapshot.py``       the pointers of all members at one instant
 ``invariants.py``     what must hold, as predicates; ``trace_checks.py`` applies them to a recorded run
 ``model_check.py``    every interleaving of a small ring
 ``scenarios.py``      a small ring under failures: what a fault search runs

@@ -1,9 +1,9 @@
 """What must hold of a Chord ring: Zave's invariant and its consequences, as pure predicates over pointers.
 
 Source: P. Zave, "Reasoning about identifier spaces: how to make Chord correct", and the Coq development of
-verdi-chord. A *snapshot* says for every live member what its predecessor and successor list are; whoever is
-not in it is dead or has not joined. The same predicates judge the states of the model checker, the pointers
-of running nodes, and every instant of a recorded trace (``trace_checks.py``).
+verdi-chord. A *snapshot* (``snapshot.py``) says for every live member what its predecessor and successor list
+are; whoever is not in it is dead or has not joined. The same predicates judge the states of the model
+checker, the pointers of running nodes, and every instant of a recorded trace (``trace_checks.py``).
 
 The inductive invariant has two parts. It holds at every instant, in every ring that has not stabilised yet:
 
@@ -29,9 +29,9 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from .ids import NamedId, between
+from .snapshot import Pointers, Snapshot, best_successor
 
 __all__ = [
     "INVARIANTS",
@@ -48,13 +48,6 @@ __all__ = [
 ]
 
 
-class Pointers(NamedTuple):
-    """The part of a node's state that Chord's correctness is about; ids, not names."""
-
-    predecessor: int | None
-    successors: tuple[int, ...]
-
-
 def with_names(members: Mapping[int, Pointers], names: Mapping[int, str]) -> dict[int, Pointers]:
     """The same snapshot, in whose verdicts every id has its node's name beside it."""
     named = partial(NamedId.of, names=names)
@@ -65,9 +58,6 @@ def with_names(members: Mapping[int, Pointers], names: Mapping[int, str]) -> dic
         )
         for n, pointers in members.items()
     }
-
-
-Snapshot = Mapping[int, Pointers]
 
 
 @dataclass(frozen=True)
@@ -85,18 +75,6 @@ class Verdict:
 
 
 # --- the vocabulary -------------------------------------------------------------------------------------
-
-
-def best_successor(members: Snapshot, n: int) -> int | None:
-    """The first live entry of n's successor list: where the ring goes on from n. A lone member goes on to
-    itself.
-    """
-    if len(members) == 1 and not members[n].successors:
-        return n
-    for entry in members[n].successors:
-        if entry in members:
-            return entry
-    return None
 
 
 def principals(members: Snapshot) -> list[int]:
