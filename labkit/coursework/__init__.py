@@ -5,12 +5,12 @@ An exercise is a notebook. A student writes functions; ``Exercise.check`` runs v
 
 How grading works
 -----------------
-Only the answer cells are taken from a submission (``handout.py``). They go into the notebook as it was
-handed out, and that runs under nbval in a process of its own: a *runner* (``runner.py``), which is trusted,
-and a kernel in a *cage* (``cage.py``), which is not. The tests are not in the kernel. They are in the
-runner, where the **judge** simulates: cluster, network, clock, faults and trace are its own, and when a
-node's handler is a student's, the judge sends a *question* to the kernel, plain data over a socket, and
-gets plain data back (``answers.py``, ``bridge.py``). So
+Of a submission the answer cells are taken, and what else the student has added (``taken.py``). They go
+into the notebook as it was handed out, and that runs under nbval in a process of its own: a *runner*
+(``runner.py``), which is trusted, and a kernel in a *cage* (``cage.py``), which is not. The tests are
+not in the kernel. They are in the runner, where the **judge** simulates: cluster, network, clock, faults
+and trace are its own, and when a node's handler is a student's, the judge sends a *question* to the
+kernel, plain data over a socket, and gets plain data back (``answers.py``, ``bridge.py``). So
 
 * there is no checker in the student's process to be patched, no expected value to be read, no verdict to be
   forged: a student's process can do nothing but answer, and the answers are judged. (Changes to labkit are
@@ -21,8 +21,9 @@ gets plain data back (``answers.py``, ``bridge.py``). So
 * the same submission gets the same marks: the simulator is deterministic, and so are the seeds.
 
 Files: ``tasks.py`` judges and cases · ``nodes.py`` nodes with a student's handlers · ``values.py`` plain
-data · ``exercise.py`` what a notebook holds · ``handout.py``, ``generate.py`` notebooks · ``grade.py``,
-``batch.py`` many submissions · ``report.py``, ``gradebook.py`` what is written · ``exercises/`` the judges
+data · ``exercise.py`` what a notebook holds · ``handout.py``, ``taken.py``, ``generate.py`` notebooks ·
+``folders.py`` whose they are · ``grade.py``, ``batch.py`` many submissions · ``report.py``, ``words.py``,
+``gradebook.py`` what is written · ``exercises/`` the judges
 of the exercises that come with labkit.
 
 What isolation there is, and what not
@@ -34,8 +35,9 @@ each kernel. There is **not**: a kernel of the operating system of its own (this
 wall against UDP or against seeing the names of other processes; a limit on the number of files; anything
 but the limits on macOS. A student's *own* functions see each other within one run: a solution that passes
 data from node to node through a global variable is not noticed as such, only its messages and answers are
-judged. A prediction can be looked up before it is made. Two students who hand in the same text are not
-compared.
+judged. A prediction can be looked up before it is made. Questions and schedules are drawn for the name that
+the notebook gives, hidden cases for the submission's; where two submissions give the same name, or have the
+same text, the table of marks says so, and the teacher judges.
 """
 
 from .answers import Answers, Wrong

@@ -48,8 +48,8 @@ __all__ = [
 #: Where our own code lies, which is in no error of a student's.
 HERE = os.path.dirname(__file__)
 
-#: Characters of an error's text that are passed on.
-MOST_TEXT = 500
+#: Characters of an error's text that are passed on: not so many that it could tell what was asked before.
+MOST_TEXT = 150
 
 #: Seconds for one answer, and for all that a task asks for.
 QUESTION_SECONDS = 10.0
@@ -326,6 +326,8 @@ class Answers:
         #: What went wrong first inside a simulated run, where an exception has far to go; and its messages.
         self.failed: BaseException | None = None
         self.hops = 0
+        #: The values of names that were asked for.
+        self.values: dict[str, Any] = {}
 
     def _ask(self, question: str) -> str | bytes:
         raise NotImplementedError
@@ -346,7 +348,8 @@ class Answers:
 
     def value(self, name: str) -> Any:
         """The value of a name."""
-        return self._answered(name, {"do": "value", "name": name}).get("value")
+        found = self.values[name] = self._answered(name, {"do": "value", "name": name}).get("value")
+        return found
 
     def call(self, name: str, *args: Any) -> Any:
         """What a plain function returns. Raises ``AnswerRaised``, ``NotWritten``."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .exercises import find_tasks
-from .grade import Grader, Marks, find_submissions, read_secret
+from .folders import file_name, find_submissions
+from .grade import Grader, Marks, read_secret
 from .handout import BadHandout, Handout, exercise_of, find_handout
 from .report import isolation, write_csv, write_feedback, write_junit
+from .words import in_a_line
 
 __all__ = ["Batch", "run_batch", "run_validate"]
 
@@ -50,7 +54,7 @@ def run_batch(batch: Batch, say: Say = print) -> int:
         options = {"checks": path.parent, "hidden_cells": hidden, "jobs": batch.jobs}
         grader = Grader(handout, secret, batch.out, **options)  # type: ignore[arg-type]
     except (BadHandout, LookupError, ValueError, ImportError, OSError) as error:
-        say(str(error))
+        say(in_a_line(str(error)))
         return 2
     all_marks: list[Marks] = []
     try:
@@ -59,16 +63,40 @@ def run_batch(batch: Batch, say: Say = print) -> int:
         for marks in tqdm(grader.grade_all(submissions), total=len(submissions), unit="submission"):
             all_marks.append(marks)
     except KeyboardInterrupt:
+        done = {marks.student for marks in all_marks}
+        left = [grader.none(student, trouble="interrupted") for student in submissions if student not in done]
+        write_all(batch, [*all_marks, *left], grader)
         say("interrupted: what is graded is kept; the same command goes on")
         return 130
-    finally:
-        if all_marks:
-            write_all(batch.out, all_marks, grader)
-    if batch.gradebook:
-        from .gradebook import write_gradebook
+    note_alike(all_marks)
+    problems = write_all(batch, all_marks, grader)
+    return max(_sum_up(batch.out, all_marks, say), *(_told(problem, say) for problem in problems), 0)
 
-        write_gradebook(batch.out / "gradebook.db", all_marks)
-    return _sum_up(batch.out, all_marks, say)
+
+def _told(problem: str, say: Say) -> int:
+    say(f"NOT WRITTEN {in_a_line(problem)}")
+    return 1
+
+
+def note_alike(all_marks: Sequence[Marks]) -> None:
+    """Say of each submission which others have the same text, or questions that were drawn for the same name:
+    for the teacher, who judges what that means."""
+    for words, key in (
+        ("the same text as {}", lambda marks: marks.text),
+        (
+            "questions drawn for the same name as those of {}",
+            lambda marks: marks.drawn_for.strip().casefold(),
+        ),
+    ):
+        groups: dict[str, list[Marks]] = defaultdict(list)
+        for marks in all_marks:
+            groups[key(marks)].append(marks)
+        for found, group in groups.items():
+            for marks in group if found else ():
+                others = sorted(each.student for each in group if each is not marks)
+                more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+                if others:
+                    marks.alike.append(words.format(", ".join(others[:3]) + more))
 
 
 def hidden_folder(folder: Path | None, names: Sequence[str]) -> Path | None:
@@ -78,22 +106,37 @@ def hidden_folder(folder: Path | None, names: Sequence[str]) -> Path | None:
     return next((found for name in names if (found := folder / name).is_dir()), folder / names[0])
 
 
-def write_all(out: Path, all_marks: list[Marks], grader: Grader) -> None:
-    """Every file of a run."""
-    write_csv(out / "marks.csv", all_marks)
-    write_junit(out / "junit.xml", all_marks)
-    (out / "feedback").mkdir(exist_ok=True)
+def write_all(batch: Batch, all_marks: list[Marks], grader: Grader) -> list[str]:
+    """Every file of a run, each whole or not at all: what could not be written, and why."""
+    pages = batch.out / "feedback"
+    files: list[tuple[Path, Callable[[Path], None]]] = [
+        (batch.out / "marks.csv", partial(write_csv, all_marks=all_marks)),
+        (batch.out / "junit.xml", partial(write_junit, all_marks=all_marks)),
+        (pages, partial(Path.mkdir, exist_ok=True)),
+    ]
     for marks in all_marks:
-        write_feedback(out / "feedback" / f"{marks.student}.html", marks, grader.tasks)
+        page = partial(write_feedback, marks=marks, tasks=grader.tasks)
+        files.append((pages / file_name(marks.student, ".html"), page))
+    if batch.gradebook:
+        from .gradebook import write_gradebook
+
+        files.append((batch.out / "gradebook.db", partial(write_gradebook, all_marks=all_marks)))
+    problems = [grader.not_kept] if grader.not_kept else []
+    for path, write in files:
+        try:
+            write(path)
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror or error}; what was there stays")
+    return problems
 
 
 def _sum_up(out: Path, all_marks: list[Marks], say: Say) -> int:
     troubled = [marks for marks in all_marks if marks.trouble]
-    noted = [marks for marks in all_marks if marks.notes and not marks.trouble]
-    for marks in sorted(noted, key=lambda marks: marks.student):
-        say(f"{marks.student}: {'; '.join(marks.notes)}")
+    for marks in sorted(all_marks, key=lambda marks: marks.student):
+        if (marks.notes or marks.alike) and not marks.trouble:
+            say(f"{marks.student}: {in_a_line('; '.join([*marks.notes, *marks.alike]))}")
     for marks in troubled:
-        say(f"NOT GRADED {marks.student}: {marks.trouble}")
+        say(f"NOT GRADED {marks.student}: {in_a_line(marks.trouble)}")
     walls = next((marks.walls for marks in all_marks if marks.walls), [])
     say(isolation(walls))
     say(f"{len(all_marks) - len(troubled)} graded, {len(troubled)} not: see {out / 'marks.csv'}")
@@ -109,7 +152,7 @@ def run_validate(notebook: Path, exercise: str | None, exercises: Path | None, s
         path = find_handout(exercise or exercise_of(notebook), exercises, say)
         grader = Grader(Handout.read(path), None, checks=path.parent)
     except (BadHandout, LookupError) as error:
-        say(str(error))
+        say(in_a_line(str(error)))
         return 2
     (marks,) = grader.grade_all({notebook.stem: notebook})
     if marks.trouble:

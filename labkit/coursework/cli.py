@@ -52,8 +52,8 @@ def grade(
 ) -> None:
     """Grade submissions: marks, JUnit XML, a table, and a page of feedback for each student.
 
-    Only the answer cells are taken. An interrupted run goes on where it stopped. The exit status is 1 if
-    something could not be graded.
+    Test cells are those that were handed out. An interrupted run goes on where it stopped. The exit status is
+    1 if something could not be graded.
     """
     from labkit.coursework.batch import Batch, run_batch
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,9 +29,12 @@ from labkit.lab.processes import adopt_orphans
 from . import landlock
 from .answers import QUESTION_SECONDS, TASK_SECONDS
 from .exercises import find_tasks
-from .handout import ANSWER, CHECK, BadSubmission, Handout
+from .folders import Submission, file_name, find_submissions, write_whole
+from .handout import Handout
 from .sandbox import AS_ROOT, AS_USER, namespaces
+from .taken import ANSWER, CHECK, BadSubmission
 from .tasks import hidden_seeds
+from .words import MOST_VALUE, printable
 
 __all__ = ["Grader", "Limits", "Mark", "Marks", "find_submissions", "read_secret"]
 
@@ -46,6 +49,15 @@ SECRET_BYTES = 32
 NOT_STARTED = "the kernel did not start"
 STARTS = 3
 
+#: What a student is told whose code met a wall.
+REFUSED = (
+    "PermissionError: while it is graded, a notebook reaches only a folder of its own: no other files, no "
+    "network, and no memory that processes share, which multiprocessing needs"
+)
+
+#: Characters of what a student's code says of itself.
+MOST_NOTE = 300
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -56,9 +68,11 @@ class Limits:
     question_seconds: float = QUESTION_SECONDS
     task_seconds: float = TASK_SECONDS
     cell_seconds: float = 90.0
-    total_seconds: float = 240.0
+    total_seconds: float = 300.0
+    #: Of those, all cells of the student's own beside the answers.
+    own_seconds: float = 60.0
     cpu_seconds: int = 300
-    #: Bytes of memory of the kernel and its children, of one file, and of all that it prints.
+    #: Bytes of memory of the kernel and its children, of one file, and of what it prints that is read.
     memory: int = 2 << 30
     file_size: int = 64 << 20
     output: int = 1 << 20
@@ -97,6 +111,12 @@ class Marks:
     walls: list[str] = field(default_factory=list)
     #: Why it could not be graded, through no fault of the student's.
     trouble: str = ""
+    #: Whose questions these are: the name that the notebook gives.
+    drawn_for: str = ""
+    #: A hash of the answers' text, or nothing if they are as they were handed out.
+    text: str = ""
+    #: For the teacher: whose submission is like this one.
+    alike: list[str] = field(default_factory=list)
 
     @property
     def got(self) -> float:
@@ -133,31 +153,6 @@ def read_secret(path: Path, say: Callable[[str], None] = print) -> bytes:
     return secret
 
 
-def find_submissions(paths: Iterable[Path], *names: str) -> dict[str, Path]:
-    """Student to notebook. A folder is searched: ``STUDENT.ipynb``, or ``STUDENT/…/EXERCISE.ipynb`` as
-    nbgrader collects them, with any of the exercise's names. Raises ``LookupError`` if there is none, or two
-    of one student.
-    """
-    found: dict[str, Path] = {}
-    for path in paths:
-        notebooks = [path] if path.is_file() else sorted(path.rglob("*.ipynb")) if path.is_dir() else []
-        if not notebooks:
-            raise LookupError(f"there is no notebook at {path}")
-        for notebook in notebooks:
-            if ".ipynb_checkpoints" in notebook.parts:
-                continue
-            student = notebook.stem
-            if student in names:
-                folder = notebook.absolute().parent
-                student = folder.parent.name if folder.name in names else folder.name
-            if student in found:
-                raise LookupError(f"two submissions of {student!r}: {found[student]} and {notebook}")
-            found[student] = notebook
-    if not found:
-        raise LookupError(f"there is no submission of {names[0]}")
-    return found
-
-
 class Grader:
     """Grades submissions of one exercise."""
 
@@ -191,15 +186,19 @@ class Grader:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self._stopped = False
+        #: Why an outcome could not be written, so that the next run does not find it.
+        self.not_kept = ""
 
     # --- many -------------------------------------------------------------------------------------------
 
-    def grade_all(self, submissions: dict[str, Path]) -> Iterator[Marks]:
-        """The marks of each, as they come. Ctrl-C ends what is running; what is done stays done."""
+    def grade_all(self, submissions: Mapping[str, Path | Submission]) -> Iterator[Marks]:
+        """The marks of each, as they come. Ctrl-C ends what is running; what is done stays done. What goes
+        wrong with one is said of this one.
+        """
         adopt_orphans()
         pool = ThreadPoolExecutor(self.jobs)
         try:
-            futures = [pool.submit(self.grade, student, path) for student, path in submissions.items()]
+            futures = [pool.submit(self._graded, student, path) for student, path in submissions.items()]
             for future in as_completed(futures):
                 yield future.result()
         finally:
@@ -213,42 +212,58 @@ class Grader:
 
     # --- one --------------------------------------------------------------------------------------------
 
-    def grade(self, student: str, submission: Path) -> Marks:
-        """The marks of one student: kept ones if nothing has changed."""
+    def _graded(self, student: str, submission: Path | Submission) -> Marks:
         try:
-            answers, remarks = self.handout.answers_of(submission)
+            return self.grade(student, submission)
+        except Exception as error:
+            return self.none(student, trouble=f"the grader failed: {type(error).__name__}: {error}")
+
+    def grade(self, student: str, submission: Path | Submission) -> Marks:
+        """The marks of one student: kept ones if nothing has changed."""
+        if isinstance(submission, Path):
+            submission = Submission(submission)
+        if submission.trouble:
+            return self.none(student, trouble=submission.trouble)
+        try:
+            if submission.refused:
+                raise BadSubmission(submission.refused)
+            notebook, remarks = self.handout.taken(submission.path)
         except BadSubmission as bad:
-            return self._none(student, f"not graded as it is: {bad}")
-        key = self._key(student, answers)
+            return self.none(student, f"not graded as it is: {bad}", *submission.remarks)
+        remarks = [*submission.remarks, *remarks]
+        key = self._key(student, notebook, remarks)
         kept = self._kept(student, key)
         if kept is not None:
             return kept
         for _ in range(STARTS):
-            marks = self._marks(student, self._run(student, answers), remarks)
+            marks = self._marks(student, self._run(student, notebook), remarks)
             if not marks.trouble.startswith(NOT_STARTED):
                 break
+        marks.text = self.handout.text_of(notebook)
         if not marks.trouble:
             self._keep(student, key, marks)
         return marks
 
-    def _none(self, student: str, note: str) -> Marks:
-        tasks = {task: Mark(0, of, note) for task, of in self.handout.points.items()}
-        return Marks(student, self.handout.name, tasks, [note])
+    def none(self, student: str, *notes: str, trouble: str = "") -> Marks:
+        """No marks, and why: notes, if it is the student's affair, else trouble."""
+        said = notes[0] if notes else "not graded"
+        tasks = {task: Mark(0, of, said) for task, of in self.handout.points.items()}
+        return Marks(student, self.handout.name, tasks, list(notes), trouble=printable(trouble))
 
-    def _run(self, student: str, answers: dict[str, str]) -> dict[str, Any]:
+    def _run(self, student: str, notebook: dict[str, Any]) -> dict[str, Any]:
         slot = self._slots.get()
         folder = Path(tempfile.mkdtemp(prefix="labkit-grade-"))
         folder.chmod(0o711)
         try:
-            return self._run_in(folder, student, answers)
+            return self._run_in(folder, student, notebook)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             self._slots.put(slot)
 
-    def _run_in(self, folder: Path, student: str, answers: dict[str, str]) -> dict[str, Any]:
+    def _run_in(self, folder: Path, student: str, notebook: dict[str, Any]) -> dict[str, Any]:
         job = {
             "folder": str(folder),
-            "notebook": self.handout.assembled(answers),
+            "notebook": notebook,
             "exercise": self.handout.name,
             "checks": str(self.checks),
             "hidden_cells": self._hidden_sources(),
@@ -312,34 +327,38 @@ class Grader:
 
     def _marks(self, student: str, outcome: dict[str, Any], remarks: list[str]) -> Marks:
         cells = {name: tuple(each) for name, each in outcome.get("cells", {}).items()}
-        changed, ended = outcome.get("changed", []), outcome.get("ended", "")
-        notes = [*remarks, *outcome.get("notes", [])]
+        changed, ended = outcome.get("changed", []), printable(outcome.get("ended", ""), MOST_NOTE)
+        notes = [printable(each) for each in [*remarks, *outcome.get("notes", [])]]
         if changed:
-            no_marks = f"an answer has changed labkit itself ({', '.join(changed[:3])}): no marks"
-            notes.append(no_marks)
+            names = printable(", ".join(changed[:3]), MOST_NOTE)
+            notes.insert(0, f"an answer has changed labkit itself ({names}): no marks")
         if ended:
             notes.append(f"the run was ended: {ended}")
         tasks = {}
         for task, of in self.handout.points.items():
             verdict = outcome.get("verdicts", {}).get(task)
             if changed:
-                tasks[task] = Mark(0, of, no_marks)
+                tasks[task] = Mark(0, of, notes[0])
             elif verdict is None:
                 tasks[task] = Mark(0, of, self._unjudged(ended, cells.get(CHECK + task)))
             elif not verdict["passed"]:
-                tasks[task] = Mark(0, of, verdict["message"], verdict["replay"])
+                tasks[task] = Mark(0, of, printable(verdict["message"]), printable(verdict["replay"]))
             elif CHECK + task not in cells:
                 tasks[task] = Mark(0, of, "its check did not come to an end")
             else:
                 runs = f"{verdict['cases']} run" + "s" * (verdict["cases"] != 1)
                 tasks[task] = Mark(of, of, f"right, in {runs}")
         raised = {
-            name.removeprefix(ANSWER): str(words)
+            name.removeprefix(ANSWER): printable(str(words), MOST_NOTE)
             for name, (ran, words) in cells.items()
             if not ran and not name.startswith(CHECK)
         }
-        walls, trouble = outcome.get("walls", []), outcome.get("trouble", "")
-        return Marks(student, self.handout.name, tasks, notes, raised, walls, trouble)
+        said = [*raised.values(), *(mark.message for mark in tasks.values() if mark.got < mark.of)]
+        if any("PermissionError" in words for words in said):
+            notes.append(REFUSED)
+        walls, trouble = outcome.get("walls", []), printable(outcome.get("trouble", ""))
+        drawn_for = printable(str(outcome.get("drawn_for", "")), MOST_VALUE)
+        return Marks(student, self.handout.name, tasks, notes, raised, walls, trouble, drawn_for)
 
     def _unjudged(self, ended: str, cell: Any) -> str:
         if ended:
@@ -349,11 +368,12 @@ class Grader:
         if cell[1].startswith("Timeout"):
             return f"its check took more than {self.limits.cell_seconds:g} s"
         said = f"; its check said {cell[1]}" if cell[1] else ""
-        return f"the judge was never asked: an answer has replaced the exercise or its check{said}"
+        said = printable(said, MOST_NOTE)
+        return f"the judge was never asked: is `exercise` still the exercise when its check runs?{said}"
 
     # --- kept outcomes ----------------------------------------------------------------------------------
 
-    def _key(self, student: str, answers: dict[str, str]) -> str:
+    def _key(self, student: str, notebook: dict[str, Any], remarks: list[str]) -> str:
         """A hash of all that the marks depend on."""
         from labkit import __version__
 
@@ -362,7 +382,8 @@ class Grader:
         ).read_bytes()
         parts = [
             student,
-            json.dumps(self.handout.assembled(answers), sort_keys=True),
+            json.dumps(notebook, sort_keys=True),
+            json.dumps(remarks),
             json.dumps(self.handout.points),
             json.dumps(asdict(self.limits)),
             json.dumps({task: self._seeds(student, task) for task in self.handout.points}),
@@ -373,7 +394,7 @@ class Grader:
         return hashlib.sha256("\0".join(parts).encode("utf8", "surrogatepass")).hexdigest()
 
     def _file(self, student: str) -> Path | None:
-        return self.out / "results" / f"{student}.json" if self.out is not None else None
+        return self.out / "results" / file_name(student, ".json") if self.out is not None else None
 
     def _kept(self, student: str, key: str) -> Marks | None:
         path = self._file(student)
@@ -387,10 +408,11 @@ class Grader:
     def _keep(self, student: str, key: str, marks: Marks) -> None:
         path = self._file(student)
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{threading.get_ident()}.part")
-            part.write_text(json.dumps({"key": key, "marks": asdict(marks)}, indent=1))
-            part.replace(path)  # whole or not at all, also if we are interrupted
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps({"key": key, "marks": asdict(marks)}, indent=1))
+            except OSError as error:  # graded it is all the same
+                self.not_kept = f"{path.parent}: {error.strerror or error}"
 
 
 def may_change_user() -> bool:
@@ -408,4 +430,4 @@ def clean_environment() -> dict[str, str]:
         name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV") if name in os.environ
     }
     path = [entry for entry in sys.path if entry and Path(entry, "labkit").is_dir()]
-    return {**kept, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path), "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}

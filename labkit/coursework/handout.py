@@ -1,22 +1,23 @@
 """A handed-out notebook: its answer cells, its checks and their points; and a submission put into it.
 
-Only the source of the answer cells is taken from a submission, found by nbgrader's ``grade_id``. Everything
-else, in particular each check, comes from the handed-out notebook; so a test that a student edited or
-deleted, and outputs that were saved, are simply not there.
+Of a submission the sources of cells are taken (``taken.py``): answers, and what else the student has added.
+What was handed out, in particular each check, comes from the handed-out notebook; so a test that a student
+edited or deleted, and outputs that were saved, are simply not there.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from .exercises import NAMES, current
+from .taken import ANSWER, CHECK, BadSubmission, Cell, cells_of, grade_id, merged, read
 
 __all__ = [
     "ANSWER",
@@ -26,6 +27,7 @@ __all__ = [
     "Handout",
     "exercise_of",
     "find_handout",
+    "grade_id",
     "renamed",
 ]
 
@@ -39,30 +41,9 @@ FOLDERS = (
 #: How a notebook says which exercise it is.
 _SAYS = re.compile(r"""^[^#\n]*\bExercise\(\s*["']([\w-]+)["']""", re.MULTILINE)
 
-#: How grade_ids begin.
-ANSWER, CHECK = "answer-", "check-"
-
-#: Cells with this tag are for looking, and are left out when a submission is graded.
-EXPERIMENT = "experiment"
-
-#: Bytes of a submission, and characters of one answer.
-MOST_BYTES, MOST_ANSWER = 50_000_000, 100_000
-
 
 class BadHandout(ValueError):
     """A notebook that nothing can be graded with."""
-
-
-class BadSubmission(ValueError):
-    """A file that is no submission."""
-
-
-def grade_id(cell: Any) -> str:
-    """A cell's grade_id, or an empty string."""
-    about = cell.get("metadata", {})
-    about = about.get("nbgrader", {}) if isinstance(about, dict) else {}
-    found = about.get("grade_id", "") if isinstance(about, dict) else ""
-    return found if isinstance(found, str) else ""
 
 
 def find_handout(name: str, folder: Path | None = None, say: Callable[[str], None] = print) -> Path:
@@ -94,10 +75,9 @@ def renamed(name: str, say: Callable[[str], None]) -> str:
 def exercise_of(notebook: Path) -> str:
     """The exercise that a notebook says it is, whatever its file is called. Raises ``LookupError``."""
     try:
-        cells = json.loads(notebook.read_bytes())["cells"]
-        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LookupError(f"{notebook} is no notebook ({type(error).__name__})") from None
+        sources = [cell.source for cell in read(notebook) if cell.code]
+    except BadSubmission as bad:
+        raise LookupError(f"{notebook} is no notebook: {bad}") from None
     said = sorted({name for source in sources for name in _SAYS.findall(source)})
     if len(said) != 1:
         what = f"says that it is {' and '.join(said)}" if said else 'makes no Exercise("…")'
@@ -144,58 +124,39 @@ class Handout:
             )
         return found
 
-    def answers_of(self, submission: Path) -> tuple[dict[str, str], list[str]]:
-        """The answers in a submission's file, and remarks. Raises ``BadSubmission`` if it has none."""
-        try:
-            size = submission.stat().st_size
-            if size > MOST_BYTES:
-                raise BadSubmission(f"the file has {size} bytes; {MOST_BYTES} are allowed")
-            notebook = json.loads(submission.read_bytes())
-            cells = [cell for cell in notebook["cells"] if isinstance(cell, dict)]
-        except BadSubmission:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BadSubmission(f"the file is not a notebook ({type(error).__name__})") from None
-        return self._taken(cells)
+    def taken(self, submission: Path) -> tuple[dict[str, Any], list[str]]:
+        """The notebook to run for a submission's file, and remarks. Raises ``BadSubmission`` if it has no
+        answer.
+        """
+        pieces, remarks = merged(self.name, self._cells(), read(submission))
+        return _notebook(pieces), remarks
 
-    def _taken(self, cells: list[Any]) -> tuple[dict[str, str], list[str]]:
-        found: dict[str, str] = {}
-        remarks = []
-        for cell in cells:
-            id = grade_id(cell)
-            answer = id.removeprefix(ANSWER)
-            if not id.startswith(ANSWER) or answer not in self.answers:
-                continue
-            if answer in found:
-                remarks.append(f"there are two cells for the answer {answer!r}; the first one counts")
-                continue
-            source = cell.get("source", "")
-            source = source if isinstance(source, str) else "".join(map(str, source))
-            if len(source) > MOST_ANSWER:
-                remarks.append(f"the answer {answer!r} has {len(source)} characters and was left out")
-                continue
-            found[answer] = source
-        if not found:
-            raise BadSubmission(f"no cell of it is an answer of {self.name}")
-        checks = {CHECK + task for task in self.points}
-        if checks - {grade_id(cell) for cell in cells}:
-            remarks.append("check cells were deleted; the ones handed out were used")
-        missing = [answer for answer in self.answers if answer not in found]
-        remarks += [f"the cell of the answer {answer!r} is gone" for answer in missing]
-        return found, remarks
+    def text_of(self, notebook: dict[str, Any]) -> str:
+        """A hash of what a student has written, without the name; nothing, if that is nothing."""
+        handed = {cell.source.strip() for cell in self._cells()}
+        written = [
+            "".join(cell["source"].split())
+            for cell in notebook["cells"]
+            if grade_id(cell) != f"{ANSWER}student" and cell["source"].strip() not in handed
+        ]
+        return hashlib.sha256("\n".join(written).encode()).hexdigest()[:16] if written else ""
 
     def assembled(self, answers: dict[str, str]) -> dict[str, Any]:
         """The notebook to run: the handout's cells with these answers, without what is there to look at."""
-        cells = []
-        for number, cell in enumerate(self.notebook.cells):
-            if cell.cell_type != "code" or EXPERIMENT in cell.metadata.get("tags", ()):
-                continue
-            id = grade_id(cell)
-            source = (
-                answers.get(id.removeprefix(ANSWER), cell.source) if id.startswith(ANSWER) else cell.source
-            )
-            made = nbformat.v4.new_code_cell(source, id=f"cell-{number}")
-            if id:
-                made.metadata["nbgrader"] = {"grade_id": id}
-            cells.append(made)
-        return dict(nbformat.v4.new_notebook(cells=cells))
+        given = {ANSWER + answer: source for answer, source in answers.items()}
+        pieces = [(cell.ids[0], given.get(cell.ids[0], cell.source)) for cell in self._cells() if cell.code]
+        looks = {cell.ids[0] for cell in self._cells() if cell.experiment}
+        return _notebook([each for each in pieces if each[0] not in looks])
+
+    def _cells(self) -> list[Cell]:
+        """The cells, each known by its grade_id, or else its id."""
+        found = cells_of(self.notebook)
+        return [replace(cell, ids=(*cell.ids, f"cell-{cell.number - 1}")) for cell in found]
+
+
+def _notebook(pieces: list[tuple[str, str]]) -> dict[str, Any]:
+    made = [
+        nbformat.v4.new_code_cell(source, id=f"cell-{number}", metadata={"nbgrader": {"grade_id": id}})
+        for number, (id, source) in enumerate(pieces)
+    ]
+    return dict(nbformat.v4.new_notebook(cells=made))

@@ -18,6 +18,7 @@ from . import bridge
 from .answers import Gone, Wrong
 from .exercises import find_tasks
 from .services import carry_out, searches, told
+from .taken import CHECK
 from .tasks import Task, Verdict, judge
 from .values import NotPlain, encode
 
@@ -40,6 +41,8 @@ class Judge(threading.Thread):
         #: The cell that nbval is running, by its grade_id.
         self.cell = ""
         self.verdicts: dict[str, Verdict] = {}
+        #: The name that questions were drawn for.
+        self.drawn_for = ""
         self.walls: list[str] = []
         self.pid = 0
         #: Why the kernel has ended, in plain words; and whether it has ended without us.
@@ -102,11 +105,12 @@ class Judge(threading.Thread):
     # --- a task -----------------------------------------------------------------------------------------
 
     def _checked(self, remote: bridge.Remote, name: str) -> tuple[bool, str]:
-        if self.cell != f"check-{name}" or name in self.verdicts or name not in self.job["tasks"]:
+        if self.cell != f"{CHECK}{name}" or name in self.verdicts or name not in self.job["tasks"]:
             return True, "judged in the task's own cell"
         remote.begin()
         verdict = self._judged(remote, name)
         self.verdicts[name] = verdict
+        self.drawn_for = str(remote.values.get("student", "")) or self.drawn_for
         return verdict.passed, verdict.message or "right"
 
     def _judged(self, remote: bridge.Remote, name: str) -> Verdict:

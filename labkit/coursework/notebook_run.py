@@ -11,13 +11,19 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from .handout import ANSWER, CHECK
 from .judging import Judge
+from .taken import ANSWER, CHECK, OWN
 
 __all__ = ["KernelEnded", "Plugin"]
 
 #: Characters of what a cell said that are kept.
-MOST_WORDS = 1500
+MOST_WORDS = 300
+
+#: So many times the output that is read may come: more than that is thrown away, and then it is an attack.
+FLOOD = 64
+
+#: Seconds that a cell of the student's own has at least.
+LEAST_SECONDS = 1.0
 
 #: Errors of a cell of the exercise's own, or of a check that never asked the judge, which are the machine's.
 OF_THE_MACHINE = {kind.__name__ for kind in OSError.__subclasses__()} | {"OSError", "ModuleNotFoundError"}
@@ -52,24 +58,33 @@ class Plugin:
         self.trouble = ""
         #: A cell of the student's has begun: what fails from now on may be its doing.
         self.answers = False
+        #: Characters of output that came; and seconds that are left for cells of the student's own.
         self.said = 0
+        self.own_left = self.limits["own_seconds"]
         self.process: Any = None
 
     # --- pytest calls these -----------------------------------------------------------------------------
 
     def pytest_runtest_setup(self, item: Any) -> None:
         self.judging.cell = self._cell_of(item)
+        own = self.judging.cell.startswith(OWN)
+        self.limit = max(self.own_left, LEAST_SECONDS) if own else self.limits["cell_seconds"]
+        item.config.option.nbval_cell_timeout = self.limit
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
         name = self._cell_of(item)
         if call.when == "setup" and call.excinfo is not None:
             self.fail(f"the kernel did not start: {call.excinfo.value}")
         if call.when == "setup":
-            self.answers = self.answers or name.startswith(ANSWER)
+            self.answers = self.answers or name.startswith((ANSWER, OWN))
         if call.when == "call":
             kind, words = self._words(item, call)
-            self.cells[name] = call.excinfo is None, words
-            if call.excinfo is not None and not name.startswith(ANSWER):
+            # An answer may be in several cells: what is told is what one of them raised.
+            ran, before = self.cells.get(name, (True, ""))
+            self.cells[name] = ran and call.excinfo is None, before or words
+            if name.startswith(OWN):
+                self.own_left -= call.duration
+            elif call.excinfo is not None and not name.startswith(ANSWER):
                 self._trusted_failed(name, kind, words)
 
     def pytest_runtest_teardown(self, item: Any, nextitem: Any) -> None:
@@ -96,7 +111,7 @@ class Plugin:
         for output in item.test_outputs or []:
             if output.output_type == "error":
                 if output.ename == "KeyboardInterrupt":  # nbval's, at its timeout
-                    return "", f"Timeout: stopped after {self.limits['cell_seconds']:g} s"
+                    return "", f"Timeout: stopped after {self.limit:.3g} s"
                 return str(output.ename), f"{output.ename}: {output.evalue}"[:MOST_WORDS]
         return "", str(call.excinfo.value)[:MOST_WORDS]
 
@@ -120,7 +135,7 @@ class Plugin:
         from jupyter_client.connect import ConnectionFileMixin
         from nbval import kernel as nbval
 
-        limit, plugin = self.limits["output"], self
+        limit, plugin = 16 * self.limits["output"], self
         connect = ConnectionFileMixin._create_connected_socket
 
         def bounded(*args: Any, **options: Any) -> Any:
@@ -192,7 +207,16 @@ class Plugin:
 
     def _take(self, outputs: Any, message: Any) -> None:
         self.said += len(str(message["content"]))
-        if self.said > self.limits["output"]:
-            self.judging.end(f"it printed more than {self.limits['output'] >> 10} KiB")
+        if self.said > FLOOD * self.limits["output"]:
+            self.judging.end(f"it printed more than {FLOOD * self.limits['output'] >> 10} KiB")
             raise KernelEnded(self.judging.ended)
+        shows = message["msg_type"] in ("stream", "display_data", "update_display_data", "execute_result")
+        if shows and self.said > self.limits["output"]:
+            return  # what is printed does not count
         outputs.append(message)
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks on the run."""
+        most = self.limits["output"]
+        return [f"of what it printed only the first {most >> 10} KiB were read"] if self.said > most else []

@@ -8,13 +8,16 @@ it names the one that failed.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from xml.etree import ElementTree
 
+from .folders import write_whole
 from .grade import Marks
 from .tasks import Tasks
+from .words import in_a_line
 
 __all__ = ["WALLS", "isolation", "write_csv", "write_feedback", "write_junit"]
 
@@ -47,14 +50,16 @@ def isolation(walls: Sequence[str]) -> str:
 def write_csv(path: Path, all_marks: Sequence[Marks]) -> None:
     """One row for each student: the sum, each task, and remarks."""
     names = list(all_marks[0].tasks) if all_marks else []
-    with path.open("w", newline="", encoding="utf8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["student", "exercise", "marks", "of", *names, "remarks"])
-        for marks in sorted(all_marks, key=lambda marks: marks.student):
-            got = [_number(marks.tasks[name].got) for name in names]
-            words = "; ".join([*marks.notes, *([f"NOT GRADED: {marks.trouble}"] if marks.trouble else [])])
-            first = [_plain(marks.student), marks.exercise, _number(marks.got), _number(marks.of)]
-            rows.writerow([*first, *got, _plain(words)])
+    text = io.StringIO()
+    rows = csv.writer(text)
+    rows.writerow(["student", "exercise", "marks", "of", *names, "remarks"])
+    for marks in sorted(all_marks, key=lambda marks: marks.student):
+        got = [_number(marks.tasks[name].got) for name in names]
+        trouble = [f"NOT GRADED: {marks.trouble}"] if marks.trouble else []
+        words = in_a_line("; ".join([*trouble, *marks.notes, *marks.alike]))
+        first = [_plain(marks.student), marks.exercise, _number(marks.got), _number(marks.of)]
+        rows.writerow([*first, *got, _plain(words)])
+    write_whole(path, text.getvalue())
 
 
 def _plain(text: str) -> str:
@@ -84,7 +89,7 @@ def write_junit(path: Path, all_marks: Sequence[Marks]) -> None:
             elif mark.got < mark.of:
                 failure = ElementTree.SubElement(case, "failure", message=_xml(mark.message))
                 failure.text = _xml(mark.replay)
-    ElementTree.ElementTree(root).write(path, encoding="utf8", xml_declaration=True)
+    write_whole(path, ElementTree.tostring(root, encoding="unicode", xml_declaration=True))
 
 
 def _xml(text: str) -> str:
@@ -124,13 +129,13 @@ def write_feedback(path: Path, marks: Marks, tasks: Tasks) -> None:
         f"</title><style>{STYLE}</style>",
         f"<h1>{_html(marks.exercise)}</h1><p>{_html(marks.student)}: <b>{_number(marks.got)} of "
         f"{_number(marks.of)}</b></p>",
-        f"<p>Not graded yet, and not because of you: {_html(marks.trouble)}</p>" if marks.trouble else "",
+        f"<p>Not graded yet: {_html(marks.trouble)}</p>" if marks.trouble else "",
         f"<h2>Remarks</h2><ul>{notes}</ul>" if notes else "",
         f"<h2>Cells that raised an error</h2><ul>{raised}</ul>" if raised else "",
         f"<table><tr><th>task</th><th>marks</th><th></th></tr>{''.join(rows)}</table>",
         f"<p><small>{_html(isolation(marks.walls))}</small></p></html>",
     ]
-    path.write_text("\n".join(part for part in page if part), encoding="utf8", errors="replace")
+    write_whole(path, "\n".join(part for part in page if part))
 
 
 def _html(text: str) -> str:

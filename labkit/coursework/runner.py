@@ -78,7 +78,8 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         "changed": judging.changed,
         "ended": judging.ended,
         "walls": judging.walls,
-        "notes": judging.notes,
+        "drawn_for": judging.drawn_for,
+        "notes": [*judging.notes, *plugin.notes],
         "trouble": plugin.trouble or judging.trouble,
     }
 
@@ -108,6 +109,11 @@ def _write_kernelspec(job: dict[str, Any], folder: Path, judging: Judge) -> None
         "MALLOC_ARENA_MAX": "2",
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # There is no network: what is there already, pip finds at once, and what is not, never.
+        "PIP_RETRIES": "0",
+        "PIP_TIMEOUT": "2",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
     }
     spec = {"argv": command, "display_name": "cage", "language": "python", "env": environment}
     (folder / "kernels/cage/kernel.json").write_text(json.dumps(spec))

@@ -57,8 +57,13 @@ ATTACKS = {
         "subprocess.Popen(['sh', '-c', many], start_new_session=True)\ntime.sleep(8)",
         "it started more than 20 processes",
     ),
-    "prints": ("while True: print('x' * 1000)", "it printed more than"),
-    "prints at once": ("print('x' * 300_000_000)", "it printed more than"),
+    "prints": ("while True: print('x' * 1000)", "Timeout: stopped after 15 s"),
+    "prints at once": ("print('x' * 300_000_000)", "of what it printed only the first"),
+    "prints past us": (
+        "import sys\nfor _ in range(300): get_ipython().kernel.session.send("
+        "get_ipython().kernel.iopub_socket, 'stream', {'name': 'stdout', 'text': 'x' * 100_000})",
+        "it printed more than",
+    ),
     # Of zeros that nobody writes: what counts is asked for, not paged in, however slow the machine.
     "hoards": ("kept = [bytes(1 << 28) for _ in range(9)]", "MemoryError"),
     "sleeps": ("import time\ntime.sleep(600)", "Timeout: stopped after 15 s"),
@@ -77,7 +82,7 @@ ATTACKS = {
     ),
     "replaces the exercise": (
         "class exercise:\n    check = print",
-        "the judge was never asked: an answer has replaced the exercise or its check",
+        "the judge was never asked: is `exercise` still the exercise when its check runs?",
     ),
     "claims": (
         "from labkit.coursework import bridge\nimport json\nfor kind in (b'A', b'V', b'C', b'H'):\n"
@@ -198,7 +203,7 @@ def test_printing_differently_costs_nothing(batch: dict[str, Marks]) -> None:
 def test_an_attack_costs_the_marks_and_is_told(batch: dict[str, Marks], student: str) -> None:
     marks, words = batch[student], ATTACKS[student][1]
     assert words in said(marks)
-    if student not in ("hoards", "sleeps"):  # whose answers were right all the same
+    if student not in ("hoards", "sleeps", "prints", "prints at once"):  # whose answers were right
         assert marks.tasks["median"].got == 0, marks
 
 

@@ -23,7 +23,7 @@ from labkit.coursework.cage import changes_since, snapshot
 from labkit.coursework.exercises import find_tasks
 from labkit.coursework.exercises.chord_routing import peers_of
 from labkit.coursework.generate import copies, joined
-from labkit.coursework.grade import Mark, Marks, find_submissions, read_secret
+from labkit.coursework.grade import Mark, Marks, read_secret
 from labkit.coursework.handout import (
     BadHandout,
     BadSubmission,
@@ -250,37 +250,11 @@ def test_a_notebook_without_checks_is_no_handout(tmp_path: Path) -> None:
         Handout.read(tmp_path / "none.ipynb")
 
 
-def test_only_answers_are_taken_from_a_submission(mini: Path, tmp_path: Path) -> None:
-    student, solved = copies(mini)
-    handout = Handout.of("mini", student)
-    for cell in solved.cells:
-        cell.source = f"changed = {cell.source!r}"
-    solved.cells.append(nbformat.from_dict({**solved.cells[2], "id": "twice"}))
-    nbformat.write(solved, tmp_path / "in.ipynb")
-    answers, remarks = handout.answers_of(tmp_path / "in.ipynb")
-    assert set(answers) == {"student", "median", "predict"}
-    run = {grade_id(cell): cell["source"] for cell in handout.assembled(answers)["cells"]}
-    assert run["answer-median"].startswith("changed")
-    assert run["check-median"] == 'exercise.check("median")'
-    assert "there are two cells for the answer 'student'; the first one counts" in remarks
-
-
 @pytest.mark.parametrize("text", ["", "[]", '{"cells": 3}', '{"cells": [{"metadata": 3}, 4]}', "[" * 9999])
 def test_a_file_that_is_no_submission(text: str, mini: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.ipynb").write_text(text)
     with pytest.raises(BadSubmission, match=r"is not a notebook|no cell of it"):
-        Handout.of("mini", copies(mini)[0]).answers_of(tmp_path / "bad.ipynb")
-
-
-def test_submissions_are_found_as_students_hand_them_in(tmp_path: Path) -> None:
-    for name in ("ada.ipynb", "bob/mini/mini.ipynb", "eve/mini.ipynb", ".ipynb_checkpoints/ada.ipynb"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("{}")
-    assert set(find_submissions([tmp_path], "mini")) == {"ada", "bob", "eve"}
-    with pytest.raises(LookupError, match="two submissions of 'ada'"):
-        find_submissions([tmp_path, tmp_path / "ada.ipynb"], "mini")
-    with pytest.raises(LookupError, match="there is no notebook at"):
-        find_submissions([tmp_path / "nobody"], "mini")
+        Handout.of("mini", copies(mini)[0]).taken(tmp_path / "bad.ipynb")
 
 
 # ── what is written ─────────────────────────────────────────────────────────────────────────────────────

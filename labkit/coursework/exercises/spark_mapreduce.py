@@ -26,7 +26,7 @@ tasks = Tasks(
     order=4,
     formerly="04-mapreduce-on-rdds",
     questions=QUESTIONS,
-    opens=["labkit.systems.spark", "labkit.systems.report", "labkit.parts"],
+    opens=["labkit.systems.spark", "labkit.parts"],
 )
 
 WORDS = (
