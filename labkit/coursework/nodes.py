@@ -77,7 +77,8 @@ class Answering(Node):
                 if method not in self.answering:
                     words = " or ".join(map(repr, self.answering)) or "nothing"
                     raise Wrong(
-                        f"{function} called {method!r} at {name}; a node of this exercise answers {words}"
+                        f"{function} called {method!r:.40} at {name:.40}; a node of this exercise answers "
+                        f"{words}"
                     )
                 return self.call(name, method, *rest, timeout=self.timeout)
             case "ping", (str(name),):

@@ -28,8 +28,9 @@ from labkit.runtime.copying import stream
 
 from .answers import QUESTIONS, Answers, NotWritten, Stepper, Wrong
 from .values import RECORDS
+from .words import MOST_MESSAGE, shown
 
-__all__ = ["Case", "Task", "Tasks", "Verdict", "hidden_seeds", "judge"]
+__all__ = ["Case", "Task", "Tasks", "Verdict", "hidden_seeds", "judge", "judge_prediction", "same"]
 
 #: Bits of a hidden seed: short enough to type, and too many to prepare for.
 SEED_BITS = 40
@@ -137,11 +138,40 @@ def judge(exercise: str, task: Task, answers: Answers, seeds: Iterable[int]) -> 
         try:
             task.judge(answers, Case(exercise, task.name, seed))
         except NotWritten as missing:
-            return Verdict(task.name, False, count, str(missing))
+            return Verdict(task.name, False, count, str(missing)[:MOST_MESSAGE])
         except Wrong as wrong:
             replay = wrong.replay or f"exercise.check({task.name!r}, seed={seed})"
-            return Verdict(task.name, False, count, str(wrong), replay)
+            return Verdict(task.name, False, count, str(wrong)[:MOST_MESSAGE], replay)
     return Verdict(task.name, True, count)
+
+
+def same(got: Any, wanted: Any) -> bool:
+    """Whether an answer is what is wanted, and of its kind: an array is no number, True is not 1, a tuple no
+    list, and NaN is nothing at all. 2.0 is 2.
+    """
+    if type(wanted) in (int, float):
+        return type(got) in (int, float) and bool(got == wanted)
+    if type(wanted) in (list, tuple):
+        return type(got) is type(wanted) and len(got) == len(wanted) and all(map(same, got, wanted))
+    return type(got) is type(wanted) and bool(got == wanted)
+
+
+def judge_prediction(
+    answers: Answers, name: str, question: Callable[[str], tuple[str, str, Any]], within: float = 0
+) -> None:
+    """Whether the prediction of this name answers the student's question, a number to within so much. Raises
+    ``Wrong``.
+    """
+    guess = answers.value(name)
+    if guess is None:
+        raise Wrong("there is no prediction yet")
+    truth = question(str(answers.value("student")))[2]
+    if isinstance(truth, list) and hasattr(guess, "tolist"):
+        guess = guess.tolist()
+    guess = list(guess) if isinstance(guess, tuple) else guess
+    near = within and type(guess) in (int, float) and abs(guess - truth) <= within
+    if not near and not same(guess, truth):
+        raise Wrong(f"predicted {shown(guess)}; run exercise.reveal('predict', {name})")
 
 
 def hidden_seeds(secret: bytes, exercise: str, student: str, task: str, count: int) -> list[int]:

@@ -102,7 +102,7 @@ exercise.check("predict")
 # ## Task 3: machines die (2 points)
 # A third of all members is dead, and nobody has repaired anything. `await n.ping(peer)` says whether a node answers. `n.successors` lists the next four members. Find the first
 # **living** member at or after the key: if it is one of n's next members, you have it; else hand the question on, `await n.call(peer, "find_live_successor", key)`,
-# to the closest node before the key *that lives*. `distance(a, b, n.bits)` counts the steps from a clockwise to b.
+# to the closest node before the key *that lives*. Whoever walks along the successors instead needs too many hops. `distance(a, b, n.bits)` counts the steps from a clockwise to b.
 
 # %% answer="detour"
 async def find_live_successor(n, key):

@@ -84,7 +84,7 @@ exercise.check_hidden("join")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now the same programs, and the trace counts the bytes that were shuffled. What can be **combined** on the machine where it is need not travel one by one.
+# Now the same programs, and the trace counts the bytes that were shuffled. What can be **combined** on the machine where it is need not travel one by one. (Only right results count.)
 
 # %% check="bytes" points=2
 exercise.check("bytes")

@@ -10,8 +10,8 @@ given.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, MappingView
 from itertools import count
 from typing import Any
 
@@ -38,6 +38,8 @@ OPERATIONS = (
     ),
     *("reduceByKey", "groupByKey", "aggregateByKey", "combineByKey", "foldByKey", "sortBy", "sortByKey"),
     *("join", "leftOuterJoin", "rightOuterJoin", "cogroup", "subtractByKey", "partitionBy", "coalesce"),
+    *("groupBy", "fullOuterJoin", "intersection", "subtract", "repartition", "mapPartitions", "glom"),
+    *("cache", "persist", "setName"),
 )
 
 #: Steps of one plan.
@@ -57,7 +59,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.steps: list[dict[str, Any]] = []
-        self.functions: list[Callable[..., Any]] = []
+        #: By number; and whether its argument is a partition, through which it goes once.
+        self.functions: list[tuple[Callable[..., Any], bool]] = []
         self._numbers = count()
 
     def input(self) -> Recorded:
@@ -66,26 +69,27 @@ class Recorder:
 
     def add(self, operation: str, source: int, args: tuple[Any, ...], options: dict[str, Any]) -> Recorded:
         """One more step."""
-        told = [self._told(each) for each in args]
-        named = {name: self._told(each) for name, each in options.items()}
+        partition = operation == "mapPartitions"
+        told = [self._told(each, partition) for each in args]
+        named = {name: self._told(each, partition) for name, each in options.items()}
         made = Recorded(self, next(self._numbers))
         step = {"do": operation, "of": source, "args": told, "options": named, "makes": made.number}
         self.steps.append(step)
         return made
 
-    def _told(self, value: Any) -> dict[str, Any]:
+    def _told(self, value: Any, partition: bool) -> dict[str, Any]:
         if isinstance(value, Recorded):
             return {"rdd": value.number, "value": None}
         if callable(value):
-            self.functions.append(value)
+            self.functions.append((value, partition))
             return {"function": len(self.functions) - 1, "value": None}
         return {"plain": True, "value": value}
 
     def apply(self, number: int, args: list[Any]) -> Any:
         """What one of the functions makes of its arguments; a list, if it is something to iterate."""
-        made = self.functions[number](*args)
-        lazy = inspect.isgenerator(made) or isinstance(made, (map, filter, zip, range))
-        return list(made) if lazy else made
+        function, partition = self.functions[number]
+        made = function(*map(iter, args)) if partition else function(*args)
+        return list(made) if isinstance(made, (Iterator, MappingView, range, deque)) else made
 
 
 class Recorded:
@@ -146,7 +150,7 @@ class Asked:
 
 def _plain(value: Any) -> Any:
     """A record as it travels: what Spark groups, as a list."""
-    if isinstance(value, ResultIterable):
+    if isinstance(value, (ResultIterable, Iterator)):
         return list(value)
     return tuple(map(_plain, value)) if type(value) is tuple else value
 
@@ -163,7 +167,9 @@ def build(answers: Answers, function: str, *inputs: Any) -> Any:
     try:
         for step in found["steps"][:MOST_STEPS]:
             if step["do"] not in OPERATIONS:
-                raise Wrong(f"{function} uses {step['do']!r}, which is no transformation of this exercise")
+                raise Wrong(
+                    f"{function} uses {step['do']!r:.40}, which is no transformation of this exercise"
+                )
             args = [_real(each, rdds, token) for each in step["args"]]
             options = {str(name): _real(each, rdds, token) for name, each in step["options"].items()}
             rdds[step["makes"]] = getattr(rdds[step["of"]], step["do"])(*args, **options)

@@ -20,7 +20,8 @@ from labkit.systems.chord.scenarios import JOIN_EVERY, JOINS, LASTS, LENGTH, MEM
 from labkit.systems.chord.trace_checks import Report, check_trace
 
 from ..answers import Answers, Wrong
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction
+from ..words import shown
 
 tasks = Tasks(
     "chord-break",
@@ -52,6 +53,14 @@ def with_newcomer(random: Random) -> Ring:
     return {**ring, id: Pointers(None, tuple(order[:LIST]))}
 
 
+def with_last_newcomer(random: Random) -> Ring:
+    """The newcomer has the largest identifier, so that its own step leads to a smaller one: it is on no ring,
+    and its steps do not count."""
+    ring = settled(random)
+    order = sorted(ring)
+    return {**ring, random.randint(order[-1] + 1, 120): Pointers(None, tuple(order[:LIST]))}
+
+
 def with_dead_entries(random: Random) -> Ring:
     """A member has just failed, and lists still name it: each has another entry that lives."""
     ring = settled(random)
@@ -75,6 +84,13 @@ def two_rings(random: Random) -> Ring:
     return {**ideal_snapshot(order[::2], LIST), **ideal_snapshot(order[1::2], LIST)}
 
 
+def two_arcs(random: Random) -> Ring:
+    """Two rings beside each other: each knows only its part of the circle."""
+    order = sorted(settled(random))
+    at = random.randint(3, len(order) - 3)
+    return {**ideal_snapshot(order[:at], LIST), **ideal_snapshot(order[at:], LIST)}
+
+
 def loopy(random: Random) -> Ring:
     """One ring that goes round the circle twice: locally each node looks right, and no stabilize repairs
     it."""
@@ -86,20 +102,20 @@ def loopy(random: Random) -> Ring:
     }
 
 
-WHOLE = (settled, with_newcomer, with_dead_entries)
+WHOLE = (settled, with_newcomer, with_last_newcomer, with_dead_entries)
 
 
-def _judge(answers: Answers, case: Case, function: str, mutant: Any) -> None:
+def _judge(answers: Answers, case: Case, function: str, *mutants: Any) -> None:
     random = case.random
-    for make in (*WHOLE, mutant, mutant):
+    for make in (*WHOLE, *mutants, *mutants):
         ring = make(random)
         got = answers.call(function, ring)
-        if got is not (make is not mutant):
+        if got is not (make not in mutants):
             kind = make.__name__.replace("_", " ")
-            shown = "\n".join(f"  {id:>2}: {pointers.successors}" for id, pointers in sorted(ring.items()))
+            lists = "\n".join(f"  {id:>2}: {pointers.successors}" for id, pointers in sorted(ring.items()))
             raise Wrong(
-                f"{function}(members) gave {got!r} for a ring of the kind '{kind}', which "
-                f"{'is broken' if make is mutant else 'is not broken'}: {make.__doc__.strip()}\n{shown}"
+                f"{function}(members) gave {shown(got)} for a ring of the kind '{kind}', which "
+                f"{'is broken' if make in mutants else 'is not broken'}: {make.__doc__.strip()}\n{lists}"
             )
 
 
@@ -112,7 +128,7 @@ def alive(answers: Answers, case: Case) -> None:
 @tasks.task("one", visible=(1,), hidden=10)
 def one(answers: Answers, case: Case) -> None:
     """Notices that there are two rings."""
-    _judge(answers, case, "one_ring", two_rings)
+    _judge(answers, case, "one_ring", two_rings, two_arcs)
 
 
 @tasks.task("ordered", visible=(1,), hidden=10)
@@ -167,7 +183,7 @@ def find(student: str, limit: int = 300) -> list[tuple[float, str]]:
 def schedule(answers: Answers, case: Case) -> None:
     """Fewer failures than a list has entries break the published protocol, and not the correct one."""
     given = answers.value("schedule")
-    if not given:
+    if not isinstance(given, (list, tuple, set)) or not given:
         raise Wrong("there is no schedule yet: write pairs of a time and a machine, [(1.5, 'm3'), ...]")
     pairs = _pairs(given)
     student = str(answers.value("student"))
@@ -182,8 +198,8 @@ def _pairs(given: Any) -> list[tuple[float, str]]:
     machines = {f"m{number}" for number in range(1, MEMBERS + JOINS + 1)}
     try:
         pairs = [(float(moment), str(machine)) for moment, machine in given]
-        good = all(0 <= moment <= LASTS and machine in machines for moment, machine in pairs)
-    except (TypeError, ValueError):
+        good = all(0 <= moment <= LASTS and machine in machines for moment, machine in pairs)  # no NaN is
+    except (TypeError, ValueError, OverflowError):
         good, pairs = False, []
     if not good:
         raise Wrong(
@@ -202,11 +218,7 @@ def _pairs(given: Any) -> list[tuple[float, str]]:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of principals."""
-    guess = answers.value("predicted_principals")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != question(str(answers.value("student")))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_principals)")
+    judge_prediction(answers, "predicted_principals", question)
 
 
 def question(student: str) -> tuple[str, str, int]:

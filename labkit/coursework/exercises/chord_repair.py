@@ -36,7 +36,7 @@ from labkit.trace.trace import Trace
 
 from ..answers import Answers, Wrong
 from ..nodes import Answering, answered_by, reported
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction
 from ..values import State
 from .chord_routing import peer_of, peers_of
 
@@ -293,14 +293,15 @@ def rectify(answers: Answers, case: Case) -> None:
             lives = alive if args == [before.name] else True
             told = {**state, **reply["state"]}
             reply = answers.resume("rectify", number, told, lives, None)
-        got = reply["state"].get("predecessor")
+        told = reply["state"].get("predecessor")
+        got = None if told is None else peer_of(told, "n.predecessor")
         closer = old is None or (notifier.id - old.id) % 64 < (here.id - old.id) % 64
         wanted = notifier if closer or not alive else old
         if got != wanted:
             life = "" if old is None else f", which {'lives' if alive else 'is dead'}"
             raise Wrong(
                 f"node {here.id} had the predecessor {old.id if old else None}{life}, and was notified by "
-                f"{notifier.id}: it is to have {wanted.id} and has {got.id if isinstance(got, Peer) else got}"
+                f"{notifier.id}: it is to have {wanted.id} and has {got.id if got else None}"
             )
 
 
@@ -326,11 +327,7 @@ def survive(answers: Answers, case: Case) -> None:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted successor list."""
-    guess = answers.value("predicted_list")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if not isinstance(guess, (list, tuple)) or list(guess) != question(answers.value("student"))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_list)")
+    judge_prediction(answers, "predicted_list", question)
 
 
 def question(student: str) -> tuple[str, str, list[int]]:

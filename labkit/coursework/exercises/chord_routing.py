@@ -18,7 +18,7 @@ from labkit.systems.chord.single import IdealRing
 
 from ..answers import Answers, Wrong
 from ..nodes import SETTLE, Answering, answered_by, failed_with, reported
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction
 from ..values import State
 
 tasks = Tasks(
@@ -31,6 +31,9 @@ tasks = Tasks(
 
 #: Entries of a successor list.
 LENGTH = 4
+
+#: Lookups round dead members, and so many times the hops of the best way are allowed.
+LOOKUPS, MORE_HOPS = 8, 1.5
 
 #: Messages after which a lookup is taken to go round for ever.
 MOST_HOPS = 100
@@ -202,17 +205,21 @@ def lookup(answers: Answers, case: Case) -> None:
 
 @tasks.task("detour", visible=(1, 2), hidden=10)
 def detour(answers: Answers, case: Case) -> None:
-    """The first living member at or after a key, although a third of all members are dead."""
+    """The first living member at or after a key, although a third of all members are dead; in few hops."""
     random = case.random
-    ring = make_ring(random, random.randint(16, 24), 8)
+    ring = make_ring(random, random.randint(36, 44), 8)
     alive, dead = survivors(random, ring)
+    hops = needed = 0
     with reported(answers, Cluster(machines=len(ring), engine="sim", seed=case.seed)) as cluster:
         start(cluster, ring, answers)
         for peer in dead:
             cluster.kill(cluster.nodes[peer.name])
-        for _ in range(8):
+        for _ in range(LOOKUPS):
             origin, key = random.choice(alive.peers), random.randrange(1 << ring.bits)
+            before = cluster.trace.count
             found = _asked(cluster, answers, origin, "find_live_successor", key)
+            hops += len([e for e in cluster.trace.since(before) if e.kind == "asked"]) - 1
+            needed += len(way_round(ring, alive, origin, key))
             if found != alive.successor(key):
                 gone = ", ".join(str(peer.id) for peer in dead)
                 raise Wrong(
@@ -220,6 +227,25 @@ def detour(answers: Answers, case: Case) -> None:
                     f"{found[0]}; "
                     f"the first living member there is {alive.successor(key).id} {_of_ring(ring)}"
                 )
+    if hops > MORE_HOPS * needed + LOOKUPS:
+        raise Wrong(
+            f"{LOOKUPS} lookups took {hops} hops, and {needed} where each node asks whom it knows closest "
+            f"before the key: {MORE_HOPS} times as many, and one more for each, are allowed. Do not walk "
+            "along the successors: a finger goes farther"
+        )
+
+
+def way_round(ring: IdealRing, alive: IdealRing, origin: Peer, key: int) -> list[Peer]:
+    """The nodes that are asked where each asks the living one that it knows closest before the key."""
+    here, asked, size = origin, [], 1 << ring.bits
+    while True:
+        span = (key - here.id) % size or size
+        known = [*ring.fingers(here.id), *ring.successors(here.id, LENGTH)]
+        living = [peer for peer in known if peer in alive.peers]
+        if any((peer.id - here.id) % size >= span for peer in living if peer in known[ring.bits :]):
+            return asked
+        here = max(living, key=lambda peer: (peer.id - here.id) % size * ((peer.id - here.id) % size < span))
+        asked.append(here)
 
 
 def survivors(random: Random, ring: IdealRing) -> tuple[IdealRing, list[Peer]]:
@@ -249,12 +275,7 @@ def _asked(cluster: Cluster, answers: Answers, origin: Peer, method: str, key: i
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of hops."""
-    _, _, truth = question(answers.value("student"))
-    guess = answers.value("predicted_hops")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != truth:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_hops)")
+    judge_prediction(answers, "predicted_hops", question)
 
 
 def question(student: str) -> tuple[str, str, int]:

@@ -26,7 +26,7 @@ from labkit.systems.mapreduce.messages import MAP, Outcome
 
 from ..answers import Answers, Gone, Wrong
 from ..nodes import failed_with, reported
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction
 
 tasks = Tasks("mapreduce-backup", order=8, records=[Remaining])
 
@@ -179,7 +179,7 @@ def late(answers: Answers, case: Case) -> None:
         got, wanted = answers.call("is_late", seconds, done), seconds >= limit
         if not isinstance(got, (bool, np.bool_)) or got != wanted:
             raise Wrong(
-                f"is_late({seconds}, {done}) gave {got!r}, not {wanted}: the median is "
+                f"is_late({seconds}, {done}) gave {got!r:.80}, not {wanted}: the median is "
                 f"{median(done):.2f}, and {SLOWER} times that is {limit:.2f}"
             )
 
@@ -214,11 +214,7 @@ def waste(answers: Answers, case: Case) -> None:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of backup tasks."""
-    guess = answers.value("predicted_backups")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != question(str(answers.value("student")))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_backups)")
+    judge_prediction(answers, "predicted_backups", question)
 
 
 def question(student: str) -> tuple[str, str, int]:

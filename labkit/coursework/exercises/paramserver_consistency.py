@@ -18,7 +18,8 @@ from labkit.runtime.copying import stream
 from labkit.systems.paramserver import SSP, ParameterServer
 
 from ..answers import Answers, Wrong
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction
+from ..words import shown
 
 tasks = Tasks("paramserver-consistency", order=7, formerly="07-consistency")
 
@@ -99,21 +100,22 @@ def _check(answers: Answers, name: str, which: int, unit: str) -> None:
     if not isinstance(table, dict) or len(table) < 4:
         raise Wrong(f"{name} must be a dictionary with at least four bounds: {{bound: measured}}")
     for bound, told in table.items():
-        if bound not in BOUNDS or isinstance(bound, bool) or type(told) not in (int, float):
+        if type(bound) is not int or bound not in BOUNDS or type(told) not in (int, float):
             raise Wrong(
-                f"{name} has {bound!r}: {told!r}; bounds are {BOUNDS}, and what is measured is a number"
+                f"{name} has {shown(bound)}: {shown(told)}; bounds are {BOUNDS}, and what is measured is a "
+                "number"
             )
         again = measure(student, bound)[which]
-        if abs(told - again) > 0.02 * max(again, 0.1):
-            raise Wrong(f"{name}[{bound}] is {told!r}; with your straggler it is {again} {unit}")
+        if not abs(told - again) <= 0.02 * max(again, 0.1):  # which NaN is not, either
+            raise Wrong(f"{name}[{bound}] is {shown(told)}; with your straggler it is {again} {unit}")
 
 
 @tasks.task("chosen", visible=(), hidden=1)
 def chosen(answers: Answers, case: Case) -> None:
     """The chosen bound is about as quick as the best one."""
     bound, student = answers.value("bound"), str(answers.value("student"))
-    if bound not in BOUNDS or isinstance(bound, bool):
-        raise Wrong(f"bound is {bound!r}; choose one of {BOUNDS}")
+    if type(bound) is not int or bound not in BOUNDS:
+        raise Wrong(f"bound is {shown(bound)}; choose one of {BOUNDS}")
     took, best = measure(student, bound)[0], min(measure(student, each)[0] for each in BOUNDS)
     if took > GOOD_ENOUGH * best:
         raise Wrong(f"with the bound {bound} it takes {took} s; another choice takes {best} s")
@@ -122,11 +124,7 @@ def chosen(answers: Answers, case: Case) -> None:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted percentage of slow rounds."""
-    guess = answers.value("predicted_percent")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if type(guess) not in (int, float) or abs(guess - question(str(answers.value("student")))[2]) > 1:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_percent)")
+    judge_prediction(answers, "predicted_percent", question, within=1)
 
 
 def question(student: str) -> tuple[str, str, int]:

@@ -22,7 +22,8 @@ from labkit.systems.paramserver import SSP, ParameterServer
 
 from ..answers import Answers, Gone, Wrong
 from ..nodes import SETTLE, failed_with, reported
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction, same
+from ..words import shown
 
 tasks = Tasks("paramserver-ssp", order=6, formerly="06-ssp")
 
@@ -50,7 +51,9 @@ class Answered(SSP):
         try:
             got = self.answers.call("may_start", t, slowest, self.staleness)
             if not isinstance(got, bool):
-                raise Wrong(f"may_start({t}, {slowest}, {self.staleness}) gave {got!r}, not True or False")
+                raise Wrong(
+                    f"may_start({t}, {slowest}, {self.staleness}) gave {shown(got)}, not True or False"
+                )
         except (Wrong, Gone) as failed:
             raise failed_with(self.answers, failed) from None
         return got
@@ -116,7 +119,7 @@ def condition(answers: Answers, case: Case) -> None:
         got, wanted = answers.call("may_start", clock, slowest, bound), clock - slowest <= bound
         if got is not wanted:
             raise Wrong(
-                f"may_start(clock={clock}, slowest={slowest}, bound={bound}) gave {got!r}: to begin "
+                f"may_start(clock={clock}, slowest={slowest}, bound={bound}) gave {shown(got)}: to begin "
                 f"iteration {clock} is to "
                 f"be {clock - slowest} ahead, and {bound} are allowed"
             )
@@ -162,9 +165,9 @@ def guarantee(answers: Answers, case: Case) -> None:
     for _ in range(10):
         clock, bound = random.randrange(30), random.randrange(8)
         got, wanted = answers.call("surely_seen", clock, bound), clock - bound - 1
-        if got != wanted:
+        if not same(got, wanted):
             raise Wrong(
-                f"surely_seen(clock={clock}, bound={bound}) gave {got!r}, not {wanted}; whoever is at "
+                f"surely_seen(clock={clock}, bound={bound}) gave {shown(got)}, not {wanted}; whoever is at "
                 f"{clock} may be {bound} ahead, so the slowest has at least begun {clock - bound} and "
                 "finished the one before"
             )
@@ -173,11 +176,7 @@ def guarantee(answers: Answers, case: Case) -> None:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of workers that wait."""
-    guess = answers.value("predicted_waiting")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != question(str(answers.value("student")))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_waiting)")
+    judge_prediction(answers, "predicted_waiting", question)
 
 
 def question(student: str) -> tuple[str, str, int]:

@@ -16,7 +16,8 @@ from labkit.runtime.copying import stream
 from labkit.systems.spark import SparkContext
 
 from ..answers import Answers, Wrong
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction, same
+from ..words import shown
 
 tasks = Tasks("spark-lineage", order=5, formerly="05-lineage")
 
@@ -92,10 +93,9 @@ def narrow(answers: Answers, case: Case) -> None:
     """Which partitions of a chain are computed by an action after a death: cached ones that live are not."""
     truth = narrow_run(case.seed, case.random)
     got = answers.call("recomputed", truth.chain, truth.cached, truth.partitions, truth.lost)
-    try:
-        found = {(str(name), int(partition)) for name, partition in got}
-    except (TypeError, ValueError):
-        raise Wrong(f"recomputed gave {got!r:.200}; return a set of pairs (name, partition)") from None
+    if not isinstance(got, (set, list, tuple)) or not all(_is_pair(each) for each in got):
+        raise Wrong(f"recomputed gave {shown(got)}; return a set of pairs (name, partition)")
+    found = {(name, partition) for name, partition in got}
     if found != truth.computed:
         missing, more = sorted(truth.computed - found)[:4], sorted(found - truth.computed)[:4]
         raise Wrong(
@@ -111,18 +111,20 @@ def wide(answers: Answers, case: Case) -> None:
     """Which map tasks run again when a machine with shuffle outputs has died."""
     stored, victim, truth = wide_run(case.seed, case.random)
     got = answers.call("maps_again", stored, victim)
-    if not isinstance(got, (list, tuple, set)) or sorted(got, key=str) != sorted(truth, key=str):
-        raise Wrong(f"with map outputs at {stored} and {victim} dead, {truth} ran again; you say {got!r:.80}")
+    if not isinstance(got, (list, tuple, set)) or not same(sorted(got, key=str), sorted(truth, key=str)):
+        raise Wrong(
+            f"with map outputs at {stored} and {victim} dead, {truth} ran again; you say {shown(got)}"
+        )
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and list(map(type, value)) == [str, int]
 
 
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of partitions."""
-    guess = answers.value("predicted_count")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != question(str(answers.value("student")))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_count)")
+    judge_prediction(answers, "predicted_count", question)
 
 
 def question(student: str) -> tuple[str, str, int]:

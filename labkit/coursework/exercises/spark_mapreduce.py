@@ -18,7 +18,8 @@ from labkit.systems.spark import SparkContext
 
 from ..answers import Answers, Wrong
 from ..nodes import reported
-from ..tasks import Case, Tasks
+from ..tasks import Case, Tasks, judge_prediction, same
+from ..words import shown
 from ._spark_plans import QUESTIONS, build
 
 tasks = Tasks(
@@ -93,26 +94,32 @@ def sum_by_country(orders: Any, customers: Any) -> Any:
 
 def _pairs(got: list[Any], function: str) -> dict[Any, Any]:
     for pair in got:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise Wrong(f"{function} makes {pair!r:.80}; a record must be a pair, (key, value)")
+        if not isinstance(pair, tuple) or len(pair) != 2 or type(pair[0]) is not str:
+            raise Wrong(f"{function} makes {shown(pair)}; a record must be a pair, and its key a word")
     if len({pair[0] for pair in got}) != len(got):
         twice = Counter(pair[0] for pair in got).most_common(1)[0][0]
-        raise Wrong(f"{function} has several pairs with the key {twice!r}")
+        raise Wrong(f"{function} has several pairs with the key {twice!r:.80}")
     return dict(got)
 
 
 def _compare(got: dict[Any, Any], wanted: dict[Any, Any], function: str) -> None:
     for key in [*wanted, *got]:
-        if got.get(key) != wanted.get(key):
-            raise Wrong(f"{function} has {key!r}: {got.get(key)!r:.80}; it must be {wanted.get(key)!r:.80}")
+        if key not in wanted or not same(got.get(key), wanted[key]):
+            must = f"it must be {shown(wanted[key])}" if key in wanted else "it must not be there"
+            raise Wrong(f"{function} has {key!r:.80}: {shown(got.get(key))}; {must}")
 
 
 @tasks.task("words", visible=(1, 2), hidden=4)
 def words(answers: Answers, case: Case) -> None:
     """Word count: each word, and how often it occurs."""
-    lines = texts(case.random)
-    got, _ = run(answers, case.seed, "word_count", lines)
+    _words_counted(answers, case.seed, texts(case.random))
+
+
+def _words_counted(answers: Answers, seed: int, lines: list[str]) -> int:
+    """The bytes that a right word count shuffles."""
+    got, took = run(answers, seed, "word_count", lines)
     _compare(_pairs(got, "word_count"), Counter(" ".join(lines).split()), "word_count")
+    return took
 
 
 @tasks.task("index", visible=(1, 2), hidden=4)
@@ -130,23 +137,29 @@ def index(answers: Answers, case: Case) -> None:
 @tasks.task("join", visible=(1, 2), hidden=4)
 def join(answers: Answers, case: Case) -> None:
     """A join: the sum of all orders of each country that ordered anything."""
-    orders, customers = shop(case.random)
+    _joined(answers, case.seed, *shop(case.random))
+
+
+def _joined(answers: Answers, seed: int, orders: list[Any], customers: list[Any]) -> int:
+    """The bytes that a right sum of all orders shuffles."""
     wanted: Counter[str] = Counter()
     for customer, amount in orders:
         wanted[dict(customers)[customer]] += amount
-    got, _ = run(answers, case.seed, "revenue", orders, customers)
+    got, took = run(answers, seed, "revenue", orders, customers)
     _compare(_pairs(got, "revenue"), wanted, "revenue")
+    return took
 
 
 @tasks.task("bytes", visible=(1,), hidden=2)
 def shuffled_bytes(answers: Answers, case: Case) -> None:
-    """No more bytes are shuffled than needed: what can be combined is combined before it travels."""
-    lines, (orders, customers) = texts(case.random, 60), shop(case.random)
-    for function, program, inputs in (
-        ("word_count", count_words, (lines,)),
-        ("revenue", sum_by_country, (orders, customers)),
+    """Results are right, and no more bytes are shuffled than needed: what can be combined, is before it
+    travels."""
+    lines, shopping = texts(case.random, 60), shop(case.random)
+    for function, program, judged, inputs in (
+        ("word_count", count_words, _words_counted, (lines,)),
+        ("revenue", sum_by_country, _joined, shopping),
     ):
-        _, took = run(answers, case.seed, function, *inputs)
+        took = judged(answers, case.seed, *inputs)
         least = frugal(case.seed, program, *inputs)
         if took > FORGIVEN * least:
             raise Wrong(
@@ -157,11 +170,7 @@ def shuffled_bytes(answers: Answers, case: Case) -> None:
 @tasks.task("predict", visible=(), hidden=1)
 def predict(answers: Answers, case: Case) -> None:
     """The predicted number of pairs."""
-    guess = answers.value("predicted_pairs")
-    if guess is None:
-        raise Wrong("there is no prediction yet")
-    if guess != question(str(answers.value("student")))[2]:
-        raise Wrong(f"predicted {guess!r}; run exercise.reveal('predict', predicted_pairs)")
+    judge_prediction(answers, "predicted_pairs", question)
 
 
 def question(student: str) -> tuple[str, str, int]:
