@@ -23,7 +23,7 @@ TREES = ("labkit.runtime", "labkit.trace", "labkit.show", "labkit.progress")
 #: What a student's process needs of coursework: nothing in it judges.
 OWN = (
     *("answers", "bridge", "cage", "closed", "exercise", "landlock", "nodes", "sandbox", "seccomp"),
-    *("tasks", "values"),
+    *("tasks", "values", "words"),
 )
 #: Packages of which only the first file is open.
 ALONE = ("labkit", "labkit.coursework", "labkit.coursework.exercises")

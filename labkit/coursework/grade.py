@@ -186,6 +186,8 @@ class Grader:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self._stopped = False
+        #: Children that were there before: not ours to end.
+        self._before: set[int] = set()
         #: Why an outcome could not be written, so that the next run does not find it.
         self.not_kept = ""
 
@@ -196,6 +198,7 @@ class Grader:
         wrong with one is said of this one.
         """
         adopt_orphans()
+        self._before = children()
         pool = ThreadPoolExecutor(self.jobs)
         try:
             futures = [pool.submit(self._graded, student, path) for student, path in submissions.items()]
@@ -302,16 +305,21 @@ class Grader:
             self._end_orphans()
 
     def _end_orphans(self) -> None:
-        """Kernels whose runner was killed are our children now (see ``adopt_orphans``): end them."""
+        """Kernels whose runner was killed, and what has ended just after its runner, are our children now
+        (see ``adopt_orphans``): end them, and take note of their end."""
         import psutil
 
         with self._lock:
             for child in psutil.Process().children():
                 with contextlib.suppress(psutil.Error, OSError):
-                    if child.pid not in self._running and "labkit.coursework.cage" in child.cmdline():
+                    if child.pid in self._running:
+                        continue
+                    if "labkit.coursework.cage" in child.cmdline():
                         for each in (*child.children(recursive=True), child):
                             each.send_signal(signal.SIGKILL)
                         child.wait(2)
+                    elif child.status() == psutil.STATUS_ZOMBIE and child.pid not in self._before:
+                        child.wait(0)
 
     def _seeds(self, student: str, task: str) -> list[int]:
         if self.secret is None:
@@ -413,6 +421,13 @@ class Grader:
                 write_whole(path, json.dumps({"key": key, "marks": asdict(marks)}, indent=1))
             except OSError as error:  # graded it is all the same
                 self.not_kept = f"{path.parent}: {error.strerror or error}"
+
+
+def children() -> set[int]:
+    """The processes that this one has started, or adopted."""
+    import psutil
+
+    return {child.pid for child in psutil.Process().children()}
 
 
 def may_change_user() -> bool:

@@ -415,3 +415,15 @@ def test_text_that_came_in_pieces_is_saved_as_one() -> None:
     picture = nbformat.v4.new_output("display_data", data={"text/plain": "x"})
     given = [said("a"), said("\n"), said("e", "stderr"), picture, said("b"), said("c")]
     assert joined(given) == [said("a\n"), said("e", "stderr"), picture, said("bc")]
+
+
+def test_what_a_submissions_process_imports_is_open() -> None:
+    """A module that its own code needs and that is closed would keep every kernel from starting."""
+    program = (
+        "import sys, labkit.coursework.cage\n"
+        "from labkit.coursework.closed import is_open\n"
+        "ours = [name for name in sys.modules if name.split('.')[0] in ('labkit', 'labkit_widgets')]\n"
+        "print([name for name in ours if not is_open(name, [])])"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
