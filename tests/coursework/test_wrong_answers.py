@@ -275,6 +275,7 @@ WRONG: dict[tuple[str, str, str], list[str]] = {
     ("mapreduce-backup", "late", "late"): [
         "def is_late(seconds, done): return seconds >= 1.3 * max(done)",
         "def is_late(seconds, done): return seconds >= median(done)",
+        "def is_late(seconds, done): return seconds > 1.3 * median(done)",
         "def is_late(seconds, done): return seconds >= 1.3 * sorted(done)[0]",
         "def is_late(seconds, done): return True",
         "def is_late(seconds, done): return seconds - 1.3 * median(done)",
