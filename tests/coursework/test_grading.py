@@ -33,6 +33,7 @@ LIMITS = Limits(
     memory=2 << 30,
     output=200_000,
     processes=20,
+    own_seconds=3.0,
 )
 
 RIGHT = "def median(numbers):\n    return sorted(numbers)[len(numbers) // 2]\n"
@@ -98,6 +99,24 @@ ATTACKS = {
     ),
 }
 
+#: Honest work: what stands above the answer in the same cell, in a cell of its own below, the marks of three,
+#: and what is said.
+HONEST = {
+    "shell": ("!echo hello\n%pip --version\nfiles = !ls\n", "", 3, ""),
+    "asks": ("", "name = input('who? ')", 3, "StdinNotImplementedError"),
+    "exits kindly": ("", "exit()", 3, "SystemExit"),
+    "prints a lot": ("print('x' * 3_000_000)\n", "", 3, "of what it printed only the first"),
+    "shows much": (
+        "from IPython.display import HTML\nfor _ in range(4): display(HTML('x' * 100_000))\n",
+        "",
+        3,
+        "of what it printed only the first",
+    ),
+    "loops in a cell beside": ("", "while True: pass", 3, "Timeout: stopped after 3 s"),
+    "uses Ray": ("", "from labkit import Cluster\nCluster(engine='ray')", 3, "your cell"),
+    "reads a file": ("open('/etc/shadow').read()\n", "", 1, "a notebook reaches only a folder of its own"),
+}
+
 #: Attacks on what lies outside; each ends in the error that it got, as its answer's exception.
 WALLS = {
     "reads the secret": "open({secret!r}).read()",
@@ -146,6 +165,12 @@ def batch(mini: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Mar
         hand_in(submissions, student, mini, median=code)
     hand_in(submissions, "ada", mini)
     hand_in(submissions, "prints differently", mini, median=RIGHT.replace("return", "print(numbers); return"))
+    for student, (above, beside, _, _) in HONEST.items():
+        notebook = hand_in(submissions, student, mini, median=f"{above}{RIGHT}")
+        if beside:
+            at = next(n for n, cell in enumerate(notebook.cells) if grade_id(cell) == "answer-median")
+            notebook.cells.insert(at, nbformat.v4.new_code_cell(beside))
+            nbformat.write(notebook, submissions / f"{student}.ipynb")
     _cheat_with_cells(submissions, mini)
     before = set(psutil.Process().children(recursive=True))
     grader = Grader(Handout.read(mini / "mini.ipynb"), SECRET, checks=mini, limits=LIMITS, jobs=2)
@@ -182,12 +207,13 @@ def _cheat_with_cells(folder: Path, mini: Path) -> None:
 
 def said(marks: Marks) -> str:
     """All that a student is told."""
-    return " | ".join([marks.tasks["median"].message, *marks.notes, *marks.raised.values()])
+    raised = [f"{cell}: {words}" for cell, words in marks.raised.items()]
+    return " | ".join([marks.tasks["median"].message, *marks.notes, *raised])
 
 
 def test_everybody_is_graded(batch: dict[str, Marks]) -> None:
     assert {student: marks.trouble for student, marks in batch.items() if marks.trouble} == {}
-    assert len(batch) == len(ATTACKS) + len(WALLS) + 7
+    assert len(batch) == len(ATTACKS) + len(WALLS) + len(HONEST) + 7
 
 
 def test_an_honest_student_gets_the_marks(batch: dict[str, Marks]) -> None:
@@ -197,6 +223,13 @@ def test_an_honest_student_gets_the_marks(batch: dict[str, Marks]) -> None:
 
 def test_printing_differently_costs_nothing(batch: dict[str, Marks]) -> None:
     assert batch["prints differently"].got == 3
+
+
+@pytest.mark.parametrize("student", HONEST)
+def test_honest_work_counts_and_what_did_not_work_is_told(batch: dict[str, Marks], student: str) -> None:
+    _, _, got, words = HONEST[student]
+    if student != "reads a file" or landlock.version() >= 6:
+        assert (batch[student].got, words in said(batch[student])) == (got, True), batch[student]
 
 
 @pytest.mark.parametrize("student", ATTACKS)
