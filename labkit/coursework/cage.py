@@ -164,13 +164,13 @@ def enter(scratch: Path, sockets: Path, chosen: dict[str, Any], own: list[str]) 
         ("RLIMIT_MSGQUEUE", 0, 0),
         ("RLIMIT_MEMLOCK", 0, 0),
     ):
-        resource.setrlimit(getattr(resource, name), (value, value + more))
+        _limit(getattr(resource, name), value, more)
     if uid is not None:
         for path in (scratch, *own):
             os.chown(path, uid, uid)
         # Threads count too, and the runner's watch is to see the crowd: this only keeps it small till then.
         most = limits["processes"] + MORE_THREADS
-        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+        _limit(resource.RLIMIT_NPROC, most)
     allowed = [
         (scratch, landlock.WRITE),
         (sockets, landlock.WRITE),
@@ -194,6 +194,13 @@ def _installed() -> Iterator[Path]:
     for folder in packages():
         with contextlib.suppress(OSError):
             yield from (path for path in folder.iterdir() if path.name not in OURS)
+
+
+def _limit(which: int, value: int, more: int = 0) -> None:
+    """Set a limit, and the hard one that much higher; where the grader itself has a stricter one, that is it."""
+    hard = resource.getrlimit(which)[1]
+    most = value + more if hard == resource.RLIM_INFINITY else min(value + more, hard)
+    resource.setrlimit(which, (min(value, most), most))
 
 
 def _become(uid: int, may_read: bool) -> None:

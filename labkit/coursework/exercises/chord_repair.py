@@ -313,9 +313,36 @@ def stabilize(answers: Answers, case: Case) -> None:
     _judge(answers, case.seed, Schedule([(2.0 + PAUSE, Kill(name_of(victim)))]))
 
 
+def _asked_first(answers: Answers, random: Random) -> None:
+    """One round in which the first entry answers, and names nobody, or a newcomer that has failed since."""
+    here, gone, first, second, third = (Peer(id, name_of(id)) for id in sorted(random.sample(range(64), 5)))
+    state = {"id": here.id, "name": here.name, "peer": here, "length": LENGTH, "predecessor": third}
+    state["successors"] = [first, second]
+    known = {first.name: [second, third], second.name: [third, here], third.name: [here, first]}
+    for named, words in ((None, "no predecessor"), (gone, f"the newcomer {gone.id}, which has failed")):
+        number, reply = answers.start("stabilize", state)
+        while "request" in reply:
+            what, *args = reply["request"]
+            lives, value, error = args != [gone.name], None, None
+            if what == "ask" and lives:
+                value = named if args == [first.name] else None, known.get(str(args[0]), [])
+            elif what == "ask":
+                error = ["Timeout", f"{gone.name} does not answer"]
+            elif what == "ping":
+                value = lives
+            reply = answers.resume("stabilize", number, {**state, **reply["state"]}, value, error)
+        got = peers_of(reply["state"].get("successors"), "n.successors")
+        if got[:1] != (first,):
+            raise Wrong(
+                f"node {here.id} asked its successor {first.id}, which answered, and named {words}: then the "
+                f"list is to begin with {first.id}, and is {[peer.id for peer in got]}"
+            )
+
+
 @tasks.task("survive", visible=(1, 2), hidden=8)
 def survive(answers: Answers, case: Case) -> None:
     """Failures at bad moments, each of which leaves everybody a live successor: the ring never breaks."""
+    _asked_first(answers, case.random)
     victims = list(place(case.seed)[0])
     entries: list[tuple[Any, Kill]] = [*trap(case.seed)]
     fallen = {fault.machine for _, fault in entries}
