@@ -197,7 +197,7 @@ def _installed() -> Iterator[Path]:
 
 
 def _limit(which: int, value: int, more: int = 0) -> None:
-    """Set a limit, and the hard one that much higher; where the grader itself has a stricter one, that is it."""
+    """Set a limit, and the hard one that much higher; a stricter one of the grader itself stays."""
     hard = resource.getrlimit(which)[1]
     most = value + more if hard == resource.RLIM_INFINITY else min(value + more, hard)
     resource.setrlimit(which, (min(value, most), most))
