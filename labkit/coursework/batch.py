@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def run_batch(batch: Batch, say: Say = print) -> int:
         say(in_a_line(str(error)))
         return 2
     all_marks: list[Marks] = []
+    begun = time.monotonic()
     try:
         from tqdm import tqdm
 
@@ -70,7 +72,11 @@ def run_batch(batch: Batch, say: Say = print) -> int:
         return 130
     note_alike(all_marks)
     problems = write_all(batch, all_marks, grader)
-    return max(_sum_up(batch.out, all_marks, say), *(_told(problem, say) for problem in problems), 0)
+    return max(
+        _sum_up(batch.out, all_marks, time.monotonic() - begun, say),
+        *(_told(problem, say) for problem in problems),
+        0,
+    )
 
 
 def _told(problem: str, say: Say) -> int:
@@ -125,12 +131,12 @@ def write_all(batch: Batch, all_marks: list[Marks], grader: Grader) -> list[str]
     for path, write in files:
         try:
             write(path)
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror or error}; what was there stays")
+        except Exception as error:  # of the disk, or of nbgrader's database
+            problems.append(f"{path}: {getattr(error, 'strerror', None) or error}; what was there stays")
     return problems
 
 
-def _sum_up(out: Path, all_marks: list[Marks], say: Say) -> int:
+def _sum_up(out: Path, all_marks: list[Marks], seconds: float, say: Say) -> int:
     troubled = [marks for marks in all_marks if marks.trouble]
     for marks in sorted(all_marks, key=lambda marks: marks.student):
         if (marks.notes or marks.alike) and not marks.trouble:
@@ -139,7 +145,8 @@ def _sum_up(out: Path, all_marks: list[Marks], say: Say) -> int:
         say(f"NOT GRADED {marks.student}: {in_a_line(marks.trouble)}")
     walls = next((marks.walls for marks in all_marks if marks.walls), [])
     say(isolation(walls))
-    say(f"{len(all_marks) - len(troubled)} graded, {len(troubled)} not: see {out / 'marks.csv'}")
+    count = f"{len(all_marks) - len(troubled)} graded, {len(troubled)} not"
+    say(f"{count}, in {seconds:.0f} s: see {out / 'marks.csv'}")
     return 1 if troubled else 0
 
 

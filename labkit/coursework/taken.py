@@ -73,7 +73,7 @@ class Piece:
 def read(path: Path) -> list[Cell]:
     """The cells of a submission's file. Raises ``BadSubmission``."""
     try:
-        # Without waiting for a pipe; and a link that was exchanged for the file in the meantime is none.
+        # A pipe is not waited for, and a device not read.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             about = os.fstat(handle)

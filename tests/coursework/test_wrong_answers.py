@@ -7,6 +7,7 @@ are judged by the task that they are about only, and so cost little.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import pytest
@@ -305,13 +306,20 @@ WRONG: dict[tuple[str, str, str], list[str]] = {
 NO_NUMBERS = [None, True, float("nan"), float("inf"), "3", [], [3], {}, -1, 10**30]
 
 
-def names_of(name: str, answers: dict[str, str], *needed: str) -> dict[str, Any]:
-    """What a solved notebook defines, with these answers, or only with the needed ones of the others."""
+@cache
+def parts(name: str) -> tuple[Handout, dict[str, str]]:
+    """An exercise's handout, and the right answers."""
     student, solved = copies(ROOT / f"{name}.py")
-    own = {grade_id(c).removeprefix(ANSWER): c.source for c in solved.cells if grade_id(c).startswith(ANSWER)}
+    found = [(grade_id(cell), cell.source) for cell in solved.cells if grade_id(cell).startswith(ANSWER)]
+    return Handout.of(name, student), {id.removeprefix(ANSWER): source for id, source in found}
+
+
+def names_of(name: str, answers: dict[str, str], *needed: str) -> dict[str, Any]:
+    """What a solved notebook defines, with these answers, and of the others only the needed ones."""
+    handout, own = parts(name)
     names: dict[str, Any] = {"__name__": "__main__"}
-    left_out = {answer for answer in own if needed and answer not in (*needed, *answers)}
-    for cell in Handout.of(name, student).assembled({**own, **answers})["cells"]:
+    left_out = {answer for answer in own if answer not in (*needed, *answers)}
+    for cell in handout.assembled({**own, **answers})["cells"]:
         id = grade_id(cell)
         if not id.startswith(CHECK) and id.removeprefix(ANSWER) not in left_out:
             exec(compile(cell["source"], "cell", "exec"), names)
