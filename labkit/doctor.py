@@ -102,7 +102,28 @@ def examine(start_ray: bool = True) -> Iterator[Finding]:
     yield from kernel_python()
     yield from memory(psutil.virtual_memory().available, memory_limit())
     yield from shared_memory()
+    yield from grading()
     yield from ray_works(versions, start_ray)
+
+
+def grading() -> Iterator[Finding]:
+    """The walls round a submission that is graded here."""
+    from labkit.coursework import landlock, sandbox, seccomp
+
+    walls = {
+        "bubblewrap": bool(sandbox.namespaces()),
+        "Landlock": landlock.version() > 0,
+        "seccomp": seccomp.available(),
+    }
+    stand = ", ".join(name for name, there in walls.items() if there) or "none but limits"
+    missing = ", ".join(name for name, there in walls.items() if not there)
+    if not missing:
+        yield ok("grading", f"walls round a submission: {stand}")
+    else:
+        remedy = (
+            "" if walls["bubblewrap"] else "apt-get install bubblewrap (some containers allow it nothing)"
+        )
+        yield note("grading", f"walls round a submission: {stand}; not: {missing}", remedy)
 
 
 # ── versions ────────────────────────────────────────────────────────────────────────────────────────────────

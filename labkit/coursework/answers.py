@@ -334,9 +334,9 @@ class Answers:
 
     def _answered(self, name: str, question: dict[str, Any]) -> dict[str, Any]:
         try:
-            found = decode(self._ask(encode(question)))
+            found = decode(self._ask(encode(question)), nan=False)
         except NotPlain as error:
-            raise Wrong(f"{name} gave no plain data: {error}") from None
+            raise Wrong(f"{name} gave what cannot be judged: {error}") from None
         if not isinstance(found, dict):
             raise Wrong(f"{name} gave {found!r:.80}")
         if "raised" in found:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from labkit.lab.processes import Stopped, stop_signals
 
 from .exercises import find_tasks
 from .folders import file_name, find_submissions
@@ -62,14 +65,15 @@ def run_batch(batch: Batch, say: Say = print) -> int:
     try:
         from tqdm import tqdm
 
-        for marks in tqdm(grader.grade_all(submissions), total=len(submissions), unit="submission"):
-            all_marks.append(marks)
-    except KeyboardInterrupt:
+        with stop_signals(), closing(grader.grade_all(submissions)) as graded:
+            for marks in tqdm(graded, total=len(submissions), unit="submission"):
+                all_marks.append(marks)
+    except Stopped as stopped:
         done = {marks.student for marks in all_marks}
         left = [grader.none(student, trouble="interrupted") for student in submissions if student not in done]
         write_all(batch, [*all_marks, *left], grader)
-        say("interrupted: what is graded is kept; the same command goes on")
-        return 130
+        say(f"interrupted by {stopped}: what is graded is kept; the same command goes on")
+        return 128 + stopped.signal
     note_alike(all_marks)
     problems = write_all(batch, all_marks, grader)
     return max(
@@ -161,12 +165,18 @@ def run_validate(notebook: Path, exercise: str | None, exercises: Path | None, s
     except (BadHandout, LookupError) as error:
         say(in_a_line(str(error)))
         return 2
-    (marks,) = grader.grade_all({notebook.stem: notebook})
+    try:
+        with stop_signals():
+            (marks,) = grader.grade_all({notebook.stem: notebook})
+    except Stopped as stopped:
+        say(f"interrupted by {stopped}")
+        return 128 + stopped.signal
     if marks.trouble:
         say(f"could not be run, and not because of you: {marks.trouble}")
         return 2
+    right, wrong = ("✓", "✗") if can_print("✓✗") else ("right", "WRONG")
     for name, mark in marks.tasks.items():
-        say(f"{'✓' if mark.got == mark.of else '✗'} {name}: {mark.message}")
+        say(f"{right if mark.got == mark.of else wrong} {name}: {mark.message}")
         if mark.replay:
             say(f"    to see it again: {mark.replay}")
     for cell, words in marks.raised.items():
@@ -174,3 +184,18 @@ def run_validate(notebook: Path, exercise: str | None, exercises: Path | None, s
     for note in marks.notes:
         say(f"! {note}")
     return 0 if marks.got == marks.of else 1
+
+
+def can_print(text: str) -> bool:
+    """Whether the terminal has these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True
+
+
+def say_anyhow(text: str) -> None:
+    """Print a line, with "?" for what the terminal cannot show."""
+    encoding = sys.stdout.encoding or "ascii"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)

@@ -55,10 +55,10 @@ def grade(
     Test cells are those that were handed out. An interrupted run goes on where it stopped. The exit status is
     1 if something could not be graded.
     """
-    from labkit.coursework.batch import Batch, run_batch
+    from labkit.coursework.batch import Batch, run_batch, say_anyhow
 
     batch = Batch(submissions, exercise, out, secret, jobs, exercises, hidden, gradebook)
-    raise typer.Exit(run_batch(batch, say=typer.echo))
+    raise typer.Exit(run_batch(batch, say=say_anyhow))
 
 
 def validate(
@@ -72,9 +72,9 @@ def validate(
 
     The exit status is 1 if a task fails.
     """
-    from labkit.coursework.batch import run_validate
+    from labkit.coursework.batch import run_validate, say_anyhow
 
-    raise typer.Exit(run_validate(notebook, exercise, exercises, say=typer.echo))
+    raise typer.Exit(run_validate(notebook, exercise, exercises, say=say_anyhow))
 
 
 @exercise_app.command("new")

@@ -41,6 +41,12 @@ __all__ = ["Grader", "Limits", "Mark", "Marks", "find_submissions", "read_secret
 #: Seconds that a runner has beyond what the notebook may take.
 SLACK = 60.0
 
+#: Bytes of the path of the folder for temporary files: a socket's has at most 107, and ours are 34 longer.
+LONGEST_FOLDER = 70
+
+#: Seconds in which a runner that is told to end ends all that it has started.
+ENDS_WITHIN = 25.0
+
 #: Bytes of a new secret.
 SECRET_BYTES = 32
 
@@ -208,7 +214,7 @@ class Grader:
             self._stopped = True
             with self._lock:
                 for process in self._running.values():
-                    process.kill()
+                    process.terminate()  # it ends its kernel, and all that this has started
             pool.shutdown(cancel_futures=True)
             self._end_orphans()
             adopt_orphans(False)
@@ -238,10 +244,13 @@ class Grader:
         kept = self._kept(student, key)
         if kept is not None:
             return kept
-        for _ in range(STARTS):
-            marks = self._marks(student, self._run(student, notebook), remarks)
-            if not marks.trouble.startswith(NOT_STARTED):
-                break
+        try:
+            for _ in range(STARTS):
+                marks = self._marks(student, self._run(student, notebook), remarks)
+                if not marks.trouble.startswith(NOT_STARTED):
+                    break
+        except OSError as error:  # a full disk is nobody's mark
+            marks = self._marks(student, {"trouble": f"the grader could not write: {error}"}, remarks)
         marks.text = self.handout.text_of(notebook)
         if not marks.trouble:
             self._keep(student, key, marks)
@@ -255,7 +264,7 @@ class Grader:
 
     def _run(self, student: str, notebook: dict[str, Any]) -> dict[str, Any]:
         slot = self._slots.get()
-        folder = Path(tempfile.mkdtemp(prefix="labkit-grade-"))
+        folder = Path(tempfile.mkdtemp(prefix="labkit-grade-", dir=short_folder()))
         folder.chmod(0o711)
         try:
             return self._run_in(folder, student, notebook)
@@ -298,6 +307,9 @@ class Grader:
             return {"trouble": "interrupted" if self._stopped else f"the runner failed: {words}"}
         finally:
             if process.poll() is None:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(ENDS_WITHIN)
                 process.kill()
                 process.communicate()
             with self._lock:
@@ -336,6 +348,7 @@ class Grader:
     def _marks(self, student: str, outcome: dict[str, Any], remarks: list[str]) -> Marks:
         cells = {name: tuple(each) for name, each in outcome.get("cells", {}).items()}
         changed, ended = outcome.get("changed", []), printable(outcome.get("ended", ""), MOST_NOTE)
+        walls, trouble = outcome.get("walls", []), printable(outcome.get("trouble", ""))
         notes = [printable(each) for each in [*remarks, *outcome.get("notes", [])]]
         if changed:
             names = printable(", ".join(changed[:3]), MOST_NOTE)
@@ -348,7 +361,7 @@ class Grader:
             if changed:
                 tasks[task] = Mark(0, of, notes[0])
             elif verdict is None:
-                tasks[task] = Mark(0, of, self._unjudged(ended, cells.get(CHECK + task)))
+                tasks[task] = Mark(0, of, self._unjudged(trouble, ended, cells.get(CHECK + task)))
             elif not verdict["passed"]:
                 tasks[task] = Mark(0, of, printable(verdict["message"]), printable(verdict["replay"]))
             elif CHECK + task not in cells:
@@ -364,11 +377,12 @@ class Grader:
         said = [*raised.values(), *(mark.message for mark in tasks.values() if mark.got < mark.of)]
         if any("PermissionError" in words for words in said):
             notes.append(REFUSED)
-        walls, trouble = outcome.get("walls", []), printable(outcome.get("trouble", ""))
         drawn_for = printable(str(outcome.get("drawn_for", "")), MOST_VALUE)
         return Marks(student, self.handout.name, tasks, notes, raised, walls, trouble, drawn_for)
 
-    def _unjudged(self, ended: str, cell: Any) -> str:
+    def _unjudged(self, trouble: str, ended: str, cell: Any) -> str:
+        if trouble:
+            return f"not graded yet, and not because of you: {trouble}"
         if ended:
             return f"not judged, because the run was ended: {ended}"
         if cell is None:
@@ -437,6 +451,19 @@ def may_change_user() -> bool:
     path = Path(sys.executable).resolve()
     open_to_all = all(parent.stat().st_mode & 0o001 for parent in (*path.parents, path))
     return landlock.version() > 0 or open_to_all or namespaces() == AS_ROOT
+
+
+def short_folder() -> str:
+    """Where temporary folders go: TMPDIR, unless the path of a socket there would be too long for Linux.
+    Raises ``OSError``."""
+    chosen = tempfile.gettempdir()
+    for folder in (chosen, "/tmp"):
+        if len(os.fsencode(folder)) <= LONGEST_FOLDER and os.access(folder, os.W_OK):
+            return folder
+    raise OSError(
+        f"the path of TMPDIR is too long for sockets, and /tmp cannot be written: {chosen}; "
+        f"choose one of at most {LONGEST_FOLDER} bytes"
+    )
 
 
 def clean_environment() -> dict[str, str]:

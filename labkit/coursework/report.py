@@ -27,12 +27,14 @@ WALLS = {
     "files": "it reads and writes nothing but Python, labkit and a folder of its own; it opens no "
     "TCP connection "
     "and reaches no process outside (Landlock)",
-    "user": "it runs as a user of its own, without privileges",
+    "user": "it runs as a user of its own, which no other run has, without privileges",
+    "namespaces": "it sees no network, no other process and no shared memory of others, and ends with all it "
+    "started (bubblewrap)",
+    "calls": "it makes no new sockets, no shared memory and no namespaces (seccomp)",
 }
 
 NOT_ISOLATED = (
-    "Not isolated: the kernel of the operating system is shared, UDP is not blocked, and processes' "
-    "names are visible. "
+    "Not isolated: the kernel of the operating system is shared. "
     "Grade what strangers hand in on a machine that holds nothing else."
 )
 
@@ -40,8 +42,17 @@ NOT_ISOLATED = (
 def isolation(walls: Sequence[str]) -> str:
     """What a student's code was kept from, and what not."""
     lines = [WALLS[wall] for wall in walls if wall in WALLS]
-    if "files" not in walls:
-        lines.append("NO wall round files, network and other processes: this machine has no Landlock")
+    if "files" not in walls and "namespaces" not in walls:
+        lines.append(
+            "NO wall round files and other processes, so that the judges can be read: this machine has "
+            "neither Landlock nor bubblewrap"
+        )
+    elif "namespaces" not in walls:
+        lines.append(
+            "other processes' names are visible (there is no bubblewrap, or it may make no namespaces)"
+        )
+    if "namespaces" not in walls and "calls" not in walls:
+        lines.append("NO wall round UDP and Unix sockets")
     if "user" not in walls:
         lines.append("it ran as the user who graded")
     return "Isolation: " + "; ".join(lines) + ". " + NOT_ISOLATED

@@ -44,10 +44,18 @@ def encode(value: Any) -> str:
         raise NotPlain(f"a value cannot be sent: {error}") from None
 
 
-def decode(text: str | bytes, node: Any = State) -> Any:
-    """The value that ``encode`` wrote; ``node`` makes a node from its attributes. Raises ``NotPlain``."""
+def decode(text: str | bytes, node: Any = State, nan: bool = True) -> Any:
+    """The value that ``encode`` wrote; ``node`` makes a node from its attributes. nan: whether NaN, which no
+    comparison finds wrong, is a value. Raises ``NotPlain``.
+    """
     try:
-        return json.loads(text, object_hook=lambda found: _unpacked(found, node))
+        return json.loads(
+            text,
+            object_hook=lambda found: _unpacked(found, node, nan),
+            parse_constant=None if nan else _constant,
+        )
+    except NotPlain:
+        raise
     except (RecursionError, ValueError, TypeError, KeyError) as error:
         raise NotPlain(f"not a value: {error}") from None
 
@@ -89,7 +97,13 @@ def _packed_array(value: Any) -> Any:
     return {"$array": [value.dtype.str, list(value.shape), base64.b64encode(value.tobytes()).decode()]}
 
 
-def _unpacked(found: dict[str, Any], node: Any) -> Any:
+def _constant(name: str) -> float:
+    if name == "NaN":
+        raise NotPlain("NaN is not a number")
+    return float(name)
+
+
+def _unpacked(found: dict[str, Any], node: Any, nan: bool) -> Any:
     if len(found) != 1:
         return found
     ((kind, content),) = found.items()
@@ -105,15 +119,18 @@ def _unpacked(found: dict[str, Any], node: Any) -> Any:
         case "$dict":
             return dict(content)
         case "$array":
-            return _array(*content)
+            return _array(*content, nan=nan)
     if kind[1:] in RECORDS and kind.startswith("$"):
         return RECORDS[kind[1:]](*content)
     return found
 
 
-def _array(dtype: str, shape: list[int], data: str) -> Any:
+def _array(dtype: str, shape: list[int], data: str, nan: bool) -> Any:
     import numpy as np
 
     if dtype not in DTYPES or math.prod(shape) > MOST_ELEMENTS or any(side < 0 for side in shape):
         raise NotPlain(f"an array of {dtype} and shape {shape} is refused")
-    return np.frombuffer(base64.b64decode(data), dtype=dtype).reshape(shape).copy()
+    found = np.frombuffer(base64.b64decode(data), dtype=dtype).reshape(shape).copy()
+    if not nan and np.isnan(found).any():
+        raise NotPlain("an array holds NaN, which is not a number")
+    return found
