@@ -245,7 +245,9 @@ def test_an_attack_costs_the_marks_and_is_told(batch: dict[str, Marks], student:
 def test_a_student_reaches_nothing_outside(batch: dict[str, Marks], student: str) -> None:
     marks = batch[student]
     assert marks.tasks["median"].got == 0
-    assert "raised PermissionError" in marks.tasks["median"].message
+    # In a sandbox of bubblewrap there is not even a file to be refused.
+    told = marks.tasks["median"].message
+    assert "raised PermissionError" in told or "raised FileNotFoundError" in told
     assert not os.path.exists("/tmp/labkit-was-here")
 
 

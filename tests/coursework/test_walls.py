@@ -25,7 +25,8 @@ IMPORTS = (
 )
 READS = (
     "from pathlib import Path\nimport labkit.runtime\n"
-    "text = (Path(labkit.runtime.__file__).parents[1] / 'coursework/exercises/chord_routing.py').read_text()\n"
+    "root = Path(labkit.runtime.__file__).parents[1]\n"
+    "text = (root / 'coursework/exercises/chord_routing.py').read_text()\n"
     "def closest_preceding_finger(n, key):\n    raise ValueError(len(text))"
 )
 ASKS = "def closest_preceding_finger(n, key):\n    return exercise.tasks['closest']"
