@@ -42,9 +42,9 @@ wall round files, so that the judges can be read; anything but the limits on mac
 is not graded, be it by somebody else or by the student's own hand: the teacher sees who it was. A student's
 *own* functions see each other within one run: a solution that passes data from node to node through a global
 variable is not noticed as such, only its messages and answers are judged. A prediction can be looked up
-before it is made. Questions and schedules are drawn for the name that the notebook gives, hidden cases for the
-submission's; where two submissions give the same name, or have the same text, the table of marks says so, and
-the teacher judges.
+before it is made. Questions and schedules are drawn for the name that the notebook gives, hidden cases for
+the submission's; where two submissions give the same name, or have the same text, the table of marks says so,
+and the teacher judges.
 """
 
 from .answers import Answers, Wrong

@@ -324,14 +324,14 @@ class Grader:
         with self._lock:
             for child in psutil.Process().children():
                 with contextlib.suppress(psutil.Error, OSError):
-                    if child.pid in self._running:
+                    if child.pid in self._running or child.pid in self._before:
                         continue
-                    if "labkit.coursework.cage" in child.cmdline():
+                    if child.status() == psutil.STATUS_ZOMBIE:
+                        os.waitpid(child.pid, os.WNOHANG)  # it has ended, and nobody else asks how
+                    elif "labkit.coursework.cage" in child.cmdline():
                         for each in (*child.children(recursive=True), child):
                             each.send_signal(signal.SIGKILL)
                         child.wait(2)
-                    elif child.status() == psutil.STATUS_ZOMBIE and child.pid not in self._before:
-                        child.wait(0)
 
     def _seeds(self, student: str, task: str) -> list[int]:
         if self.secret is None:
