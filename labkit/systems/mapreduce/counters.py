@@ -23,6 +23,8 @@ class Counter:
     __slots__ = ("_counts", "_name")
 
     def __init__(self, counts: Counts, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a counter has text for a name, not {name!r}: write counter({str(name)!r})")
         self._counts, self._name = counts, name
 
     def increment(self, by: int = 1) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from labkit.runtime.copying import loads_keeping_classes
+from labkit.runtime.copying import copy_value, loads_keeping_classes
 from labkit.runtime.disk import Files
 from labkit.runtime.loop import traceback_text
 from labkit.runtime.raised import Ending, named
 
-from .model import Program
+from .model import Program, not_emitted, region_of
 from .readers import Piece
+from .records import ordered
 from .sorting import MapBuffer, ReduceSort
 
 __all__ = ["Mapped", "Progress", "Reduced", "UserFailed", "load", "run_map", "run_reduce"]
@@ -78,7 +79,7 @@ def run_map(
     """Read pairs, call the user's ``map``, keep what it emits by region."""
     program = load(data, progress)
     combine = None if program.combine is None else _combiner(program)
-    buffer = MapBuffer(files, prefix, memory, R, lambda key: _region(program, key, R), combine)
+    buffer = MapBuffer(files, prefix, memory, R, lambda key: region_of(program, key, R), combine)
     program._emit_intermediate = buffer.add
     number = -1
     with _Reporting(progress):
@@ -88,7 +89,8 @@ def run_map(
                 progress.record = number = number + 1
                 if number in skip:
                     continue
-                program.map(key, value)
+                if (returned := program.map(key, value)) is not None:
+                    raise not_emitted("map", returned)
         progress.record = None
         program._emit_intermediate = None
         regions, pairs = buffer.finish()
@@ -101,21 +103,19 @@ def run_map(
 def _combiner(program: Program) -> Any:
     def combine(key: Any, values: Iterator[Any]) -> list[Any]:
         found: list[Any] = []
-        before, program._emit_intermediate, program._emit = program._emit_intermediate, None, found.append
+
+        def emit(value: Any) -> None:
+            found.append(copy_value(value))  # the program may change it and emit it again
+
+        before, program._emit_intermediate, program._emit = program._emit_intermediate, None, emit
         try:
-            program.combine(key, values)  # type: ignore[misc]
+            if (returned := program.combine(key, values)) is not None:  # type: ignore[misc]
+                raise not_emitted("combine", returned)
         finally:
             program._emit_intermediate, program._emit = before, None
         return found
 
     return combine
-
-
-def _region(program: Program, key: Any, R: int) -> int:
-    region = program.partition(key, R)
-    if not isinstance(region, int) or not 0 <= region < R:
-        raise ValueError(f"partition({key!r}, {R}) returned {region!r}: a whole number from 0 to {R - 1}")
-    return region
 
 
 def run_reduce(data: bytes, sort: ReduceSort, skip: frozenset[int], progress: Progress) -> Reduced:
@@ -130,10 +130,11 @@ def run_reduce(data: bytes, sort: ReduceSort, skip: frozenset[int], progress: Pr
 
     program._emit = emit
     with _Reporting(progress):
-        for key, values in sort.groups():
+        for key, values in ordered(sort.groups()):
             progress.record = number = number + 1
             if number not in skip:
-                program.reduce(key, values)
+                if (returned := program.reduce(key, values)) is not None:
+                    raise not_emitted("reduce", returned)
     skipped = len(skip & set(range(number + 1)))
     _count(progress, reduce_input_keys=number + 1 - skipped, reduce_output_pairs=len(lines))
     side_files = {name: file.getvalue() for name, file in program._side_files.items()}

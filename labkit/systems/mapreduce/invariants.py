@@ -100,6 +100,12 @@ class _Replay:
                     f"reduce {data['task']} got {data['pairs'][0]} of {wanted} pairs",
                 )
 
+    def on_master_recovered(self, event: Any, data: Any) -> None:
+        """What it has forgotten since its checkpoint is done again."""
+        known = {*((MAP, task) for task in data["maps"]), *((REDUCE, task) for task in data["reduces"])}
+        self.completed = {key: attempt for key, attempt in self.completed.items() if key in known}
+        self.counts = {key: counts for key, counts in self.counts.items() if key in known}
+
     def on_outputs_lost(self, event: Any, data: Any) -> None:
         for task in data["tasks"]:
             attempt = self.completed.pop((MAP, task), None)
@@ -117,6 +123,8 @@ class _Replay:
             self.report.broken(event, "CommittedOnce", f"{data['path']} was written in place, not renamed")
 
     def on_job_finished(self, event: Any, data: Any) -> None:
+        if data["result"] == "aborted":  # the master that had counted is dead
+            return
         wanted = total(self.counts.values())
         if dict(data["counters"]) != wanted:
             self.report.broken(event, "CountedOnce", f"counters are {data['counters']}, not {wanted}")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from labkit.parts.retry import insist
-from labkit.parts.store import FileSystem
+from labkit.parts.store import Files, FileSystem
 from labkit.parts.store.paths import normal
 from labkit.parts.system import System
 from labkit.runtime.again import arguments, call, changed
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import dumps
-from labkit.runtime.errors import LabError, MachineDead, Timeout
+from labkit.runtime.errors import LabError, MachineDead, Timeout, Unpicklable
 from labkit.runtime.node import Node
+from labkit.runtime.raised import named
 from labkit.runtime.script import Made, options_of, variable
 from labkit.trace.fold import History
 
@@ -23,7 +25,7 @@ from .invariants import Report, check_job
 from .model import Program
 from .nodes import Master, Worker
 from .options import JobAborted, JobFailed, JobSpec, given
-from .readers import parts_of, split
+from .readers import parts_of, split, temporary
 from .single import LocalJob, run_locally
 from .status import Status, timeline
 from .view import JobReducer, JobState
@@ -31,10 +33,22 @@ from .view import JobReducer, JobState
 __all__ = ["Job", "MapReduce"]
 
 
+def _pickled(program: MapReduce) -> bytes:
+    try:
+        return dumps(program)
+    except Exception as error:
+        raise Unpicklable(
+            f"{type(program).__name__} cannot be sent to the workers: {named(error)}. Neither its attributes "
+            "nor what its functions use from outside may be a lock, an open file, a cluster or file system"
+        ) from error
+
+
 class MapReduce(Program):
     """A program, and where it runs. See ``model.py`` for what it consists of."""
 
     def __init__(self, cluster: Cluster | None = None, fs: FileSystem | None = None) -> None:
+        if not isinstance(cluster, Cluster | None) or not isinstance(fs, FileSystem | None):
+            raise TypeError(f"{type(self).__name__}(cluster, fs), in this order; not ({cluster!r}, {fs!r})")
         self.cluster, self.fs = cluster, fs
 
     def run(self, inputs: str, output: str, **options: Any) -> Job:
@@ -54,14 +68,15 @@ class MapReduce(Program):
             raise LabError(
                 f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
             )
+        if self.fs.cluster is not self.cluster:
+            raise LabError(f"{self.fs!r} is not on {self.cluster!r}: make one with FileSystem(cluster)")
         asked = self.cluster.now
         chosen = given(type(self).__name__, options)
         folder = normal(output, folder=True)
-        if any(self.fs.exists(part) for part in parts_of(folder, chosen.R)):
+        part = parts_of(folder, 1)[0].removesuffix("00000").lstrip("/")
+        if any(path.startswith(part) for path, _ in self.fs._list(folder)):
             raise FileExistsError(f"{output!r} has the output of a job: fs.rm({output!r}, recursive=True)")
-        files = [(path, self.fs.du(path)) for path in self.fs.glob(inputs)]
-        if not files:
-            raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
+        files = [(path, self.fs.du(path)) for path in self._named(inputs)]
         return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen, inputs, asked)
 
     def run_locally(self, inputs: str | Mapping[str, bytes | str], R: int = 1) -> LocalJob:
@@ -69,8 +84,20 @@ class MapReduce(Program):
         if isinstance(inputs, str):
             if self.fs is None:
                 raise LabError("a pattern names files of a file system; give files by name, or fs")
-            inputs = {path: self.fs.cat(path) for path in self.fs.glob(inputs)}
+            inputs = {path: self.fs.cat(path) for path in self._named(inputs)}
         return run_locally(self, inputs, R)
+
+    def _named(self, inputs: str) -> list[str]:
+        """The files of a pattern, of which there is at least one."""
+        assert self.fs is not None
+        if not isinstance(inputs, str):
+            raise TypeError(f'inputs are a pattern such as "corpus/*", not {inputs!r:.80}')
+        if found := self.fs.glob(inputs.rstrip("/") or "*"):
+            return found
+        better = f"{inputs.rstrip('/')}/*"
+        if self.fs.glob(better):
+            raise FileNotFoundError(f"{inputs!r} is a folder; for the files in it write {better!r}")
+        raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
 
 
 class Job(System):
@@ -94,17 +121,33 @@ class Job(System):
         home = master or taken.get(fs.settings.master, machines[0])
         splits = tuple(split(files, options.M))
         self.spec = JobSpec(
-            self.name, options, fs.settings, len(splits), splits, output, dumps(program), len(machines)
+            self.name, options, fs.settings, len(splits), splits, output, _pickled(program), len(machines)
         )  # fmt: skip
         self._incarnation = cluster.machine(home).incarnation
         self._home = cluster.machine(home)
-        with cluster.all_or_none():
-            cluster.spawn(roles[0], self.spec, name=self.spec.master, machine=home)
-            told = replace(self.spec, splits=())
-            cluster.spawn_many((roles[1], (told,), {}, told.worker(m), m) for m in machines)
+        self._claim()
+        try:
+            with cluster.all_or_none():
+                cluster.spawn(roles[0], self.spec, name=self.spec.master, machine=home)
+                told = replace(self.spec, splits=())
+                cluster.spawn_many((roles[1], (told,), {}, told.worker(m), m) for m in machines)
+        except BaseException:
+            fs.rm(temporary(output), recursive=True)
+            raise
         self._history = History(cluster.trace, JobReducer(self.name))
         self._counters: dict[str, int] | None = None
         self._operation = cluster.submit(self._wait)
+
+    def _claim(self) -> None:
+        """No other job may write into this folder, until this one ends or is aborted."""
+        try:
+            with self.fs.open(f"{temporary(self.spec.output)}/job", "x") as file:
+                file.write(self.name)
+        except FileExistsError:
+            raise FileExistsError(
+                f"another job writes into {self.spec.output!r}: choose another folder; if that job is over, "
+                f"fs.rm({self.spec.output!r}, recursive=True)"
+            ) from None
 
     async def _wait(self, client: Node) -> Any:
         """Ask the master, until it has an answer, or has died without a checkpoint (§3.3)."""
@@ -116,6 +159,8 @@ class Job(System):
                     client, self.spec.master, "outcome", every=every, wanted=self._may_answer
                 )
             except Timeout:
+                with suppress(LabError, OSError):
+                    await Files(client, self.fs.settings).delete(temporary(self.spec.output), recursive=True)
                 raise JobAborted(
                     f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
                     "job again, or give checkpoint_every=1.0 and restart its machine"
@@ -171,7 +216,14 @@ class Job(System):
 
     def status(self) -> Status:
         """The status page (§4.8)."""
-        return Status(self.view(), self.cluster.now, self.counters)
+        view = self.view()
+        try:
+            counters = self.counters
+        except LabError:  # the master is dead
+            counters = view.counters
+        if self.done and not view.result:
+            view = replace(view, result="aborted")
+        return Status(view, self.cluster.now, counters)
 
     def check(self) -> Report:
         """The invariants, judged on the trace."""

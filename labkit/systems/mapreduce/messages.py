@@ -20,6 +20,7 @@ class Order(NamedTuple):
     task: int
     skip: tuple[int, ...]  #: records that are to be left out
     split: tuple[Segment, ...] = ()  #: a map task's
+    news: int = 0  #: entries of the master's news that it is to know before it reads a map output
 
 
 class Output(NamedTuple):

@@ -26,7 +26,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
+
+from labkit.parts.store.paths import normal
+from labkit.runtime.raised import short
 
 from .counters import Counter
 from .partition import hash_partition
@@ -36,7 +40,22 @@ if TYPE_CHECKING:
     from labkit.parts.store import FileSystem
     from labkit.runtime.cluster import Cluster
 
-__all__ = ["Program", "SideFile"]
+__all__ = ["Program", "SideFile", "not_emitted", "region_of"]
+
+
+def region_of(program: Program, key: Any, R: int) -> int:
+    """What its ``partition`` says, if that is a reduce task."""
+    region = program.partition(key, R)
+    if not isinstance(region, Integral) or not 0 <= region < R:
+        raise ValueError(f"partition({key!r}, {R}) returned {region!r}, not a whole number from 0 to {R - 1}")
+    return int(region)
+
+
+def not_emitted(function: str, returned: Any) -> TypeError:
+    """What to say to a function that returns or yields something, which nobody would look at."""
+    emit = "emit_intermediate(key, value)" if function == "map" else "emit(value)"
+    how = "yields, or is async," if hasattr(returned, "close") else f"returned {short(returned)}"
+    return TypeError(f"{function} {how} where it is to emit: call self.{emit} for each, and return nothing")
 
 
 class SideFile(io.BytesIO):
@@ -108,6 +127,11 @@ class Program:
 
     def side_file(self, name: str) -> SideFile:
         """A file of this name in the output's folder, to be written by this task alone (§4.5)."""
+        if not isinstance(name, str) or normal(name) != name or name.startswith(("part-", "_temporary")):
+            raise ValueError(
+                f"side_file({name!r}): text without ..; part-… are the output files, and _temporary is the "
+                'job\'s; write side_file("words/a.txt")'
+            )
         return self._side_files.setdefault(name, SideFile())
 
     # how it travels ------------------------------------------------------------

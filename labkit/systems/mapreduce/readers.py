@@ -8,13 +8,14 @@ of your own is a subclass with another ``pair`` or ``line``.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pairs", "Piece", "Segment", "TextLines", "TextPairs", "parts_of", "split"]
+__all__ = ["Pairs", "Piece", "Segment", "TextLines", "TextPairs", "parts_of", "split", "temporary"]
 
 
 class Segment(NamedTuple):
@@ -79,10 +80,21 @@ class Pairs(TextLines):
     def pair(self, offset: int, line: bytes) -> tuple[Any, Any]:
         """Its two literals."""
         key, _, value = line.decode().partition("\t")
-        return ast.literal_eval(key), ast.literal_eval(value)
+        try:
+            return ast.literal_eval(key), ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            raise ValueError(
+                f"{line!r:.80} is not a key, a tab and a value, both literals of Python: Pairs reads what "
+                "Pairs has written, TextLines any text"
+            ) from None
 
     def line(self, key: Any, value: Any) -> str:
-        """Such that reading it gives equal values."""
+        """Such that reading it gives equal values; ``ValueError`` for what is no literal."""
+        if not (_is_literal(key) and _is_literal(value)):
+            raise ValueError(
+                f"Pairs cannot read {key!r:.40} and {value!r:.40} again: emit finite numbers, text, bytes, "
+                "None, and tuples, lists, dicts and sets of these; float(x) or x.tolist() of NumPy's"
+            )
         return f"{key!r}\t{value!r}\n"
 
     def frame(self, parts: Iterable[bytes]) -> pd.DataFrame:
@@ -94,12 +106,28 @@ class Pairs(TextLines):
         )
 
 
+def _is_literal(value: Any) -> bool:
+    kind = type(value)
+    if kind in (str, int, bool, bytes, type(None)):
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(map(_is_literal, value)) and all(map(_is_literal, value.values()))
+    return kind in (tuple, list, set) and all(map(_is_literal, value)) and (kind is not set or bool(value))
+
+
 class TextPairs:
     """ "key", a tab, "value": text that people and other programs read."""
 
     def line(self, key: Any, value: Any) -> str:
-        """One line."""
-        return f"{key}\t{value}\n"
+        """One line. (A key with a tab in it is one, too; ``frame`` takes what is before for the key.)"""
+        line = f"{key}\t{value}\n"
+        if line.count("\n") > 1:
+            raise ValueError(
+                f"{line!r:.80} would be several lines: emit text without them, or use writer = Pairs()"
+            )
+        return line
 
     def frame(self, parts: Iterable[bytes]) -> pd.DataFrame:
         """The pairs of output files, in order; a column of numbers has numbers."""
@@ -122,3 +150,8 @@ def _numbers(column: pd.Series) -> pd.Series:
 def parts_of(output: str, R: int) -> list[str]:
     """The names of the R output files."""
     return [f"{output}/part-{number:05}" for number in range(R)]
+
+
+def temporary(output: str) -> str:
+    """The folder of what is in the output's folder while a job writes there."""
+    return f"{output}/_temporary"

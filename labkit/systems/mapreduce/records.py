@@ -16,7 +16,18 @@ from typing import Any
 
 from labkit.runtime.copying import dumps
 
-__all__ = ["Frame", "Pair", "columns", "frames_in", "frames_of", "grouped", "merged", "packed", "unordered"]
+__all__ = [
+    "Frame",
+    "Pair",
+    "columns",
+    "frames_in",
+    "frames_of",
+    "grouped",
+    "merged",
+    "ordered",
+    "packed",
+    "unordered",
+]
 
 Pair = tuple[Any, Any]
 Frame = tuple[list[Any], list[Any]]  #: keys, values
@@ -118,10 +129,28 @@ def grouped(pairs: Iterator[Pair]) -> Iterator[tuple[Any, Iterator[Any]]]:
         yield key, map(value_of, group)
 
 
+def ordered(groups: Iterable[Any]) -> Iterator[Any]:
+    """The same (key, …), whose keys increase; ``TypeError`` if they do not: then some have no order, such as
+    nan and sets, and equal ones may not have come together."""
+    groups = iter(groups)
+    last = None
+    try:
+        for last, *rest in groups:
+            yield last, *rest
+            break
+        for group in groups:
+            if not last < group[0]:
+                raise TypeError(f"{last!r:.40} is not less than {group[0]!r:.40}")
+            last = group[0]
+            yield group
+    except TypeError as error:
+        raise unordered([last], error) from None
+
+
 def unordered(keys: Iterable[Any], error: Exception) -> TypeError:
     """What to say when keys cannot be sorted."""
-    kinds = sorted({type(key).__name__ for key in keys})
+    kinds = ", ".join(sorted({type(key).__name__ for key in keys}))
     return TypeError(
-        f"intermediate keys are sorted, so all of a job must be comparable; these are {', '.join(kinds)} "
-        f"({error}): emit keys of one kind, such as str(key)"
+        f"intermediate keys are sorted, so all of a job must be comparable{kinds and f'; these are {kinds}'} "
+        f"({error}): emit keys of one kind that has an order, such as str(key)"
     )

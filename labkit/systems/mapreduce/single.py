@@ -6,17 +6,17 @@ No splits, no combiner, no files beside the result: each pair is mapped, then ea
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labkit.parts.options import whole
 from labkit.runtime.copying import copy_value
 
 from .counters import AUTOMATIC
-from .model import Program
+from .model import Program, not_emitted, region_of
 from .readers import Piece
-from .records import unordered
+from .records import ordered, unordered
 
 __all__ = ["LocalJob", "run_locally"]
 
@@ -38,7 +38,8 @@ class LocalJob:
 
 def run_locally(program: Program, inputs: Mapping[str, bytes | str], R: int = 1) -> LocalJob:
     """Execute a program on files by name, sequentially; raises what its functions raise."""
-    program = copy.copy(program)
+    R = whole(1, write=4)("R", R)
+    program = copy_value(program)
     counts = program._counts = dict.fromkeys(AUTOMATIC, 0)
     program._side_files = {}
     values: dict[Any, list[Any]] = {}
@@ -53,15 +54,16 @@ def run_locally(program: Program, inputs: Mapping[str, bytes | str], R: int = 1)
         content = data.encode() if isinstance(data, str) else data
         for key, value in program.reader.pairs(Piece(path, 0, content)):
             counts["map_input_pairs"] += 1
-            program.map(key, value)
+            if (returned := program.map(key, value)) is not None:
+                raise not_emitted("map", returned)
     program._emit_intermediate = None
     parts: list[list[str]] = [[] for _ in range(R)]
     try:
         keys = sorted(values)
     except TypeError as error:
         raise unordered(values, error) from None
-    for key in keys:
-        part = parts[program.partition(key, R)]
+    for (key,) in ordered((key,) for key in keys):
+        part = parts[region_of(program, key, R)]
 
         def emit(value: Any, key: Any = key, part: list[str] = part) -> None:
             counts["reduce_output_pairs"] += 1
@@ -69,7 +71,8 @@ def run_locally(program: Program, inputs: Mapping[str, bytes | str], R: int = 1)
 
         program._emit = emit
         counts["reduce_input_keys"] += 1
-        program.reduce(key, iter(values[key]))
+        if (returned := program.reduce(key, iter(values[key]))) is not None:
+            raise not_emitted("reduce", returned)
     files = {f"part-{n:05}": "".join(part).encode("utf8", "surrogatepass") for n, part in enumerate(parts)}
     files |= {name: file.getvalue() for name, file in program._side_files.items()}
     return LocalJob(files, dict(sorted(counts.items())), program.writer)

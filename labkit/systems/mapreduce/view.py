@@ -8,7 +8,7 @@ from typing import Any
 
 from labkit.trace.machines import Machines, MachineView
 
-from .messages import MAP
+from .messages import MAP, REDUCE
 
 __all__ = ["RATES", "Execution", "JobReducer", "JobState"]
 
@@ -83,7 +83,7 @@ class JobReducer:
 
     def initial(self) -> JobState:
         """Nothing yet."""
-        return JobState(Machines.known(self.known))
+        return JobState(Machines.known(self.known), self.prefix[:-1])
 
     def apply(self, state: JobState, event: Any) -> None:
         """Fold one event."""
@@ -137,6 +137,15 @@ def _outputs_lost(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
             state.moved.append((event.time, "input", -read, attempt))
 
 
+def _recovered(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
+    """The new copy of the master knows no execution, and only what its checkpoint has of the completed."""
+    for number, found in state.executions.items():
+        if found.end is None:
+            state.executions[number] = replace(found, end=event.time, result="lost")
+    known = {*((MAP, task) for task in data["maps"]), *((REDUCE, task) for task in data["reduces"])}
+    state.completed = {key: attempt for key, attempt in state.completed.items() if key in known}
+
+
 def _moved(what: str) -> Callable[[JobState, Any, Mapping[str, Any]], None]:
     def apply(state: JobState, event: Any, data: Mapping[str, Any]) -> None:
         state.moved.append((event.time, what, data["bytes"], data["attempt"]))
@@ -169,6 +178,7 @@ _HANDLERS: dict[str, Callable[[JobState, Any, Mapping[str, Any]], None]] = {
     "task_running": _task_running,
     "task_finished": _task_finished,
     "outputs_lost": _outputs_lost,
+    "master_recovered": _recovered,
     "input_read": _moved("input"),
     "shuffled": _moved("shuffle"),
     "output_written": _moved("output"),

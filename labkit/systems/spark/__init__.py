@@ -28,11 +28,12 @@ Then the architecture; read ``driver.py`` with the paper's section 5 open:
 ====================  ====================================================================================
 """
 
+from labkit.parts.keys import UnstableKey, portable_hash
+
 from .closures import CannotCapture
 from .conf import SparkConf
 from .context import SparkContext
 from .errors import JobCancelled, JobFailed, TaskFailed
-from .keys import UnstableKey, portable_hash
 from .model import BaseContext
 from .pairs import ResultIterable
 from .partitioners import Partitioner

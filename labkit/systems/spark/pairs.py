@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 
 from . import operations as op
 from .closures import Captured, Closure, function_of
 from .dependencies import Aggregator, Grouping, Ordering
-from .keys import portable_hash
 from .options import finite
 from .partitioners import Partitioner, RangePartitioner
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
+from labkit.parts.keys import portable_hash
+
 from .closures import Closure, function_of
-from .keys import portable_hash
 from .options import partition_count
 
 __all__ = ["Partitioner", "RangePartitioner"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 from labkit.runtime.raised import short
 
@@ -21,7 +22,6 @@ from . import operations as op
 from .actions import Actions
 from .closures import CannotCapture, Closure
 from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
-from .keys import portable_hash
 from .options import finite, partition_count, whole_number
 from .pairs import PairTransformations
 from .partitioners import Partitioner

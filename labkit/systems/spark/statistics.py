@@ -7,10 +7,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 
 from . import operations as op
-from .keys import portable_hash
 
 if TYPE_CHECKING:
     from .rdd import RDD

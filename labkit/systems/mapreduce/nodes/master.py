@@ -32,6 +32,7 @@ from ..counters import Tally
 from ..events import EVENTS
 from ..messages import MAP, REDUCE, Order, Outcome, Output
 from ..options import JobSpec
+from ..readers import temporary
 
 __all__ = ["Master"]
 
@@ -67,11 +68,14 @@ class Master(Node):
         self.news: list[Output] = []
         self.fresh = Signal()
         self.tally = Tally()
-        self.gasps: dict[tuple[str, int], dict[int, int]] = {}  #: by task: failures of a record
+        self.store = Files(self, job.files)
+        self.preferred: list[tuple[str, ...]] = [()] * len(job.splits)
+        self.gasps: dict[tuple[str, int], dict[int, set[int]]] = {}  #: by task and record: attempts
         self.skip: dict[tuple[str, int], list[int]] = {}  #: by task: records that are left out
         self.attempts: dict[int, Attempt] = {}
         self.error: tuple[str, str] | None = None  #: why the job has failed: kind of error, text
         self.over = Event()
+        self.cleaned = Event()  #: nothing of the job but its output is in the file system
         self._packed: tuple[int, int, bytes] = (0, 0, b"")
 
     def start(self) -> None:
@@ -88,6 +92,11 @@ class Master(Node):
             ledger.number = first + (lives - 1) * 10**6
             ledger.groups[kind] = self.groups[kind] = Group(kind, total, self.now)
         self.silence = Silence(options.timeout, self.now)
+        if "ended" in self.disk:  # what has ended is not begun again, whatever has become of the output
+            self.error, self.tally.completed = self.disk["ended"]
+            self.over.set()
+            self.cleaned.set()
+            return
         if lives > 1 and options.checkpoint_every is None:
             self._fail("aborted", "the master died and had no checkpoint; run the job again")
             return
@@ -112,12 +121,15 @@ class Master(Node):
 
     async def _places(self) -> list[tuple[str, ...]]:
         """By map task the workers whose machines have most of its input."""
-        store = Files(self, self.job.files)
         places = []
         for split in self.job.splits:
             held: dict[str, int] = {}
             for path, start, end in split:
-                for part in await store.locations(path, start, end - start):
+                try:
+                    parts = await self.store.locations(path, start, end - start)
+                except (LabError, OSError):  # whoever is to read it will say so
+                    continue
+                for part in parts:
                     for machine in part.machines:
                         held[machine] = held.get(machine, 0) + part.length
             most = max(held.values(), default=0)
@@ -262,7 +274,8 @@ class Master(Node):
             self.emit("backup_started", **data)
         self.emit("task_started", **data, machine=worker.machine, why=attempt.why, locality=attempt.locality)
         split = self.job.splits[task] if kind == MAP else ()
-        order = Order(attempt.number, kind, task, tuple(self.skip.get((kind, task), ())), split)
+        skip = tuple(self.skip.get((kind, task), ()))
+        order = Order(attempt.number, kind, task, skip, split, len(self.news))
         self.spawn(self._order(attempt, order, self.members[worker.name]))
 
     async def _order(self, attempt: Attempt, order: Order, member: Member) -> None:
@@ -308,6 +321,12 @@ class Master(Node):
             self._check_over()
         return True
 
+    @rpc
+    def may_commit(self, worker: str, life: int, number: int) -> bool:
+        """Whether an execution still counts. The rename alone would do within a job; but a worker may wake
+        up, or its master be dead, when another job writes into the same folder. (Hadoop asks, too.)"""
+        return number in self.attempts
+
     def _judge(self, attempt: Attempt, member: Member, outcome: Outcome) -> None:
         group, task = attempt.group, attempt.task
         if outcome.result == "failed":
@@ -343,10 +362,10 @@ class Master(Node):
     def last_gasp(self, kind: str, task: int, attempt: int, record: int) -> None:
         """§4.6: "When the master has seen more than one failure on a particular record, it indicates that the
         record should be skipped when it issues the next re-execution"."""
-        seen = self.gasps.setdefault((kind, task), {})
-        seen[record] = seen.get(record, 0) + 1
+        seen = self.gasps.setdefault((kind, task), {}).setdefault(record, set())
+        seen.add(attempt)  # the message may come twice
         skip = self.skip.setdefault((kind, task), [])
-        if self.options.skip_bad_records and seen[record] > 1 and record not in skip:
+        if self.options.skip_bad_records and len(seen) > 1 and record not in skip:
             skip.append(record)
             self.groups[kind].failures.pop(task, None)
             self.emit("record_skipped", kind=kind, task=task, record=record)
@@ -380,15 +399,29 @@ class Master(Node):
             self.ledgers[attempt.group.name].ended(attempt)
             self._ended(attempt, "cancelled")
         self.over.set()
+        self.disk["ended"] = (self.error, self.tally.completed)
+        self.disk.sync()
         self.emit("job_finished", job=self.job.name, result=result, counters=self.tally.final)
         for worker in self.members:
             self.send(worker, "job_over")
+        if result == "aborted":  # its output folder may be another job's by now
+            self.cleaned.set()
+        else:
+            self.spawn(self._clean())
+
+    async def _clean(self) -> None:
+        """Temporary files of executions that died, and what said that this job writes into the folder."""
+        try:
+            await self.store.delete(temporary(self.job.output), recursive=True)
+        except (LabError, OSError):  # there are none, or nobody who could
+            pass
+        self.cleaned.set()
 
     @rpc
     async def outcome(self) -> Any:
         """For the user program: (None or why it failed, counters), or None: ask again."""
         try:
-            await wait_for(self.over.wait(), self.options.call_timeout / 2)
+            await wait_for(self.cleaned.wait(), self.options.call_timeout / 2)
         except Timeout:
             return None
         return self.error, self.tally.final
@@ -411,7 +444,8 @@ class Master(Node):
             self.groups[MAP].done |= set(self.outputs)
             self.groups[REDUCE].done |= set(reduces)
         if again:
-            self.emit("master_recovered", maps=len(self.outputs), reduces=len(self.groups[REDUCE].done))
+            reduces = sorted(self.groups[REDUCE].done)
+            self.emit("master_recovered", maps=sorted(self.outputs), reduces=reduces)
             self.spawn(self._miss())
         if self.options.checkpoint_every is not None:
             self.spawn(self._keep_checkpoints())

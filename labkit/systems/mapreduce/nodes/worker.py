@@ -15,7 +15,7 @@ from labkit.parts.buckets import Buckets
 from labkit.parts.store import Files, Modelled
 from labkit.runtime.endable import Endable
 from labkit.runtime.errors import Definite, LabError, Timeout
-from labkit.runtime.loop import Task
+from labkit.runtime.loop import Task, traceback_text
 from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.raised import Ending, named
 from labkit.runtime.sync import Signal, gather
@@ -24,7 +24,7 @@ from ..events import EVENTS
 from ..execution import Mapped, Progress, Reduced, UserFailed, run_map, run_reduce
 from ..messages import MAP, Order, Outcome, Output
 from ..options import JobSpec
-from ..readers import Piece, Segment, parts_of
+from ..readers import Piece, Segment, parts_of, temporary
 from ..sorting import ReduceSort
 
 __all__ = ["Worker"]
@@ -65,6 +65,7 @@ class Worker(Node):
         """As new: no task, no output."""
         self.regions = Buckets(self.files, f"{self.life}-")
         self.attempts: dict[int, Running] = {}
+        self.assigned: set[int] = set()  #: attempts, those that have ended included
         #: By map task: where its output is, as far as the master has told; and how much it has told.
         self.outputs: dict[int, Output] = {}
         self.told = 0
@@ -91,6 +92,9 @@ class Worker(Node):
                 await self.sleep(self.options.ping_every)
                 continue
             self.pinged = self.now
+            # A master that has restarted may know less than was told before, and says all of it again.
+            self.outputs.clear()
+            self.told = 0
             if answer == "over":
                 self._finish()
             elif answer == "failed":
@@ -159,7 +163,8 @@ class Worker(Node):
         """A task to run (§3.1 step 2); False: this is another life. The same order twice is one."""
         if life != self.life or self.over:
             return False
-        if order.attempt not in self.attempts:
+        if order.attempt not in self.assigned:
+            self.assigned.add(order.attempt)
             running = self.attempts[order.attempt] = Running(order)
             running.task = self.spawn(self._run(running))
         return True
@@ -186,6 +191,8 @@ class Worker(Node):
             self._last_gasp(order, error.record)
         except (LabError, OSError) as error:
             outcome = Outcome("failed", named(error))
+        except Exception as error:  # or the task would never end
+            outcome = Outcome("failed", f"{named(error)}\n{traceback_text(error)}")
         life = self.life
         while order.attempt in self.attempts and life == self.life:
             try:
@@ -263,15 +270,18 @@ class Worker(Node):
         return Piece(path, begin + first, data[first:])
 
     @rpc
-    def fetch(self, life: int, names: tuple[str, ...], region: int) -> Any:
+    async def fetch(self, life: int, names: tuple[str, ...], region: int) -> Any:
         """A reduce worker "uses remote procedure calls to read the buffered data from the local disks of the
-        map workers" (§3.1 step 5). None: this is another life, which has nothing of the former one's."""
-        if life != self.life:
+        map workers" (§3.1 step 5). None: they are gone, with a former life or with the job."""
+        if life != self.life or self.over:
             return None
-        return self.compute(
-            self.regions.read_many, names, region,
-            cost=lambda found: sum(map(len, found)) * self.options.seconds_per_byte,
-        )  # fmt: skip
+        try:
+            return await self.compute(
+                self.regions.read_many, names, region,
+                cost=lambda found: sum(map(len, found)) * self.options.seconds_per_byte,
+            )  # fmt: skip
+        except KeyError:
+            return None
 
     # reduce ------------------------------------------------------------
 
@@ -311,6 +321,8 @@ class Worker(Node):
         many bytes. Map outputs come while map tasks still run."""
         used: dict[int, int] = {}
         size = 0
+        while self.told < order.news:
+            await self.news.wait()
         while len(used) < self.job.maps:
             ready: dict[tuple[str, int], list[Output]] = {}
             for task, output in self.outputs.items():
@@ -356,16 +368,26 @@ class Worker(Node):
         to the final output file. If the same reduce task is executed on multiple machines, multiple rename
         calls will be executed for the same final output file." The first one wins."""
         path = parts_of(self.job.output, self.options.R)[order.task]
-        temporary = f"{self.job.output}/_temporary/{path.rpartition('/')[2]}-{order.attempt}"
-        await self.store.write(temporary, data)
+        own = self._temporary(path.rpartition("/")[2], order)
+        await self.store.write(own, data)
         self.emit("output_written", task=order.task, attempt=order.attempt, bytes=len(data))
         try:
-            await self.store.rename(temporary, path, exclusive=True)
+            if not await self._may_commit(order):
+                raise FileExistsError
+            await self.store.rename(own, path, exclusive=True)
         except FileExistsError:
             self.emit("commit_refused", task=order.task, attempt=order.attempt, path=path)
-            await self.store.delete(temporary)
+            await self.store.delete(own)
         else:
             self.emit("reduce_committed", task=order.task, attempt=order.attempt, path=path, bytes=len(data))
+
+    async def _may_commit(self, order: Order) -> bool:
+        """Asked while the master lives, or may come back."""
+        while True:
+            try:
+                return bool(await self._ask("may_commit", order.attempt))
+            except LabError:
+                continue
 
     # both ------------------------------------------------------------
 
@@ -374,10 +396,16 @@ class Worker(Node):
         it has been fully generated." Several files of a task are not there at the same instant."""
         for name, data in files.items():
             path = f"{self.job.output}/{name}"
-            temporary = f"{self.job.output}/_temporary/{name}-{order.attempt}"
-            await self.store.write(temporary, data)
-            await self.store.rename(temporary, path)
+            own = self._temporary(name, order)
+            await self.store.write(own, data)
+            if not await self._may_commit(order):
+                await self.store.delete(own)
+                return
+            await self.store.rename(own, path)
             self.emit("side_file_written", kind=order.kind, task=order.task, path=path, bytes=len(data))
+
+    def _temporary(self, name: str, order: Order) -> str:
+        return f"{temporary(self.job.output)}/{self.job.name}/{name}-{order.attempt}"
 
     def _spilled(self, order: Order, spills: int) -> None:
         if spills:

@@ -175,5 +175,5 @@ def _unstable(x: Any) -> UnstableKey:
         )
     return UnstableKey(
         f"{x!r:.80} of type {kind} cannot be a key: its hash differs from process to process. Use a str, "
-        "a number, a tuple or a frozen dataclass of these, or give a partitionFunc"
+        "a number, a tuple or a frozen dataclass of these, or give a partition function (partitionFunc)"
     )
