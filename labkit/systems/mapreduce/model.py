@@ -93,11 +93,11 @@ class Program:
 
     # the user's functions ------------------------------------------------------------
 
-    def map(self, key: Any, value: Any) -> None:
+    def map(self, key: Any, value: Any) -> Any:
         """(k1, v1) → list(k2, v2), by ``emit_intermediate``. Unless overridden it hands on what it gets."""
         self.emit_intermediate(key, value)
 
-    def reduce(self, key: Any, values: Iterator[Any]) -> None:
+    def reduce(self, key: Any, values: Iterator[Any]) -> Any:
         """(k2, list(v2)) → list(v2), by ``emit``. Unless overridden it hands on all values."""
         for value in values:
             self.emit(value)
