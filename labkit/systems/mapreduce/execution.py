@@ -132,9 +132,8 @@ def run_reduce(data: bytes, sort: ReduceSort, skip: frozenset[int], progress: Pr
     with _Reporting(progress):
         for key, values in ordered(sort.groups()):
             progress.record = number = number + 1
-            if number not in skip:
-                if (returned := program.reduce(key, values)) is not None:
-                    raise not_emitted("reduce", returned)
+            if number not in skip and (returned := program.reduce(key, values)) is not None:
+                raise not_emitted("reduce", returned)
     skipped = len(skip & set(range(number + 1)))
     _count(progress, reduce_input_keys=number + 1 - skipped, reduce_output_pairs=len(lines))
     side_files = {name: file.getvalue() for name, file in program._side_files.items()}
