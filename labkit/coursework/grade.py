@@ -57,7 +57,7 @@ STARTS = 3
 
 #: What a student is told whose code met a wall.
 REFUSED = (
-    "PermissionError: while it is graded, a notebook reaches only a folder of its own: no other files, no "
+    "while it is graded, a notebook reaches only a folder of its own: no other files, no "
     "network, and no memory that processes share, which multiprocessing needs"
 )
 
@@ -375,7 +375,7 @@ class Grader:
             if not ran and not name.startswith(CHECK)
         }
         said = [*raised.values(), *(mark.message for mark in tasks.values() if mark.got < mark.of)]
-        if any("PermissionError" in words for words in said):
+        if any(kind in words for words in said for kind in ("PermissionError", "FileNotFoundError")):
             notes.append(REFUSED)
         drawn_for = printable(str(outcome.get("drawn_for", "")), MOST_VALUE)
         return Marks(student, self.handout.name, tasks, notes, raised, walls, trouble, drawn_for)
