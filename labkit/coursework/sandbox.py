@@ -73,7 +73,9 @@ def namespaces() -> tuple[str, ...]:
             "4096",
         ]
         try:
-            tried = subprocess.run([*words, "--tmpfs", "/tmp", "true"], capture_output=True, timeout=10)
+            tried = subprocess.run(
+                [*words, "--perms", "0755", "--tmpfs", "/tmp", "true"], capture_output=True, timeout=10
+            )
         except (OSError, subprocess.SubprocessError):
             continue
         if tried.returncode == 0:
@@ -84,6 +86,14 @@ def namespaces() -> tuple[str, ...]:
 def command(job: dict[str, Any], inner: Sequence[str], given: Sequence[str]) -> list[str]:
     """The command that runs ``inner`` in the sandbox of a job. given: further files to be read."""
     words = [shutil.which("bwrap") or "bwrap", *job["namespaces"], "--die-with-parent", "--proc", "/proc"]
+    bound = [*map(Path, DEVICES), *readable(job["opens"]), *packages(), Path(job["scratch"])]
+    for folder in _above(bound):
+        words += [
+            "--perms",
+            "0755",
+            "--dir",
+            str(folder),
+        ]  # else for root alone, and no program of its own starts
     for device in DEVICES:
         words += ["--dev-bind", device, device]
     for path in readable(job["opens"]):
@@ -108,6 +118,13 @@ def command(job: dict[str, Any], inner: Sequence[str], given: Sequence[str]) -> 
     for file in given:
         words += ["--ro-bind", file, file]
     return [*words, "--chdir", job["scratch"], *inner]
+
+
+def _above(paths: Iterable[Path]) -> list[Path]:
+    """The folders that these lie in, from the root on, without those that are there as a whole."""
+    found = {above for path in paths for above in path.parents if above != Path("/")}
+    whole = {Path(each) for each in SYSTEM}
+    return sorted(each for each in found if not whole & {each, *each.parents})
 
 
 def own_user(number: int) -> int:

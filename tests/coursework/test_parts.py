@@ -283,7 +283,8 @@ def test_a_table_has_no_remark_where_there_is_none(tmp_path: Path) -> None:
 
 def test_missing_walls_are_told() -> None:
     assert "NO wall round files" in isolation(["limits"])
-    assert "NO wall" not in isolation(["limits", "files", "user"])
+    assert "NO wall round UDP" in isolation(["limits", "files", "user"])
+    assert "NO wall" not in isolation(["limits", "files", "user", "calls"])
     assert "Not isolated" in isolation(["limits", "files", "user"])
 
 
