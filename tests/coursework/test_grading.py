@@ -102,6 +102,12 @@ ATTACKS = {
 #: Honest work: what stands above the answer in the same cell, in a cell of its own below, the marks of three,
 #: and what is said.
 HONEST = {
+    "runs a program": (
+        "import subprocess\nassert subprocess.check_output('seq 2 2>/dev/null', shell=True) == b'1\\n2\\n'\n",
+        "",
+        3,
+        "",
+    ),
     "shell": ("!echo hello\n%pip --version\nfiles = !ls\n", "", 3, ""),
     "asks": ("", "name = input('who? ')", 3, "StdinNotImplementedError"),
     "exits kindly": ("", "exit()", 3, "SystemExit"),

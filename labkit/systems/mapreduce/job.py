@@ -150,15 +150,25 @@ class Job(System):
             ) from None
 
     async def _wait(self, client: Node) -> Any:
-        """Ask the master, until it has an answer, or has died without a checkpoint (§3.3)."""
-        every = self.spec.options.call_timeout
-        answer = None
+        """Ask the master, until it has an answer, or has died without a checkpoint (§3.3), or stays dead."""
+        every, patience = self.spec.options.call_timeout, self.fs.settings.give_up_after
+        answer, alive = None, client.now
+
+        def wanted() -> bool:
+            nonlocal alive
+            if self._home.alive:
+                alive = client.now
+            return self._may_answer() and client.now - alive <= patience
+
         while answer is None:
             try:
-                answer = await insist(
-                    client, self.spec.master, "outcome", every=every, wanted=self._may_answer
-                )
+                answer = await insist(client, self.spec.master, "outcome", every=every, wanted=wanted)
             except Timeout:
+                if self._may_answer():
+                    raise MachineDead(
+                        f"{self.name}: the master's machine has been dead for {patience:g} s; there is a "
+                        f"checkpoint: cluster.restart({self._home.name!r}), and ask for the result again"
+                    ) from None
                 with suppress(LabError, OSError):
                     await Files(client, self.fs.settings).delete(temporary(self.spec.output), recursive=True)
                 raise JobAborted(
@@ -173,8 +183,13 @@ class Job(System):
         return same_life or self.spec.options.checkpoint_every is not None
 
     def result(self, timeout: float | None = None) -> Job:
-        """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``."""
-        error, counters = self._operation.result(timeout)
+        """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``; and
+        ``MachineDead`` if the master's machine stays dead, though it could go on from a checkpoint."""
+        try:
+            error, counters = self._operation.result(timeout)
+        except MachineDead:
+            self._operation = self.cluster.submit(self._wait)  # who asks again waits again
+            raise
         self._counters = counters
         if error is not None:
             kind, text = error

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from labkit import Cluster
+from labkit import Cluster, MachineDead
 from labkit.systems.mapreduce import JobAborted, JobFailed, MapReduce, Pairs
 
 from .conftest import WordCount, lab, same_as_oracle
@@ -47,6 +47,20 @@ def test_workers_of_an_aborted_job_do_not_write_into_the_next_ones_output() -> N
         assert job.check().ok
         job.fs.rm("out", recursive=True)
         same_as_oracle(Twice(cluster, job.fs).run("corpus/*", "out", M=4, R=12, seconds_per_task=1.0))
+
+
+def test_nobody_waits_for_ever_for_a_master_that_stays_dead() -> None:
+    """Its machine may come back, and then it goes on from its checkpoint; or not."""
+    with sim() as cluster:
+        options = {"M": 4, "R": 2, "master": "m2", "seconds_per_task": 2.0, "checkpoint_every": 0.5}
+        job = lab(cluster).start("corpus/*", "out", **options)
+        cluster.run(1.0)
+        cluster.kill("m2")
+        for _ in range(2):
+            with pytest.raises(MachineDead, match=r"cluster.restart\('m2'\), and ask for the result again"):
+                job.result()
+        cluster.restart("m2")
+        same_as_oracle(job.result())
 
 
 def test_two_jobs_do_not_share_a_folder_and_an_old_part_is_in_the_way() -> None:
