@@ -15,6 +15,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from . import operations as op
+from .above import RDD
 from .closures import Captured, Closure, function_of
 from .options import whole_number
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import pandas
 
     from .partitioners import Partitioner
-    from .rdd import RDD
 
 __all__ = ["Actions"]
 
@@ -298,13 +298,13 @@ class Actions:
 
         compressionCodecClass: Hadoop's name of the gzip or bzip2 codec.
         """
-        from .files import save_text
+        from .saving import save_text
 
         save_text(self, str(path), compressionCodecClass)
 
     def saveAsPickleFile(self, path: str | Path, batchSize: int = 10) -> None:
         """Write a directory with a file of pickled records for each partition; ``sc.pickleFile`` reads it."""
-        from .files import save_pickles
+        from .saving import save_pickles
 
         save_pickles(self, str(path), batchSize)
 

@@ -218,7 +218,7 @@ def _parts_of(dependency: Any) -> list[Any]:
 
 
 def _lineage(rdd: RDD) -> Iterator[RDD]:
-    from .closures import narrow_lineage
+    from .stage_code import narrow_lineage
 
     return reversed(narrow_lineage(rdd))
 

@@ -13,9 +13,10 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from .above import RDD
+
 if TYPE_CHECKING:
     from .dependencies import ShuffleDependency
-    from .rdd import RDD
 
 __all__ = ["Cleaner"]
 

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cloudpickle
 
@@ -28,18 +28,14 @@ from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.raised import Ending, named, short
 
-if TYPE_CHECKING:
-    from .model import BaseContext
-    from .rdd import RDD
+from .above import BaseContext
 
 __all__ = [
     "CannotCapture",
     "Captured",
     "Closure",
-    "dump_stage",
     "dumps",
     "function_of",
-    "load_stage",
     "loads",
 ]
 
@@ -129,7 +125,7 @@ class _Pickler(by_value.Pickler):
         return super().reducer_override(obj)
 
 
-def _dump(value: Any) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseContext], ...]]:
+def dump_with_shared(value: Any) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseContext], ...]]:
     file = io.BytesIO()
     pickler = _Pickler(file)
     pickler.dump(value)
@@ -139,7 +135,7 @@ def _dump(value: Any) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseCon
 def dumps(value: Any) -> bytes:
     """The pickle of records, results or anything else that travels."""
     try:
-        return _dump(value)[0]
+        return dump_with_shared(value)[0]
     except (LabError, Ending):
         raise
     except BaseException as error:
@@ -218,7 +214,7 @@ def _dump_function(
     function: Callable[..., Any],
 ) -> tuple[bytes, tuple[int, ...], tuple[weakref.ref[BaseContext], ...]]:
     try:
-        return _dump(function)
+        return dump_with_shared(function)
     except CannotCapture as error:
         name = getattr(function, "__name__", type(function).__name__)
         variable = _variable(function)
@@ -285,86 +281,3 @@ def _global_names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from _global_names(constant)
-
-
-# --- stages -----------------------------------------------------------------------------------------------
-
-
-def lineage(rdd: RDD, over_shuffles: bool = True) -> list[RDD]:
-    """The RDD and its ancestors, parents first; ``over_shuffles``: those behind a shuffle, too."""
-    from .dependencies import ShuffleDependency
-
-    order: list[RDD] = []
-    seen: set[int] = set()
-    todo: list[tuple[RDD, bool]] = [(rdd, False)]
-    while todo:
-        each, done = todo.pop()
-        if done:
-            order.append(each)
-        elif each.id() not in seen:
-            seen.add(each.id())
-            todo.append((each, True))
-            todo.extend(
-                (dep.rdd, False)
-                for dep in reversed(each.dependencies())
-                if over_shuffles or not isinstance(dep, ShuffleDependency)
-            )
-    return order
-
-
-def narrow_lineage(rdd: RDD) -> list[RDD]:
-    """The RDDs that a task may compute: ``rdd`` and its ancestors up to shuffles, parents first."""
-    return lineage(rdd, over_shuffles=False)
-
-
-def dump_stage(rdd: RDD, what: Any) -> tuple[bytes, list[int]]:
-    """What a task of the stage needs that ends in ``rdd``, and the ids of the broadcast variables used in it.
-
-    Raises ``CannotCapture`` if it uses shared variables of another context.
-
-    what: a function of (partition index, iterator) for a result stage, the ``ShuffleDependency`` for a map
-    stage. The parents over a shuffle do not travel, nor the data of leaf partitions (see
-    ``evaluate.splits``).
-    """
-    from .dependencies import ShuffleDependency
-
-    order = narrow_lineage(rdd)
-    position = {each.id(): number for number, each in enumerate(order)}
-    sent = []
-    for each in order:
-        dependencies = [
-            (dep.without_parent(), None if isinstance(dep, ShuffleDependency) else position[dep.rdd.id()])
-            for dep in each.dependencies()
-        ]
-        sent.append((type(each), each._state_to_send(), dependencies))
-    if isinstance(what, ShuffleDependency):
-        what = what.without_parent()
-    data, broadcasts, owners = _dump((sent, what))
-    if any(owner() is not rdd.ctx for owner in owners):
-        raise CannotCapture(
-            f"a function on the way to {rdd!r} uses a broadcast variable or an accumulator of another "
-            "SparkContext, perhaps of one that was stopped: make it anew with this one, sc.broadcast(...) or "
-            "sc.accumulator(...), and the RDDs that use it"
-        )
-    return data, list(broadcasts)
-
-
-def load_stage(data: bytes) -> tuple[RDD, Any]:
-    """The RDD and ``what`` of ``dump_stage``. Load it once for each task: no two tasks then share a captured
-    value.
-    """
-    from .dependencies import ShuffleDependency
-
-    sent, what = loads(data)
-    rdds: list[RDD] = []
-    for kind, state, dependencies in sent:
-        rdd = object.__new__(kind)
-        rdd.__dict__.update(state)
-        for dep, parent in dependencies:
-            if parent is not None:
-                dep.rdd = rdds[parent]
-        rdd._dependencies = [dep for dep, _ in dependencies]
-        rdds.append(rdd)
-    if isinstance(what, ShuffleDependency):
-        what.rdd = rdds[-1]
-    return rdds[-1], what

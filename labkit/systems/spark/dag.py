@@ -21,13 +21,13 @@ from labkit.runtime.errors import LabError
 from labkit.runtime.loop import Future, Task
 from labkit.runtime.sync import gather
 
-from .closures import dump_stage
 from .dependencies import ShuffleDependency
 from .errors import JobFailed
 from .evaluate import needs
 from .events import INPUT_LOST
 from .jobs import Job, MapStage, Stage
 from .shuffle import MapOutputs
+from .stage_code import dump_stage
 
 __all__ = ["DAGScheduler"]
 

@@ -19,12 +19,12 @@ from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from .above import RDD
 from .closures import function_of
 from .sites import call_site
 
 if TYPE_CHECKING:
     from .partitioners import Partitioner
-    from .rdd import RDD
 
 __all__ = [
     "Aggregator",

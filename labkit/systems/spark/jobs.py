@@ -10,10 +10,10 @@ from labkit.parts.tasks import WorkerRecord
 from labkit.progress import Progress
 from labkit.runtime.loop import Task
 
-from .closures import narrow_lineage
 from .dependencies import ShuffleDependency
 from .executor import STAGES_KEPT
 from .shuffle import MapOutputs, Output, Source
+from .stage_code import narrow_lineage
 from .task_run import Outcome
 
 __all__ = ["ExecutorRecord", "Job", "MapStage", "ResultStage", "Stage"]

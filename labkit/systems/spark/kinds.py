@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .above import BaseContext
 from .closures import dumps, loads
 from .dependencies import (
     Aggregator,
@@ -20,9 +21,6 @@ from .dependencies import (
 )
 from .partitioners import Partitioner
 from .rdd import RDD, Partition
-
-if TYPE_CHECKING:
-    from .model import BaseContext
 
 __all__ = [
     "CartesianRDD",

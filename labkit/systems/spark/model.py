@@ -22,12 +22,14 @@ from labkit.runtime.raised import short
 
 from . import files, kinds
 from . import operations as op
-from .closures import CannotCapture, Closure, dumps, lineage
+from .closures import CannotCapture, Closure, dumps
 from .inside import current_task
 from .options import partition_count, whole_number
-from .paths import file_system, whole
+from .paths import check_seen, file_system, whole
 from .rdd import RDD, check_other
+from .saving import WriteCheckpoint
 from .shared import Accumulator, AccumulatorParam, Broadcast, param_of
+from .stage_code import lineage
 
 __all__ = ["BaseContext"]
 
@@ -182,7 +184,7 @@ class BaseContext:
         it.
         """
         path = whole(dirName)
-        files.check_seen(self, path)
+        check_seen(self, path)
         fs, inside = file_system(path)
         fs.makedirs(inside, exist_ok=True)
         for number in itertools.count(1):
@@ -219,7 +221,7 @@ class BaseContext:
         fs, inside = file_system(path)
         fs.makedirs(inside, exist_ok=True)
         everything = list(range(rdd.getNumPartitions()))
-        sizes = self._run(rdd, files.WriteCheckpoint(path), everything, "checkpoint") if everything else []
+        sizes = self._run(rdd, WriteCheckpoint(path), everything, "checkpoint") if everything else []
         rdd._replace_lineage(files.CheckpointRDD(self, path, rdd.getNumPartitions()))
         self._checkpointed(rdd, path, sum(sizes))
         self._storage_changed(rdd)

@@ -16,13 +16,11 @@ from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 
 from . import operations as op
+from .above import RDD
 from .closures import Captured, Closure, function_of
 from .dependencies import Aggregator, Grouping, Ordering
 from .options import finite
 from .partitioners import Partitioner, RangePartitioner
-
-if TYPE_CHECKING:
-    from .rdd import RDD
 
 __all__ = ["PairTransformations", "ResultIterable"]
 

@@ -20,7 +20,16 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-__all__ = ["file_system", "input_files", "is_private", "part_file", "shown", "whole"]
+__all__ = [
+    "check_seen",
+    "file_system",
+    "input_files",
+    "is_private",
+    "open_file",
+    "part_file",
+    "shown",
+    "whole",
+]
 
 #: A file system of this process alone: real machines do not see it.
 PRIVATE = "memory"
@@ -32,6 +41,12 @@ def file_system(name: str) -> tuple[Any, str]:
     """fsspec's file system of a name, and the name inside it."""
     fs, inside = url_to_fs(name)
     return fs, inside
+
+
+def open_file(name: str, mode: str = "rb") -> Any:
+    """A file of any file system."""
+    fs, inside = file_system(name)
+    return fs.open(inside, mode)
 
 
 def whole(name: Any) -> str:
@@ -58,6 +73,15 @@ def _protocols(fs: Any) -> tuple[str, ...]:
 def is_private(name: str) -> bool:
     """Whether only this process has the files of this name."""
     return PRIVATE in _protocols(file_system(name)[0])
+
+
+def check_seen(ctx: Any, path: str) -> None:
+    """Refuse files that the machines of this context do not see."""
+    if not ctx.one_process and is_private(path):
+        raise ValueError(
+            f"{path} is in the memory of this process, and the machines are processes of their own: write to "
+            'a folder that all see, or use Cluster(engine="sim")'
+        )
 
 
 def shown(name: str) -> str:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 from labkit.runtime.raised import short
 
 from . import operations as op
+from .above import BaseContext
 from .actions import Actions
 from .closures import CannotCapture, Closure
 from .dependencies import Dependency, OneToOneDependency, Ordering, ShuffleDependency
@@ -28,9 +29,6 @@ from .partitioners import Partitioner
 from .sites import call_site
 from .statistics import Statistics
 from .storage_level import StorageLevel
-
-if TYPE_CHECKING:
-    from .model import BaseContext
 
 __all__ = ["RDD", "Partition"]
 

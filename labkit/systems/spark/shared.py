@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import ref
 
 from labkit.runtime.errors import LabError
 
+from .above import BaseContext
 from .inside import TaskEnvironment, current_task
-
-if TYPE_CHECKING:
-    from .model import BaseContext
 
 __all__ = ["Accumulator", "AccumulatorParam", "AddingAccumulatorParam", "Broadcast", "TaskContext"]
 

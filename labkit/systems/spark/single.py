@@ -15,7 +15,7 @@ from labkit.runtime.raised import Ending
 
 from . import kinds  # noqa: F401  (importing this module alone must make every kind known)
 from .blame import blame, to_action
-from .closures import dump_stage, dumps, load_stage, loads
+from .closures import dumps, loads
 from .dependencies import ShuffleDependency
 from .errors import TaskFailed
 from .evaluate import evaluate, splits, stage_parents, write_shuffle
@@ -24,6 +24,7 @@ from .kept import Kept, OwnCopies, hand_out, keep
 from .model import BaseContext
 from .rdd import RDD, Partition
 from .sites import call_site
+from .stage_code import dump_stage, load_stage
 
 __all__ = ["SingleContext"]
 

@@ -11,9 +11,7 @@ from labkit.parts.keys import portable_hash
 from labkit.runtime.copying import stable_hash
 
 from . import operations as op
-
-if TYPE_CHECKING:
-    from .rdd import RDD
+from .above import RDD
 
 __all__ = ["BoundedFloat", "StatCounter", "Statistics"]
 

@@ -16,13 +16,14 @@ from labkit.runtime.sync import Event
 
 from .blame import blame
 from .blocks import BlockStore, Key
-from .closures import dumps, load_stage, loads
+from .closures import dumps, loads
 from .dependencies import ShuffleDependency
 from .evaluate import blocks_wanted, evaluate, needs, write_shuffle
 from .inside import task_environment
 from .kept import Copies, Kept, OwnCopies
 from .options import Options
 from .shuffle import ShuffleFiles, Source
+from .stage_code import load_stage
 
 __all__ = ["FetchFailed", "Outcome", "Running", "TaskDescription", "TaskRun", "patient_collector"]
 

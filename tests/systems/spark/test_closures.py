@@ -20,8 +20,9 @@ from labkit.systems.spark import (
     TaskContext,
     TaskFailed,
 )
-from labkit.systems.spark.closures import Closure, dump_stage, dumps, load_stage, loads
+from labkit.systems.spark.closures import Closure, dumps, loads
 from labkit.systems.spark.inside import task_environment
+from labkit.systems.spark.stage_code import dump_stage, load_stage
 from tests.systems.spark.contexts import context
 
 

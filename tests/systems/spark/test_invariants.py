@@ -13,11 +13,11 @@ from labkit import Cluster, Kill, when
 from labkit.parts.tasks import Ledger
 from labkit.systems.spark import SparkContext, StorageLevel, jobs, tasks
 from labkit.systems.spark.blocks import BlockStore
-from labkit.systems.spark.closures import narrow_lineage
 from labkit.systems.spark.driver import Driver
 from labkit.systems.spark.invariants import only_missing, pipelined
 from labkit.systems.spark.jobs import ExecutorRecord, ResultStage
 from labkit.systems.spark.shuffle import MapOutputs
+from labkit.systems.spark.stage_code import narrow_lineage
 from labkit.systems.spark.state import Parent, RddView
 from labkit.systems.spark.tasks import TaskScheduler
 from labkit.systems.spark.trace_checks import check_trace
