@@ -10,7 +10,7 @@ and ``buckets.py``.
 
 from .backup import Backup, Remaining
 from .job import Job, MapReduce
-from .options import JobAborted, JobFailed, Options
+from .options import JobAborted, JobCancelled, JobFailed, Options
 from .readers import Pairs, TextLines, TextPairs
 from .single import run_locally
 
@@ -18,6 +18,7 @@ __all__ = [
     "Backup",
     "Job",
     "JobAborted",
+    "JobCancelled",
     "JobFailed",
     "MapReduce",
     "Options",

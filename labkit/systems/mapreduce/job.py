@@ -24,13 +24,16 @@ from labkit.trace.fold import History
 from .invariants import Report, check_job
 from .model import Program
 from .nodes import Master, Worker
-from .options import JobAborted, JobFailed, JobSpec, given
+from .options import JobAborted, JobCancelled, JobFailed, JobSpec, given
 from .readers import parts_of, split, temporary
 from .single import LocalJob, run_locally
 from .status import Status, timeline
 from .view import JobReducer, JobState
 
 __all__ = ["Job", "MapReduce"]
+
+#: What the user program hears of a job that ended without its output; else ``JobFailed``.
+KINDS: dict[str, type[LabError]] = {"aborted": JobAborted, "cancelled": JobCancelled}
 
 
 def _pickled(program: MapReduce) -> bytes:
@@ -52,8 +55,14 @@ class MapReduce(Program):
         self.cluster, self.fs = cluster, fs
 
     def run(self, inputs: str, output: str, **options: Any) -> Job:
-        """Run it and wait: ``start(...).result()``."""
-        return self.start(inputs, output, **options).result()
+        """Run it and wait: ``start(...).result()``; Ctrl-C cancels it."""
+        job = self.start(inputs, output, **options)
+        try:
+            return job.result()
+        except KeyboardInterrupt:
+            with suppress(LabError):  # a dead master runs nothing
+                job.cancel()
+            raise
 
     def start(
         self, inputs: str, output: str, *, master: str | None = None,
@@ -183,8 +192,8 @@ class Job(System):
         return same_life or self.spec.options.checkpoint_every is not None
 
     def result(self, timeout: float | None = None) -> Job:
-        """Wait for the end; returns the job. Raises ``JobFailed``, ``JobAborted``, ``Timeout``; and
-        ``MachineDead`` if the master's machine stays dead, though it could go on from a checkpoint."""
+        """Wait for the end; returns the job. Raises ``JobFailed`` (``JobCancelled``), ``JobAborted``,
+        ``Timeout``; and ``MachineDead`` if the master's machine stays dead, though there is a checkpoint."""
         try:
             error, counters = self._operation.result(timeout)
         except MachineDead:
@@ -193,8 +202,14 @@ class Job(System):
         self._counters = counters
         if error is not None:
             kind, text = error
-            raise (JobAborted if kind == "aborted" else JobFailed)(f"{self.name}: {text}")
+            raise KINDS.get(kind, JobFailed)(f"{self.name}: {text}")
         return self
+
+    def cancel(self) -> None:
+        """End its tasks and forget what they have made; ``result`` then raises ``JobCancelled``. A job that
+        is over stays as it is."""
+        if not self.done:
+            self.cluster.call(self.spec.master, "cancel")
 
     @property
     def done(self) -> bool:

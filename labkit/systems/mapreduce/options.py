@@ -12,11 +12,15 @@ from labkit.runtime.errors import LabError
 from .backup import Backup
 from .readers import Segment
 
-__all__ = ["JobAborted", "JobFailed", "JobSpec", "Options"]
+__all__ = ["JobAborted", "JobCancelled", "JobFailed", "JobSpec", "Options"]
 
 
 class JobFailed(LabError):
     """The user's code failed in one task too often; the text has its traceback."""
+
+
+class JobCancelled(JobFailed):
+    """Somebody cancelled the job."""
 
 
 class JobAborted(LabError):

@@ -65,11 +65,11 @@ class TextLines:
         at = piece.offset
         for line in piece.data.split(b"\n") if piece.data else ():
             if line or at < piece.offset + len(piece.data):
-                yield self.pair(at, line)
+                yield self.pair(at, line.removesuffix(b"\r"))
             at += len(line) + 1
 
     def pair(self, offset: int, line: bytes) -> tuple[Any, Any]:
-        """One line without its end."""
+        """One line without its end, which is "\\n" or "\\r\\n"."""
         return offset, line.decode("utf8", "replace")
 
 
@@ -129,11 +129,15 @@ class TextPairs:
             )
         return line
 
+    @staticmethod
+    def _lines(part: bytes) -> list[str]:
+        return part.decode("utf8", "surrogatepass").split("\n")[:-1]
+
     def frame(self, parts: Iterable[bytes]) -> pd.DataFrame:
         """The pairs of output files, in order; a column of numbers has numbers."""
         import pandas as pd
 
-        lines = [line.partition("\t")[::2] for part in parts for line in part.decode().split("\n")[:-1]]
+        lines = [line.partition("\t")[::2] for part in parts for line in self._lines(part)]
         table = pd.DataFrame(lines, columns=["key", "value"], dtype=object)
         return table.apply(_numbers) if len(table) else table
 

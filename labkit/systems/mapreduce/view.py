@@ -47,7 +47,7 @@ class JobState:
     input: int = 0
     began: float = 0.0
     end: float | None = None
-    result: str = ""  # ok, failed or aborted, when it is over
+    result: str = ""  # ok, failed, cancelled or aborted, when it is over
     executions: dict[int, Execution] = field(default_factory=dict)
     completed: dict[tuple[str, int], int] = field(default_factory=dict)  # (kind, task): attempt
     committed: dict[int, str] = field(default_factory=dict)  # reduce task: path

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster, MachineDead
-from labkit.systems.mapreduce import JobAborted, JobFailed, MapReduce, Pairs
+from labkit.systems.mapreduce import JobAborted, JobCancelled, JobFailed, MapReduce, Pairs
 
 from .conftest import WordCount, lab, same_as_oracle
 
@@ -61,6 +61,41 @@ def test_nobody_waits_for_ever_for_a_master_that_stays_dead() -> None:
                 job.result()
         cluster.restart("m2")
         same_as_oracle(job.result())
+
+
+def test_a_job_that_is_cancelled_ends_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with sim() as cluster:
+        program = lab(cluster)
+        job = program.start("corpus/*", "out", M=4, R=2, seconds_per_task=2.0)
+        cluster.run(1.0)
+        job.cancel()
+        with pytest.raises(JobCancelled, match="it was cancelled"):
+            job.result()
+        assert job.view().result == "cancelled"
+        assert job.check().ok
+        assert not job.fs.exists("out")
+        job.cancel()
+        same_as_oracle(done := program.run("corpus/*", "out", M=4, R=2))
+        done.cancel()
+        assert done.view().result == "ok"
+        with monkeypatch.context() as patch:
+            patch.setattr(type(done), "result", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                program.run("corpus/*", "stopped", M=4, R=2, seconds_per_task=2.0)
+        assert cluster.trace.filter(kind="job_finished")[-1].data["result"] == "cancelled"
+
+
+def test_lines_end_as_windows_ends_them_and_text_may_have_lone_surrogates() -> None:
+    with sim() as cluster:
+        program = lab(cluster)
+        program.fs.put("windows.txt", b"ada bob\r\nada \xed\xb3\xbc\r\n")
+        assert dict(program.run("windows.txt", "out", M=2, R=1).output().values)["ada"] == 2
+
+        class Surrogate(WordCount):
+            def map(self, key: int, value: str) -> None:
+                self.emit_intermediate("\udcfc", 1)
+
+        assert Surrogate(cluster, program.fs).run("windows.txt", "odd", R=1).output().key[0] == "\udcfc"
 
 
 def test_two_jobs_do_not_share_a_folder_and_an_old_part_is_in_the_way() -> None:

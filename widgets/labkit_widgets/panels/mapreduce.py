@@ -22,7 +22,7 @@ from .phases import DRAWN, ENDS, WHYS, JobFrame, phases_scene
 
 #: Each rate and its colour.
 CURVES = (("input", "blue"), ("shuffle", "orange"), ("output", "green"))
-RESULTS = {"ok": "done", "failed": "failed", "aborted": "aborted"}
+RESULTS = {"ok": "done", "failed": "failed", "cancelled": "cancelled", "aborted": "aborted"}
 HINT = "Select a task to see its executions"
 NEAR = {"process": ", near its input", "any": ", far from its input"}
 

@@ -385,6 +385,12 @@ class Master(Node):
 
     # the end ------------------------------------------------------------
 
+    @rpc
+    def cancel(self) -> None:
+        """The user program wants it no more."""
+        if not self.over.is_set():
+            self._fail("cancelled", "it was cancelled")
+
     def _fail(self, kind: str, text: str) -> None:
         self.error = (kind, text)
         self._end(kind)
