@@ -356,7 +356,7 @@ class SimEngine(Playing):
     def run(self, seconds: float) -> None:
         """Let virtual time pass."""
         with self._exclusive():
-            self._catch_up()
+            self.turn()  # an act, though no time may pass: a fault after ``run(0)`` is not one before it
             until = self.loop.now + seconds
         if self._playing:
             self._wait_for(lambda: self.loop.now >= until)
@@ -368,7 +368,7 @@ class SimEngine(Playing):
         callbacks count."""
         trace = self.trace
         with self._exclusive():
-            self._catch_up()
+            self.turn()
 
         def count() -> int:
             return trace.count if trace.on else self.loop.steps
