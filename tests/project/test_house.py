@@ -14,13 +14,7 @@ from tests.project.house import ROOT, Arrow, arrows, circles, modules
 
 LIMIT = 500
 #: Files with more lines than that, and how many they may have.
-TOO_LONG: dict[str, int] = {
-    "tests/runtime/test_cluster.py": 516,
-    "tests/runtime/test_sim.py": 551,
-    "tests/systems/spark/test_api.py": 664,
-    "tests/systems/spark/test_pyspark_examples.py": 568,
-    "tests/widgets/test_panels.py": 572,
-}
+TOO_LONG: dict[str, int] = {}
 
 #: Arrows against the direction.
 AGAINST: set[tuple[str, str]] = set()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
-from labkit.systems.spark import SingleContext, SparkContext, lost
+from labkit.systems.spark import BaseContext, SingleContext, SparkContext, lost
 from labkit.systems.spark.view import HANDLERS, LOSSES, LineageReducer
+from tests.systems.spark.contexts import context
 
 MakeContext = Callable[..., SparkContext]
 
@@ -92,3 +93,17 @@ def events(sc: SparkContext, kind: str, **data: Any) -> list[dict[str, Any]]:
         for event in sc.cluster.trace
         if event.kind == kind and all(event.data.get(key) == value for key, value in data.items())
     ]
+
+
+@pytest.fixture(scope="module", params=["single", "sim"])
+def sc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BaseContext]:
+    """On one thread, and on a simulated cluster."""
+    with context(request.param) as made:
+        made.setCheckpointDir(tmp_path_factory.mktemp("checkpoints"))
+        yield made
+
+
+@pytest.fixture
+def single() -> SingleContext:
+    """On one thread."""
+    return SingleContext(4)

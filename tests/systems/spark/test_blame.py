@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import add, itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,6 @@ import pytest
 
 from labkit.systems.spark import RDD, BaseContext, TaskFailed
 from tests.systems.spark.conftest import MakeContext
-from tests.systems.spark.contexts import context
-
-
-@pytest.fixture(scope="module", params=["single", "sim"])
-def sc(request: pytest.FixtureRequest) -> Iterator[BaseContext]:
-    with context(request.param) as made:
-        yield made
 
 
 def failure(action: Callable[[], Any]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import add
 from typing import Any
 
@@ -14,15 +14,8 @@ import pytest
 from labkit.runtime.errors import LabError
 from labkit.systems.spark import BaseContext, CannotCapture, SingleContext, SparkContext, TaskFailed
 from tests.systems.spark.conftest import MakeContext
-from tests.systems.spark.contexts import context
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module", params=["single", "sim"])
-def sc(request: pytest.FixtureRequest) -> Iterator[BaseContext]:
-    with context(request.param) as made:
-        yield made
 
 
 def test_numbers_may_be_numpys(sc: BaseContext) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 
 import numpy as np
@@ -12,13 +11,6 @@ from labkit.systems import pagerank
 from labkit.systems.pagerank import GRAPHALYTICS, VARIANTS, PageRankVariant
 from labkit.systems.spark import BaseContext
 from labkit.systems.spark.programs import k_means_step, logistic_step, page_rank
-from tests.systems.spark.contexts import context
-
-
-@pytest.fixture(scope="module", params=["single", "sim"])
-def sc(request: pytest.FixtureRequest) -> Iterator[BaseContext]:
-    with context(request.param) as made:
-        yield made
 
 
 def graph(vertices: int, edges: int, seed: int = 1) -> list[tuple[int, int]]:

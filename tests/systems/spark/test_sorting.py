@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -12,13 +11,6 @@ from hypothesis import strategies as st
 
 from labkit.systems.spark import BaseContext, SingleContext
 from labkit.systems.spark.partitioners import RangePartitioner
-from tests.systems.spark.contexts import context
-
-
-@pytest.fixture(scope="module", params=["single", "sim"])
-def sc(request: pytest.FixtureRequest) -> Iterator[BaseContext]:
-    with context(request.param) as made:
-        yield made
 
 
 @settings(max_examples=60, deadline=None)
