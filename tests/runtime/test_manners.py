@@ -88,7 +88,7 @@ class TestBlocking:
         cluster.spawn(Blocks)
         with pytest.warns(
             BlockingHandler,
-            match=r"busy for \d+\.\d s, in start \(.*test_sim_manners.py:\d+\).*await self\.compute",
+            match=r"busy for \d+\.\d s, in start \(.*test_manners.py:\d+\).*await self\.compute",
         ) as told:
             cluster.run(1)
         assert len(told) == 1

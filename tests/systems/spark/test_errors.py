@@ -94,7 +94,7 @@ def test_an_error_names_rdd_line_partition_and_record(sc: BaseContext) -> None:
     text = str(caught.value)
     assert "ZeroDivisionError: division by zero" in text
     assert (
-        f"in map at test_api_errors.py:{line} (RDD {inverse.id()} 'inverse', MapPartitionsRDD), partition 2"
+        f"in map at test_errors.py:{line} (RDD {inverse.id()} 'inverse', MapPartitionsRDD), partition 2"
         in text
     )
     assert "record: 0" in text
@@ -142,9 +142,7 @@ def test_the_operation_at_fault(single: SingleContext, operation: str, run: Any)
 
 def test_an_error_in_a_combining_function(single: SingleContext) -> None:
     rdd = single.parallelize([("a", 1), ("a", "one")], 1).reduceByKey(add)
-    with pytest.raises(
-        TaskFailed, match=r"(?s)unsupported operand.*reduceByKey at test_api_errors.py"
-    ) as caught:
+    with pytest.raises(TaskFailed, match=r"(?s)unsupported operand.*reduceByKey at test_errors.py") as caught:
         rdd.collect()
     assert caught.value.blame.record == "('a', 'one')"
 
