@@ -61,9 +61,11 @@ def test_a_planted_bug_is_caught(
         return self.bound is None or slowest >= t - self.bound - 1
 
     monkeypatch.setattr(Consistency, "may_start", one_more)
-    ps = build(make_cluster(machines=5), consistency=SSP(1))
+    cluster = make_cluster(machines=5)
+    ps = build(cluster, consistency=SSP(1))
     ps.vector("books", sparse=True)
-    ps.start(keep_books, iterations=15, data=[0.02, 0.02, 0.2]).result()
+    cluster.slow(ps.machine_of("worker-2"), 50)  # so that the others would run ahead, if they may
+    ps.start(keep_books, iterations=8, data=[0.02, 0.02, 0.2]).result()
     assert "BoundedDelay" in {violation.what for violation in ps.check().violations}
 
 
