@@ -131,7 +131,7 @@ for program in (WordCount, Combining):
     job.cluster.close()
 
 # %% [markdown]
-# The bytes shrink less than the pairs: labkit writes a key once in a region, and its values behind it.
+# The bytes shrink less than the pairs: of equal keys that come one after the other labkit writes only the first.
 #
 # **Question.** With M = 4 instead of 16, does the combiner save more, or less?
 

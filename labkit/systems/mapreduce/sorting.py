@@ -101,11 +101,11 @@ class MapBuffer:
             raise unordered(keys, error) from None
         regions: list[list[Pair]] = [[] for _ in range(self._R)]
         region, last = regions[0], object()
-        for pair in pairs:
-            if pair[0] != last:
-                last = pair[0]
-                region = regions[self._partition(last)]
-            region.append(pair)
+        for key, value in pairs:
+            if key != last:
+                last = key
+                region = regions[self._partition(key)]
+            region.append((last, value))  # the same object for equal keys: a pickle writes it once
         return regions
 
     def _sorted(self, keys: list[Any], values: list[Any]) -> Iterable[Pair]:
