@@ -393,9 +393,7 @@ def test_a_handler_that_blocks_its_machine_is_warned_of(cluster: Cluster) -> Non
 
 def test_a_call_that_takes_too_long(cluster: Cluster) -> None:
     node = cluster.spawn(Worker, machine="m3")
-    with pytest.raises(
-        Timeout, match=r"not answer compute_long within 0.2 s; it may have carried it out"
-    ):
+    with pytest.raises(Timeout, match=r"not answer compute_long within 0.2 s; it may have carried it out"):
         cluster.call(node, "compute_long", timeout=0.2)
 
 
