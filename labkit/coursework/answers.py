@@ -49,7 +49,7 @@ __all__ = [
 HERE = os.path.dirname(__file__)
 
 #: Characters of an error's text that are passed on: not so many that it could tell what was asked before.
-MOST_TEXT = 150
+MOST_TEXT = 240
 
 #: Seconds for one answer, and for all that a task asks for.
 QUESTION_SECONDS = 10.0

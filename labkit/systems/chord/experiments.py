@@ -1,8 +1,7 @@
 """The evaluation of the SIGCOMM 2001 paper (section 6), reproduced in the simulator.
 
-Each function runs one experiment and returns a table with the paper's numbers beside ours. Columns named
-``paper`` hold what the paper states; columns named ``independent`` come from an independent simulation that
-counts the same way, from few seeds, and are a band rather than a fact. Path lengths, failures and churn go
+Each function runs one experiment and returns a table with the paper's numbers beside ours, and those of an
+independent simulation (``parts/experiments.py``). Path lengths, failures and churn go
 through the real nodes and their messages; loads through the real placement of keys. Defaults take seconds;
 ``full=True`` uses the paper's sizes and takes minutes.
 """
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from labkit.parts.experiments import beside, sweep
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.copying import stream
 from labkit.runtime.errors import LabError
@@ -60,8 +60,7 @@ def load(
     counts = list(keys) if keys is not None else [nodes * per for per in range(10, 101, 10)]
     ring = _places(f"{seed}:node-{i}" for i in range(nodes))
     everything = _places(f"{seed}:key-{i}" for i in range(max(counts)))
-    rows = [_spread(ring, np.arange(nodes), everything[:count], nodes) for count in counts]
-    table = pd.DataFrame(rows, index=pd.Index(counts, name="keys"))
+    table = sweep("keys", counts, lambda count: _spread(ring, np.arange(nodes), everything[:count], nodes))
     at_fifty = table["mean"] == 50
     table["paper p99/mean"] = np.where(at_fifty, 4.6, np.nan)
     table["paper max/mean"] = np.where(at_fifty, 9.1, np.nan)
@@ -82,16 +81,15 @@ def virtual_nodes(
     """
     nodes = 10_000 if full else nodes
     keys = _places(f"{seed}:key-{i}" for i in range(nodes * keys_per_node))
-    rows = []
-    for count in r:
+
+    def run(count: int) -> dict[str, float]:
         ring = _places(f"{seed}:node-{i}.{v}" for i in range(nodes) for v in range(count))
-        rows.append(_spread(ring, np.repeat(np.arange(nodes), count), keys, nodes))
-    table = pd.DataFrame(rows, index=pd.Index(list(r), name="virtual nodes"))[["p1/mean", "p99/mean"]]
-    table["paper p1/mean"] = [{1: 0.0, 20: 0.5}.get(count, np.nan) for count in r]
-    table["paper p99/mean"] = [{1: 4.8, 20: 1.6}.get(count, np.nan) for count in r]
-    table["independent p99/mean"] = [
-        {1: 4.72, 2: 3.27, 5: 2.31, 10: 1.93, 20: 1.65}.get(count, np.nan) for count in r
-    ]
+        return _spread(ring, np.repeat(np.arange(nodes), count), keys, nodes)
+
+    table = sweep("virtual nodes", r, run)[["p1/mean", "p99/mean"]]
+    beside(table, "paper p1/mean", {1: 0.0, 20: 0.5})
+    beside(table, "paper p99/mean", {1: 4.8, 20: 1.6})
+    beside(table, "independent p99/mean", {1: 4.72, 2: 3.27, 5: 2.31, 10: 1.93, 20: 1.65})
     return table
 
 
@@ -128,16 +126,15 @@ def path_length(
 ) -> pd.DataFrame:
     """Path length against the number of nodes 2**k (Fig. 10a): hops of `find_predecessor`, about ½ log₂ N."""
     exponents = range(3, 15) if full else exponents
-    rows = []
-    for k in exponents:
+
+    def run(k: int) -> dict[str, float]:
         hops = _hops(2**k, lookups, seed)
         p1, p99 = np.percentile(hops, [1, 99])
-        rows.append({"nodes": 2**k, "mean": hops.mean(), "p1": p1, "p99": p99, "½ log₂ N": k / 2})
-    table = pd.DataFrame(rows, index=pd.Index(list(exponents), name="k"))
-    table["paper mean"] = [{12: 5.9, 14: 6.9}.get(k, np.nan) for k in exponents]
-    table["independent mean"] = [
-        {5: 2.42, 7: 3.45, 9: 4.37, 10: 4.88, 12: 5.86}.get(k, np.nan) for k in exponents
-    ]
+        return {"nodes": 2**k, "mean": hops.mean(), "p1": p1, "p99": p99, "½ log₂ N": k / 2}
+
+    table = sweep("k", exponents, run)
+    beside(table, "paper mean", {12: 5.9, 14: 6.9})
+    beside(table, "independent mean", {5: 2.42, 7: 3.45, 9: 4.37, 10: 4.88, 12: 5.86})
     return table
 
 
@@ -150,9 +147,8 @@ def path_length_distribution(
     hops = _hops(nodes, 100 * nodes if full else lookups, seed)
     counts = np.bincount(hops) / len(hops)
     table = pd.DataFrame({"probability": counts}, index=pd.RangeIndex(len(counts), name="hops"))
-    known, paper = {5: 0.207, 6: 0.232, 7: 0.190}, {6: 0.225}
-    table["paper"] = [paper.get(h, np.nan) if nodes == 4096 else np.nan for h in table.index]
-    table["independent"] = [known.get(h, np.nan) if nodes == 4096 else np.nan for h in table.index]
+    beside(table, "paper", {6: 0.225} if nodes == 4096 else {})
+    beside(table, "independent", {5: 0.207, 6: 0.232, 7: 0.190} if nodes == 4096 else {})
     return table
 
 
@@ -206,16 +202,17 @@ def simultaneous_failures(
     The lookups themselves do not fail: what is lost is lost with its node, and the ring repairs itself.
     """
     nodes, keys = (1000, 20_000) if full else (nodes, keys)
-    rows = []
-    for fraction in p:
+
+    def run(fraction: float) -> dict[str, float]:
         with Cluster(machines=8, engine="sim", seed=seed, trace="off") as cluster:
             ring = Chord(cluster, nodes, successors=16, replicas=1)
             names = [f"key-{i}" for i in range(keys)]
             ring.put_many({name: name for name in names})
             _fail(ring, round(fraction * nodes), seed)
             ring.settle(fingers=False)
-            rows.append({"lookups that fail": 1 - len(ring) / keys, "paper": fraction})
-    return pd.DataFrame(rows, index=pd.Index(list(p), name="p"))
+            return {"lookups that fail": 1 - len(ring) / keys, "paper": fraction}
+
+    return sweep("p", p, run)
 
 
 def half_failures(
@@ -234,8 +231,8 @@ def half_failures(
     report about five timeouts at one half.
     """
     nodes, lookups = (1000, 4000) if full else (nodes, lookups)
-    rows = []
-    for fraction in p:
+
+    def run(fraction: float) -> dict[str, Any]:
         with Cluster(machines=8, engine="sim", seed=seed, trace="off") as cluster:
             # every lookup meets the failures anew: nobody remembers who was silent
             ring = Chord.stable(cluster, nodes, successors=successors, replicas=1, avoid_for=0.0, timeout=0.5)
@@ -248,16 +245,15 @@ def half_failures(
             for each, (_, key) in zip(found, asked, strict=True)
             if each and each.owner == truth.successor(key)
         ]
-        rows.append(
-            {
-                "mean path with last hop": np.mean([len(each.path) for each in good]),
-                "mean timeouts": np.mean([each.timeouts for each in good]),
-                "failed lookups": lookups - len(good),
-            }
-        )
-    table = pd.DataFrame(rows, index=pd.Index(list(p), name="p"))
+        return {
+            "mean path with last hop": np.mean([len(each.path) for each in good]),
+            "mean timeouts": np.mean([each.timeouts for each in good]),
+            "failed lookups": lookups - len(good),
+        }
+
+    table = sweep("p", p, run)
     known = {0.0: 0.0, 0.1: 0.60, 0.2: 1.36, 0.3: 2.26, 0.4: 3.87, 0.5: 5.79}
-    table["independent timeouts (N=1000)"] = [known.get(fraction, np.nan) for fraction in p]
+    beside(table, "independent timeouts (N=1000)", known)
     return table
 
 
@@ -288,12 +284,12 @@ def churn(
     between two rounds.
     """
     nodes, seconds = (500, 7200.0) if full else (nodes, seconds)
-    rows = [
-        _one_churn(rate * nodes / 500, nodes, seconds, lookups_per_second, stabilize_every, seed)
-        for rate in rates
-    ]
-    table = pd.DataFrame(rows, index=pd.Index(list(rates), name="joins and failures per second"))
-    table["paper"] = [{0.01: 0.003, 0.02: 0.009, 0.05: 0.024, 0.1: 0.064}.get(rate, np.nan) for rate in rates]
+
+    def run(rate: float) -> dict[str, float]:
+        return _one_churn(rate * nodes / 500, nodes, seconds, lookups_per_second, stabilize_every, seed)
+
+    table = sweep("joins and failures per second", rates, run)
+    beside(table, "paper", {0.01: 0.003, 0.02: 0.009, 0.05: 0.024, 0.1: 0.064})
     return table
 
 

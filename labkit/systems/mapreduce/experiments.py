@@ -11,11 +11,11 @@ limits.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from labkit.parts.experiments import sweep
 from labkit.parts.store import FileSystem
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.node import rpc
@@ -128,20 +128,22 @@ def sort_job(
 
 def figure_3(scale: float = 0.1, seed: int = 0) -> pd.DataFrame:
     """Seconds of the three runs, their ratio to the first, and the paper's."""
-    rows = []
-    runs: Sequence[tuple[str, dict[str, Any]]] = (
-        ("normal", {}), ("no backup", {"backup": False}), ("200 killed", {"killed": 200}),
-    )  # fmt: skip
-    for name, changes in runs:
-        job = sort_job(scale, seed=seed, **changes)
+    runs: dict[str, dict[str, Any]] = {
+        "normal": {}, "no backup": {"backup": False}, "200 killed": {"killed": 200},
+    }  # fmt: skip
+
+    def run(name: str) -> dict[str, Any]:
+        job = sort_job(scale, seed=seed, **runs[name])
         view = job.view()
         again = sum(each.why == "lost" for each in view.executions.values())
         backups = sum(each.why == "backup" for each in view.executions.values())
         seconds = (view.end or 0.0) - view.began
         maps = max(e.end or 0.0 for e in view.executions.values() if e.kind == MAP) - view.began
-        rows.append((name, seconds, PAPER[name], maps, backups, again))
         job.cluster.close()
-    table = pd.DataFrame(rows, columns=["run", "seconds", "paper", "maps done", "backups", "run again"])
-    table["ratio"] = table.seconds / table.seconds[0]
-    table["paper's ratio"] = table.paper / table.paper[0]
-    return table.set_index("run")
+        figures = {"seconds": seconds, "paper": PAPER[name], "maps done": maps}
+        return {**figures, "backups": backups, "run again": again}
+
+    table = sweep("run", runs, run)
+    table["ratio"] = table.seconds / table.seconds["normal"]
+    table["paper's ratio"] = table.paper / table.paper["normal"]
+    return table

@@ -1,7 +1,7 @@
 """What staleness costs and what it saves: the evaluations of the parameter server and of SSP, in shape.
 
 Each function trains on the simulator, where the seed decides how long every iteration takes, and returns a
-table. Columns named ``independent`` come from an independent simulation and are a band rather than a fact.
+table (``parts/experiments.py``).
 How long workers waited, how many bytes travelled and how many keys were pulled is read from the trace.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from labkit.parts.experiments import beside, sweep
 from labkit.runtime.cluster import Cluster
 
 from .algorithms import (
@@ -60,16 +61,15 @@ def waiting(
             await worker.compute(int, cost=step_time(worker))
             await worker.clock()
 
-    rows = []
-    for bound in bounds:
+    def run(bound: int) -> dict[str, float]:
         with _lab(seed) as cluster:
             ps = _servers(cluster, workers, SSP(bound))
             began = cluster.now
             ps.start(program, iterations, [None] * workers).result()
-            rows.append({"s": bound, "waiting": waited(cluster, workers, began)})
-    table = pd.DataFrame(rows).set_index("s")
-    independent = {0: 0.61, 1: 0.36, 2: 0.24, 4: 0.14, 8: 0.08, 16: 0.04}
-    table["independent"] = [independent.get(bound, np.nan) for bound in bounds]
+            return {"waiting": waited(cluster, workers, began)}
+
+    table = sweep("s", bounds, run)
+    beside(table, "independent", {0: 0.61, 1: 0.36, 2: 0.24, 4: 0.14, 8: 0.08, 16: 0.04})
     return table
 
 
@@ -105,13 +105,13 @@ def staleness(
     def loss(w: Array) -> float:
         return softmax_loss(w, *training)
 
-    rows = []
-    for bound in bounds:
+    def run(bound: int) -> dict[str, float]:
         with _lab(seed) as cluster:
             ps = _servers(cluster, workers, SSP(bound))
             weights = ps.table("w", rows=1, width=650)
-            rows.append({"s": bound, **_train(ps, weights, program, parts, loss, target, 2 * LOOK)})
-    return pd.DataFrame(rows).set_index("s")
+            return _train(ps, weights, program, parts, loss, target, 2 * LOOK)
+
+    return sweep("s", bounds, run)
 
 
 def by_label(examples: Digits, count: int) -> list[Digits]:
@@ -156,15 +156,15 @@ def delay(
     def cost(worker: Any) -> float:
         return step_time(worker, slow)
 
-    rows = []
-    for tau in taus:
+    def run(tau: int) -> dict[str, float]:
         with _lab(seed) as cluster:
             ps = _servers(cluster, workers, Bounded(tau))
             weights = ps.vector("w", examples.dimensions, update=Proximal(rate))
             program = _with_curvatures(ps, weights, examples, l1, cost)
             loss = _objective(examples, l1)
-            rows.append({"τ": tau, **_train(ps, weights, program, examples.shards(workers), loss, target)})
-    return pd.DataFrame(rows).set_index("τ")
+            return _train(ps, weights, program, examples.shards(workers), loss, target)
+
+    return sweep("τ", taus, run)
 
 
 def _with_curvatures(
@@ -202,16 +202,17 @@ def filter_traffic(
     sets["+ zero compression"] = [KeyCaching(), ZeroCompression()]
     sets["+ KKT"] = [KeyCaching(), ZeroCompression(), KKT()]
     sets["+ significantly modified"] = [*sets["+ KKT"], SignificantlyModified(threshold)]
-    rows = []
-    for name, filters in sets.items():
+
+    def run(name: str) -> dict[str, float]:
         with _lab(seed) as cluster:
             ps = _servers(cluster, workers, Bounded(0))
-            weights = ps.vector("w", examples.dimensions, update=Proximal(), filters=filters)
+            weights = ps.vector("w", examples.dimensions, update=Proximal(), filters=sets[name])
             program = _with_curvatures(ps, weights, examples, l1, step_time)
             ps.run(program, iterations, examples.shards(workers))
             objective = _objective(examples, l1)(weights[:])
-            rows.append({"filters": name, **traffic(cluster, "w"), "objective": objective})
-    table = pd.DataFrame(rows).set_index("filters")
+            return {**traffic(cluster, "w"), "objective": objective}
+
+    table = sweep("filters", sets, run)
     table["times less"] = table["bytes"].iloc[0] / table["bytes"]
     return table
 
@@ -237,15 +238,16 @@ def working_set(workers: Iterable[int] = (1, 2, 4, 8, 16, 32), seed: int = 1) ->
     The paper: 7.8 % with 100 workers, 0.15 % with 10,000. How quickly it falls is a matter of the data.
     """
     examples = zipf_examples(2000, 20_000, 20, seed=2)
-    rows = []
-    for count in workers:
+
+    def run(count: int) -> dict[str, float]:
         with _lab(seed) as cluster:
             ps = _servers(cluster, count, Async())
             w = ps.vector("w", examples.dimensions, update=Subgradient(1.0, 0.001))
             ps.run(subgradient(w, len(examples.labels)), 1, examples.shards(count))
             pulled = traffic(cluster, "w")["pulled keys"] / count
-        rows.append({"workers": count, "keys": pulled, "part": pulled / examples.dimensions})
-    return pd.DataFrame(rows).set_index("workers")
+        return {"keys": pulled, "part": pulled / examples.dimensions}
+
+    return sweep("workers", workers, run)
 
 
 # -- how all of them run ------------------------------------------------------------
