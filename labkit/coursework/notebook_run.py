@@ -11,6 +11,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from .bridge import ENDED
 from .judging import Judge
 from .taken import ANSWER, CHECK, OWN
 
@@ -190,7 +191,7 @@ class Plugin:
                 with contextlib.suppress(Empty):
                     return kernel.kc.get_shell_msg(timeout=0.02)
             if self.judging.ended or self.status() is not None:
-                self.judging.end("the kernel ended", by_itself=True)
+                self.judging.end(ENDED, by_itself=True)
                 raise KernelEnded(self.judging.ended)
             if time.monotonic() > end:
                 raise Empty
