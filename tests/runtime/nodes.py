@@ -104,3 +104,13 @@ def gossips(count: int = 6) -> list[tuple[Any, ...]]:
     """For ``spawn_many``."""
     names = tuple(f"g{number}" for number in range(count))
     return [(Gossip, (names,), {}, name, None) for name in names]
+
+
+class Busy(Node):
+    """Keeps the simulator at work."""
+
+    @rpc
+    async def for_ever(self) -> None:
+        while True:
+            self.emit("tick")
+            await self.sleep(0.001)

@@ -23,7 +23,7 @@ from labkit import (
     Unpicklable,
     rpc,
 )
-from tests.runtime.nodes import Echo
+from tests.runtime.nodes import Busy, Echo
 
 Sim = Callable[..., Cluster]
 
@@ -376,13 +376,3 @@ class TestClosing:
         with pytest.raises(ClusterClosed, match="closed"):
             cluster.call(name, "for_ever", timeout=None)
         closer.join()
-
-
-class Busy(Node):
-    """Keeps the simulator at work."""
-
-    @rpc
-    async def for_ever(self) -> None:
-        while True:
-            self.emit("tick")
-            await self.sleep(0.001)

@@ -18,19 +18,9 @@ from labkit import (
     Node,
     rpc,
 )
-from tests.runtime.nodes import Echo
+from tests.runtime.nodes import Busy, Echo
 
 Sim = Callable[..., Cluster]
-
-
-class Busy(Node):
-    """Keeps the simulator at work."""
-
-    @rpc
-    async def for_ever(self) -> None:
-        while True:
-            self.emit("tick")
-            await self.sleep(0.001)
 
 
 class TestInterrupts:
@@ -123,7 +113,7 @@ class TestInterrupts:
         program = textwrap.dedent(
             """
             import os, signal, threading, time
-            from tests.runtime.test_cluster import Busy
+            from tests.runtime.nodes import Busy
             from labkit import Cluster
             with Cluster(1, engine="sim") as cluster:
                 name = cluster.spawn(Busy)

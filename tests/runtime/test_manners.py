@@ -11,31 +11,12 @@ import pytest
 from labkit import (
     BlockingHandler,
     Cluster,
-    Kill,
-    Loss,
-    Partition,
-    Pause,
-    Restart,
-    Resume,
-    Slow,
-    when,
 )
 from labkit.runtime import collecting, watchdog
 from labkit.runtime.loop import Loop
 from tests.runtime.nodes import Echo
 
 Sim = Callable[..., Cluster]
-
-#: Faults that every kind of run goes through.
-STORM = [
-    (0.5, Kill("m2")),
-    (when("unheard", count=3), Partition(["m1"], ["m3"])),
-    (1.0, Loss(0.1)),
-    (1.5, Restart("m2")),
-    (2.0, Slow("m1", 5)),
-    (2.2, Pause("m3")),
-    (3.0, Resume("m3")),
-]
 
 
 class TestGarbage:
