@@ -17,6 +17,7 @@ from labkit.systems.spark.lineage import view
 from labkit.systems.spark.view import LineageReducer
 from labkit.trace.fold import History, fold
 from labkit_widgets import LineagePanel
+from tests.widgets.acting import acted
 
 TEXT = ["to be or not to be", "that is the question"] * 40
 
@@ -25,13 +26,6 @@ TEXT = ["to be or not to be", "that is the question"] * 40
 def sc(cluster: Cluster) -> Iterator[SparkContext]:
     with SparkContext(cluster) as context:
         yield context
-
-
-def acted(panel: Any) -> None:
-    """Wait for the panel's worker threads, then show what they did."""
-    for thread in list(panel._work.values()):
-        thread.join(10)
-    panel.refresh()
 
 
 def count_words(sc: SparkContext, parts: int = 8) -> Any:

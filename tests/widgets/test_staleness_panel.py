@@ -13,6 +13,7 @@ from labkit.systems.paramserver import BSP, SGD, SSP, Async, Bounded, ParameterS
 from labkit.systems.paramserver.view import StalenessReducer
 from labkit.trace.fold import History, fold
 from labkit_widgets import StalenessPanel
+from tests.widgets import acting
 
 
 @pytest.fixture
@@ -44,10 +45,8 @@ def training(ps: ParameterServer, iterations: int = 400) -> Any:
 
 
 def acted(panel: StalenessPanel) -> None:
-    """Wait for the panel's worker threads, then show what they did."""
-    for thread in list(panel._work.values()):
-        thread.join(10)
-    panel.refresh()
+    """Without an error."""
+    acting.acted(panel)
     assert panel.error == ""
 
 
