@@ -84,7 +84,8 @@ class Tasks(dict[str, Task]):
     opens: modules of labkit that its notebook may import while it is graded, with all that is below them; all
     other systems, and every judge, are closed then (``closed.py``). order: its place in the course. formerly:
     a name it had; submissions may still bear it. records: named tuples that travel between judge and student.
-    questions: see ``answers.QUESTIONS``."""
+    questions: see ``answers.QUESTIONS``; they are answered in the student's process, from modules of
+    installed packages. Raises ``ValueError`` for one that stands with the judges."""
 
     def __init__(
         self,
@@ -102,6 +103,13 @@ class Tasks(dict[str, Task]):
         self.formerly = formerly
         self.records = tuple(records)
         self.questions = dict(questions or {})
+        for question, each in self.questions.items():
+            if each.__module__ in ("__main__", f"{exercise.replace('-', '_')}_checks"):
+                raise ValueError(
+                    f"question {question!r} of {exercise}: {each.__name__} stands in {each.__module__}, with "
+                    "the judges, and these are closed to the process that is to answer it: put it into a "
+                    "module of an installed package"
+                )
         #: Those that its questions need are opened, too.
         self.opens = (*opens, *sorted({each.__module__ for each in self.questions.values()}))
         RECORDS.update({kind.__name__.lower(): kind for kind in self.records})

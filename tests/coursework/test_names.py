@@ -82,3 +82,14 @@ def test_the_course_page_has_the_order_of_the_exercises_and_the_lectures() -> No
     assert list(dict.fromkeys(re.findall(r"lectures/([\w-]+)\.ipynb", page))) == ["start", *lectures]
     exercises = re.findall(r"\(exercises/([\w-]+)\.ipynb", page)
     assert exercises == sorted(NAMES, key=lambda name: find_tasks(name).order)
+
+
+def test_a_question_that_stands_with_the_judges_is_refused(tmp_path: Path) -> None:
+    """The kernel could not be started, and did not say why."""
+    (tmp_path / "my_own_checks.py").write_text(
+        "from labkit.coursework import Tasks\n"
+        "def ask(stepper, asked):\n    return 1\n"
+        'tasks = Tasks("my-own", questions={"ask": ask})\n'
+    )
+    with pytest.raises(ValueError, match="'ask' of my-own: ask stands in my_own_checks, with the judges"):
+        find_tasks("my-own", tmp_path)

@@ -27,6 +27,10 @@ HINT = "Select a task to see its executions"
 NEAR = {"process": ", near its input", "any": ", far from its input"}
 
 
+#: What a rate below zero means (§5.5).
+BELOW = {"input": " (below 0: work that was lost)"}
+
+
 class MapReducePanel(Panel):
     """A job; in the past, when it did not run, the one that did."""
 
@@ -41,7 +45,7 @@ class MapReducePanel(Panel):
         Told("steps", "steps", lambda panel, frame: told(frame.job, panel.stage.selected)),
         *(
             Chart(Rates, lambda _panel, frame: frame.rates, what,
-                  (f"{what.title()}, bytes per second", what, CHARTS[colour]))
+                  (f"{what.title()}, bytes per second{BELOW.get(what, '')}", what, CHARTS[colour]))
             for what, colour in CURVES
         ),
     )  # fmt: skip
