@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -338,6 +339,37 @@ def test_an_interrupted_run_goes_on_and_marks_stay(mini: Path, tmp_path: Path) -
     fresh = Grader(handout, SECRET, None, checks=mini, limits=LIMITS).grade("a", submissions["a"])
     assert fresh == done
     assert again._seeds("a", "median") != again._seeds("b", "median")
+
+
+def test_two_graders_at_once_in_another_order_on_a_plain_terminal_give_the_same_marks(
+    mini: Path, tmp_path: Path
+) -> None:
+    files = {"łukasz": "def median(numbers):\n    return sorted(numbers)[0]", "ada": RIGHT}
+    for student, answer in files.items():
+        hand_in(tmp_path / "in", student, mini, median=answer)
+    paths = [str(tmp_path / f"in/{student}.ipynb") for student in files]
+    (tmp_path / "key").write_bytes(SECRET)
+    (tmp_path / "key").chmod(0o600)
+    options = ["--exercise", "mini", "--exercises", str(mini), "--secret", str(tmp_path / "key")]
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-m", "labkit", "grade", *order, *options, "--out", str(tmp_path / out)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )
+        for out, order in (("first", paths), ("second", paths[::-1]))
+    ]
+    said = [each.communicate()[0].decode("ascii") for each in begun]
+    assert [each.returncode for each in begun] == [0, 0], said
+    first, second = (
+        {
+            row["student"]: row
+            for row in csv.DictReader((tmp_path / out / "marks.csv").read_text("utf8").splitlines())
+        }
+        for out in ("first", "second")
+    )
+    assert first == second
+    assert {student: row["median"] for student, row in first.items()} == {"łukasz": "0", "ada": "2"}
 
 
 def test_a_teachers_own_judges_are_asked_too(mini: Path, tmp_path: Path) -> None:
