@@ -112,10 +112,13 @@ def _check(answers: Answers, name: str, which: int, unit: str) -> None:
 
 @tasks.task("chosen", visible=(), hidden=1)
 def chosen(answers: Answers, case: Case) -> None:
-    """The chosen bound is about as quick as the best one."""
+    """The chosen bound was measured, and is about as quick as the best one."""
     bound, student = answers.value("bound"), str(answers.value("student"))
     if type(bound) is not int or bound not in BOUNDS:
         raise Wrong(f"bound is {shown(bound)}; choose one of {BOUNDS}")
+    table = answers.value("seconds")
+    if not isinstance(table, dict) or bound not in table:  # most students would be right with a guess
+        raise Wrong(f"bound is {bound}, but seconds has no measurement of it")
     took, best = measure(student, bound)[0], min(measure(student, each)[0] for each in BOUNDS)
     if took > GOOD_ENOUGH * best:
         raise Wrong(f"with the bound {bound} it takes {took} s; another choice takes {best} s")
