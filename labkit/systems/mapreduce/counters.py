@@ -63,6 +63,10 @@ class Tally:
         """An execution counts; of one that is done again, the later."""
         self.completed[task] = counts
 
+    def settle(self) -> None:
+        """All tasks so far are over; those to come may have the same names."""
+        self.completed, self.running = {("settled",): self.final}, {}
+
     @property
     def final(self) -> Counts:
         """What "successful map and reduce tasks" have counted."""

@@ -39,6 +39,8 @@ class Progress:
 
     record: int | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    #: Attributes that the program has in this task.
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Reduced:
 def load(program: bytes, progress: Progress) -> Program:
     """A fresh copy of the user's program for one task."""
     loaded: Program = loads_keeping_classes(program)
+    vars(loaded).update(progress.given)
     loaded._counts, loaded._side_files = progress.counts, {}
     return loaded
 
@@ -130,9 +133,9 @@ def run_reduce(data: bytes, sort: ReduceSort, skip: frozenset[int], progress: Pr
 
     program._emit = emit
     with _Reporting(progress):
-        for key, values in ordered(sort.groups()):
+        for key, *rest in ordered(sort.groups()):
             progress.record = number = number + 1
-            if number not in skip and (returned := program.reduce(key, values)) is not None:
+            if number not in skip and (returned := program.reduce(key, *rest)) is not None:
                 raise not_emitted("reduce", returned)
     skipped = len(skip & set(range(number + 1)))
     _count(progress, reduce_input_keys=number + 1 - skipped, reduce_output_pairs=len(lines))

@@ -21,7 +21,7 @@ from labkit.runtime.cluster import Cluster
 from .counters import total
 from .messages import MAP, REDUCE
 
-__all__ = ["Report", "check_job"]
+__all__ = ["Replay", "Report", "check_job"]
 
 
 @dataclass
@@ -35,7 +35,9 @@ class Report(Findings):
         return "\n".join(self.lines(f"{self.tasks} executions and {self.commits} commits"))
 
 
-class _Replay:
+class Replay:
+    """Judges the events of one job, in their order."""
+
     def __init__(self, name: str, store: str) -> None:
         self.prefix, self.store = f"{name}-", store
         self.report = Report()
@@ -132,7 +134,7 @@ class _Replay:
 
 def check_job(cluster: Cluster, name: str, store: str) -> Report:
     """The report on a job. Raises ``LabError`` if the trace has forgotten its beginning."""
-    replay = _Replay(name, store)
+    replay = Replay(name, store)
     for event in whole(cluster):
         replay.apply(event)
     return replay.report

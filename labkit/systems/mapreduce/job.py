@@ -113,6 +113,8 @@ class Job(System):
     """A job under way, or over."""
 
     panel_class = "MapReducePanel"
+    #: What folds its events.
+    fold = JobReducer
 
     def __init__(
         self, program: MapReduce, cluster: Cluster, fs: FileSystem, files: list[tuple[str, int]],
@@ -129,9 +131,7 @@ class Job(System):
             raise MachineDead.of_all()
         home = master or taken.get(fs.settings.master, machines[0])
         splits = tuple(split(files, options.M))
-        self.spec = JobSpec(
-            self.name, options, fs.settings, len(splits), splits, output, _pickled(program), len(machines)
-        )  # fmt: skip
+        self.spec = self._spec(options, splits, output, len(machines))
         self._incarnation = cluster.machine(home).incarnation
         self._home = cluster.machine(home)
         self._claim()
@@ -143,9 +143,15 @@ class Job(System):
         except BaseException:
             fs.rm(temporary(output), recursive=True)
             raise
-        self._history = History(cluster.trace, JobReducer(self.name))
+        self._history = History(cluster.trace, self.fold(self.name))
         self._counters: dict[str, int] | None = None
         self._operation = cluster.submit(self._wait)
+
+    def _spec(self, options: Any, splits: Any, output: str, workers: int) -> JobSpec:
+        """What its nodes are told."""
+        return JobSpec(
+            self.name, options, self.fs.settings, len(splits), splits, output, _pickled(self.program), workers
+        )
 
     def _claim(self) -> None:
         """No other job may write into this folder, until this one ends or is aborted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .readers import Segment
 
@@ -21,6 +21,8 @@ class Order(NamedTuple):
     skip: tuple[int, ...]  #: records that are to be left out
     split: tuple[Segment, ...] = ()  #: a map task's
     news: int = 0  #: entries of the master's news that it is to know before it reads a map output
+    stage: int = 0  #: a job may have several stages of map and reduce tasks, as HaLoop's
+    plan: Any = None  #: what such a job says of its stage
 
 
 class Output(NamedTuple):
@@ -32,6 +34,7 @@ class Output(NamedTuple):
     machine: str
     life: int
     sizes: tuple[int, ...]  #: bytes
+    stage: int = 0
 
 
 class Outcome(NamedTuple):
@@ -47,3 +50,4 @@ class Outcome(NamedTuple):
     records: int = 0  #: map: read; reduce: written
     spills: int = 0
     skipped: int = 0
+    note: Any = None  #: what a job of several stages wants to know

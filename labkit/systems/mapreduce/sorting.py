@@ -157,6 +157,8 @@ class ReduceSort:
         self._runs: dict[int, bytes] = {}  #: by map task, so that equal runs give equal output
         self._size = 0
         self.pairs = 0  #: in all frames that ``groups`` has read
+        #: Map tasks whose output is here, and the attempt that made it.
+        self.known: dict[int, int] = {}
         self.spills: list[Spill] = []
         self.spilled = 0  #: bytes
 

@@ -60,6 +60,7 @@ class Master(Node):
 
     def __init__(self, job: JobSpec) -> None:
         self.job, self.options = job, job.options
+        self.stage = 0
         self.check_every = job.options.timeout / 5
         self.members: dict[str, Member] = {}
         self.failed: dict[int, str] = {}  #: lives that were marked as failed
@@ -111,30 +112,33 @@ class Master(Node):
                 input=sum(s.end - s.start for split in self.job.splits for s in split),
                 output=self.job.output, workers=self.job.workers, backup=self.options.backup is not False,
             )  # fmt: skip
+        await self._open("first" if first else "retry")
+
+    async def _open(self, why: str) -> None:
         self.preferred = await self._places()
         for kind, group in self.groups.items():
             for task in range(group.total):
                 if task not in group.done:
-                    self._idle(kind, task, "first" if first else "retry")
+                    self._idle(kind, task, why)
         self._assign()
         self._check_over()
 
     async def _places(self) -> list[tuple[str, ...]]:
         """By map task the workers whose machines have most of its input."""
-        places = []
-        for split in self.job.splits:
-            held: dict[str, int] = {}
-            for path, start, end in split:
-                try:
-                    parts = await self.store.locations(path, start, end - start)
-                except (LabError, OSError):  # whoever is to read it will say so
-                    continue
-                for part in parts:
-                    for machine in part.machines:
-                        held[machine] = held.get(machine, 0) + part.length
-            most = max(held.values(), default=0)
-            places.append(tuple(self.job.worker(m) for m, size in held.items() if size == most))
-        return places
+        return [await self._place(task) for task in range(len(self.job.splits))]
+
+    async def _place(self, task: int) -> tuple[str, ...]:
+        held: dict[str, int] = {}
+        for path, start, end in self.job.splits[task]:
+            try:
+                parts = await self.store.locations(path, start, end - start)
+            except (LabError, OSError):  # whoever is to read it will say so
+                continue
+            for part in parts:
+                for machine in part.machines:
+                    held[machine] = held.get(machine, 0) + part.length
+        most = max(held.values(), default=0)
+        return tuple(self.job.worker(m) for m, size in held.items() if size == most)
 
     # workers ------------------------------------------------------------
 
@@ -240,7 +244,11 @@ class Master(Node):
     # tasks ------------------------------------------------------------
 
     def _idle(self, kind: str, task: int, why: str) -> None:
-        self.ledgers[kind].add(self.groups[kind], task, why, self.preferred[task] if kind == MAP else ())
+        self.ledgers[kind].add(self.groups[kind], task, why, self._near(kind, task))
+
+    def _near(self, kind: str, task: int) -> tuple[str, ...]:
+        """Workers where it would best run."""
+        return self.preferred[task] if kind == MAP else ()
 
     def _again(self, group: Group, task: int, why: str) -> None:
         """An execution has come to nothing: the task is idle, unless another one runs or was first."""
@@ -275,7 +283,7 @@ class Master(Node):
         self.emit("task_started", **data, machine=worker.machine, why=attempt.why, locality=attempt.locality)
         split = self.job.splits[task] if kind == MAP else ()
         skip = tuple(self.skip.get((kind, task), ()))
-        order = Order(attempt.number, kind, task, skip, split, len(self.news))
+        order = Order(attempt.number, kind, task, skip, split, len(self.news), self.stage, self._plan())
         self.spawn(self._order(attempt, order, self.members[worker.name]))
 
     async def _order(self, attempt: Attempt, order: Order, member: Member) -> None:
@@ -289,6 +297,10 @@ class Master(Node):
                 continue
             member.wake.fire()
             return
+
+    def _plan(self) -> Any:
+        """What an order says of its stage; a job with one stage has nothing to say."""
+        return None
 
     def cancel_attempt(self, attempt: Attempt) -> None:
         """Another execution was first. Its slot is free at once: the worker ends it when it hears of it."""
@@ -339,7 +351,9 @@ class Master(Node):
             self._ended(attempt, "ok", outcome)
             if group.name == MAP:
                 worker = attempt.worker
-                output = Output(task, attempt.number, worker.name, worker.machine, member.life, outcome.sizes)
+                output = Output(
+                    task, attempt.number, worker.name, worker.machine, member.life, outcome.sizes, self.stage
+                )
                 self.outputs[task] = output
                 self._tell(output)
             self.ledgers[group.name].succeeded(attempt)
@@ -397,7 +411,11 @@ class Master(Node):
 
     def _check_over(self) -> None:
         if len(self.groups[REDUCE].done) == self.groups[REDUCE].total and not self.over.is_set():
-            self._end("ok")
+            self._completed()
+
+    def _completed(self) -> None:
+        """All tasks are."""
+        self._end("ok")
 
     def _end(self, result: str) -> None:
         """§3.1 step 7: "the master wakes up the user program"; workers forget what they have."""

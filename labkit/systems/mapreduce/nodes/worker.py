@@ -67,7 +67,7 @@ class Worker(Node):
         self.attempts: dict[int, Running] = {}
         self.assigned: set[int] = set()  #: attempts, those that have ended included
         #: By map task: where its output is, as far as the master has told; and how much it has told.
-        self.outputs: dict[int, Output] = {}
+        self.outputs: dict[int, dict[int, Output]] = {}  #: by stage
         self.told = 0
         self.news = Signal()
         self.pinged = 0.0
@@ -136,10 +136,11 @@ class Worker(Node):
 
     def learn(self, output: Output) -> None:
         """A map output is there, or, without sizes, is not there any more."""
+        outputs = self.outputs.setdefault(output.stage, {})
         if output.sizes:
-            self.outputs[output.task] = output
+            outputs[output.task] = output
         else:
-            self.outputs.pop(output.task, None)
+            outputs.pop(output.task, None)
 
     @rpc
     def job_over(self) -> None:
@@ -165,9 +166,17 @@ class Worker(Node):
             return False
         if order.attempt not in self.assigned:
             self.assigned.add(order.attempt)
+            self.prepare(order)
             running = self.attempts[order.attempt] = Running(order)
             running.task = self.spawn(self._run(running))
         return True
+
+    def prepare(self, order: Order) -> None:
+        """Before a task begins."""
+
+    def stage_of(self, order: Order) -> JobSpec:
+        """The job as it is for a task; a job of several stages has another program and output in each."""
+        return self.job
 
     @rpc
     def cancel(self, attempt: int) -> None:
@@ -224,6 +233,7 @@ class Worker(Node):
         already completed map task, it ignores the message" (§3.3)."""
         order, options = running.order, self.options
         pieces = [await self._read(segment) for segment in order.split]
+        program = self.stage_of(order).program
         size = sum(len(piece.data) for piece in pieces)
         self.emit("input_read", task=order.task, attempt=order.attempt, bytes=size)
         self.emit("task_running", kind=MAP, task=order.task, attempt=order.attempt, sources=())
@@ -232,7 +242,7 @@ class Worker(Node):
         def work() -> tuple[Mapped, list[int]]:
             with running.work.inside():
                 mapped = run_map(
-                    self.job.program, pieces, options.R, options.memory, self.files,
+                    program, pieces, options.R, options.memory, self.files,
                     f"{self.life}-spill-{order.attempt}", frozenset(order.skip), running.progress,
                 )  # fmt: skip
                 return mapped, self.regions.write(name, mapped.regions)
@@ -288,8 +298,8 @@ class Worker(Node):
     async def reduce(self, running: Running) -> Outcome:
         """§3.1 steps 5 and 6: fetch this task's region of every map output, sort, call the user's ``reduce``
         for each key, commit the output."""
-        order, options = running.order, self.options
-        sort = ReduceSort(self.files, f"{self.life}-sort-{order.attempt}", options.memory)
+        order = running.order
+        program, sort = self.stage_of(order).program, self.sort_of(order)
         used, size = await self._shuffle(order, sort)
         self.emit(
             "task_running", kind=order.kind, task=order.task, attempt=order.attempt,
@@ -298,7 +308,7 @@ class Worker(Node):
 
         def work() -> Reduced:
             with running.work.inside():
-                return run_reduce(self.job.program, sort, frozenset(order.skip), running.progress)
+                return run_reduce(program, sort, frozenset(order.skip), running.progress)
 
         def cost(reduced: Reduced) -> float:
             return self._cost(reduced.pairs + reduced.records, size + 2 * sort.spilled + len(reduced.data))
@@ -309,23 +319,32 @@ class Worker(Node):
             sort.remove()
         self._spilled(order, reduced.spills)
         await self._write_side_files(order, reduced.side_files)
+        note = await self.before_commit(order, reduced.data)
         await self.commit(order, reduced.data)
         return Outcome(
             "ok", counts=running.progress.counts, pairs=(reduced.pairs,), bytes_in=size,
             bytes_out=len(reduced.data), records=reduced.records, spills=reduced.spills,
-            skipped=reduced.skipped,
+            skipped=reduced.skipped, note=note,
         )  # fmt: skip
+
+    def sort_of(self, order: Order) -> Any:
+        """What sorts the regions that a reduce task fetches."""
+        return ReduceSort(self.files, f"{self.life}-sort-{order.attempt}", self.options.memory)
+
+    async def before_commit(self, order: Order, data: bytes) -> Any:
+        """A note for the master of what a reduce task has made."""
+        return None
 
     async def _shuffle(self, order: Order, sort: ReduceSort) -> tuple[dict[int, int], int]:
         """Fetch regions as they become known; returns by map task the attempt whose output it was, and how
         many bytes. Map outputs come while map tasks still run."""
-        used: dict[int, int] = {}
-        size = 0
+        used: dict[int, int] = sort.known
+        size, maps = 0, self.stage_of(order).maps
         while self.told < order.news:
             await self.news.wait()
-        while len(used) < self.job.maps:
+        while len(used) < maps:
             ready: dict[tuple[str, int], list[Output]] = {}
-            for task, output in self.outputs.items():
+            for task, output in self.outputs.get(order.stage, {}).items():
                 if task not in used:
                     ready.setdefault((output.worker, output.life), []).append(output)
             if not ready:
@@ -367,7 +386,7 @@ class Worker(Node):
         """§3.3: "When a reduce task completes, the reduce worker atomically renames its temporary output file
         to the final output file. If the same reduce task is executed on multiple machines, multiple rename
         calls will be executed for the same final output file." The first one wins."""
-        path = parts_of(self.job.output, self.options.R)[order.task]
+        path = parts_of(self.stage_of(order).output, self.options.R)[order.task]
         own = self._temporary(path.rpartition("/")[2], order)
         await self.store.write(own, data)
         self.emit("output_written", task=order.task, attempt=order.attempt, bytes=len(data))
@@ -395,7 +414,7 @@ class Worker(Node):
         """§4.5: "Typically the application writes to a temporary file and atomically renames this file once
         it has been fully generated." Several files of a task are not there at the same instant."""
         for name, data in files.items():
-            path = f"{self.job.output}/{name}"
+            path = f"{self.stage_of(order).output}/{name}"
             own = self._temporary(name, order)
             await self.store.write(own, data)
             if not await self._may_commit(order):

@@ -1,0 +1,105 @@
+"""The paper's three applications (§5, appendix)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from labkit.parts.store import FileSystem
+from labkit.runtime.cluster import Cluster
+from labkit.systems.mapreduce.readers import Pairs
+
+from .job import HaLoop
+
+__all__ = ["descendants", "file_of", "pagerank"]
+
+#: PageRank's damping factor.
+DAMPING = 0.85
+
+
+def file_of(pairs: Iterable[tuple[Any, Any]]) -> str:
+    """Pairs as a file that ``Pairs`` reads."""
+    return "".join(Pairs().line(key, value) for key, value in pairs)
+
+
+def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: str, vertices: int) -> HaLoop:
+    """Ranks of the pages of a graph (Figure 1). links: files of (source, target), the invariant table L. ranks: files
+    of (page, rank), R0, with every page. A page without links keeps its rank to itself."""
+
+    def map_rank(task: Any, page: Any, value: Any) -> None:
+        task.emit_intermediate(page, value)
+
+    def reduce_rank(task: Any, page: Any, ranks: Any, targets: list[Any]) -> None:
+        rank = sum(ranks)
+        task.emit((page, 0.0))  # so that a page that nobody links to is not lost
+        for target in targets:
+            task.emit((target, rank / len(targets)))
+
+    def map_aggregate(task: Any, page: Any, share: Any) -> None:
+        task.emit_intermediate(*share)
+
+    def combine_aggregate(task: Any, page: Any, shares: Any) -> None:
+        task.emit(sum(shares))
+
+    def reduce_aggregate(task: Any, page: Any, shares: Any, invariant: Any) -> None:
+        task.emit((1 - DAMPING) / vertices + DAMPING * sum(shares))
+
+    def difference(page: Any, before: list[Any], now: list[Any]) -> float:
+        return abs(sum(now) - sum(before))
+
+    loop = HaLoop(cluster, fs)
+    loop.add_map(map_rank, 1)
+    loop.add_reduce(reduce_rank, 1)
+    loop.add_map(map_aggregate, 2, combine=combine_aggregate)
+    loop.add_reduce(reduce_aggregate, 2)
+    loop.set_input(ranks)
+    loop.add_invariant_table(links)
+    loop.set_distance_measure(difference)
+    return loop
+
+
+def descendants(
+    cluster: Cluster | None, fs: FileSystem | None, edges: str, start: str, output: str
+) -> HaLoop:
+    """Who can be reached (Figure 2): R(i+1) = R(i) ⋈ edges without what is known already. edges: files of (parent,
+    child), invariant. start: files of (name, 0), R0. output: the folder that the loop is run with. The output of an
+    iteration are the (name, distance) that were new in it; when there are none, that is the fix point."""
+
+    def map_join(task: Any, name: Any, value: Any) -> None:
+        task.emit_intermediate(name, value)
+
+    def reduce_join(task: Any, name: Any, distances: Any, children: list[Any]) -> None:
+        distance = min(distances)
+        for child in children:
+            task.emit((child, distance + 1))
+
+    def map_known(task: Any, name: Any, value: Any) -> None:
+        if isinstance(value, tuple):  # a new one, from the join
+            task.emit_intermediate(value[0], (1, value[1]))
+        else:  # one of an earlier iteration
+            task.emit_intermediate(name, (0, value))
+
+    def reduce_known(task: Any, name: Any, found: Any, invariant: Any) -> None:
+        known, distance = min(found)
+        if known:
+            task.emit(distance)
+
+    def earlier(step: int, iteration: int) -> str | None:
+        """AddStepInput: the second step eliminates duplicates, so it reads what there was before."""
+        return f"{output}/*/step-2/part-*" if step == 2 and iteration > 1 else None
+
+    def beginning(step: int, iteration: int) -> str | None:
+        return start if step == 2 else None
+
+    loop = HaLoop(cluster, fs)
+    loop.add_map(map_join, 1)
+    loop.add_reduce(reduce_join, 1)
+    loop.add_map(map_known, 2)
+    loop.add_reduce(reduce_known, 2)
+    loop.set_input(start)
+    loop.add_invariant_table(edges)
+    loop.add_step_input(earlier)
+    loop.add_step_input(beginning)
+    loop.set_distance_measure(lambda name, before, now: float(bool(now)))
+    loop.set_fixed_point_threshold(0)
+    return loop
