@@ -1,12 +1,13 @@
 """The caches of a worker (§4): files on its own disk, which die with it.
 
-==============  =======================================================  =========================================
-cache           what is in it                                            where it is loaded from when it is gone
-==============  =======================================================  =========================================
-reducer input   a partition of the invariant tables, sorted and indexed  map outputs of the first iteration (§4.1)
-reducer output  what a partition's reduce task wrote last                the file system (§4.2)
-mapper input    a piece that was not on this machine                     the file system (§4.3)
-==============  =======================================================  =========================================
+==============  ===================================================  ===================================
+cache           what is in it                                        where it is loaded from if it is gone
+==============  ===================================================  ===================================
+reducer input   a partition of the invariant tables, sorted and      map outputs of the first iteration
+                indexed by key
+reducer output  what a partition's reduce task wrote last            the file system
+mapper input    a piece of which this machine has no copy            the file system
+==============  ===================================================  ===================================
 """
 
 from __future__ import annotations
@@ -72,9 +73,8 @@ class InputCache:
 class Joined:
     """What a reduce task of a loop sorts: the changing pairs, and beside each key its invariant values.
 
-    invariant: how many map tasks, the first ones, read invariant tables. cache: the one that is there, or None;
-    keep: the name of one to be made, or "".
-    """
+    invariant: how many map tasks, the first ones, read invariant tables. cache: the one that is there, or
+    None; keep: the name of one to be made, or ""."""
 
     def __init__(
         self, files: Files, prefix: str, memory: float, invariant: int, cache: InputCache | None, keep: str

@@ -1,7 +1,8 @@
-"""What must hold of every loop (SYSTEMS.md §7(f)), beside what must hold of every stage of it as a MapReduce job.
+"""What must hold of every loop (SYSTEMS.md §7(f)), beside what must hold of every stage of it as a
+MapReduce job.
 
 ================  ============================================================================================
-SameNode          a partition goes to the worker that had it in the iteration before, unless that is dead or busy
+SameNode          a partition goes to the worker that had it an iteration before, if that lives and is idle
 ReadOnce          with the reducer input cache, a piece of an invariant table is read again only after a loss
 RightCache        a reduce task has every pair of its invariant tables, from the cache or not
 RightDistance     the distance that was told is that of the outputs in the file system

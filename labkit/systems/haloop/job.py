@@ -67,15 +67,16 @@ class HaLoop:
         self._input, self._reader = pattern, reader or Pairs()
 
     def set_iteration_input(self, function: Callable[[int], str]) -> None:
-        """``SetIterationInput``: ``function(iteration)`` is the pattern of what an iteration reads; by default
-        the first reads R0, and each later one the output of the one before."""
+        """``SetIterationInput``: ``function(iteration)`` is the pattern of what an iteration reads; by
+        default the first reads R0, and each later one the output of the one before."""
         self._iteration_input = _function("set_iteration_input", function)
 
     def add_step_input(
         self, function: Callable[[int, int], str | None], reader: TextLines | None = None
     ) -> None:
-        """``AddStepInput``: ``function(step, iteration)`` is the pattern of what a step reads beside its input, or
-        None. ``job_folder(iteration)`` of a job's output is ``f"{output}/{iteration:03}/step-{steps}"``."""
+        """``AddStepInput``: ``function(step, iteration)`` is the pattern of what a step reads beside its
+        input, or None. An iteration's output is in
+        ``f"{output}/{iteration:03}/step-{steps}"``."""
         self._step_inputs.append((_function("add_step_input", function), reader or Pairs()))
 
     def add_invariant_table(self, pattern: str, step: int = 1, reader: TextLines | None = None) -> None:
@@ -91,9 +92,7 @@ class HaLoop:
 
     def set_fixed_point_threshold(self, threshold: float) -> None:
         """``SetFixedPointThreshold``: the loop ends when the distance is not larger."""
-        if not threshold == 0:
-            number(0, write=0.01)("threshold", threshold)
-        self._threshold = float(threshold)
+        self._threshold = 0.0 if threshold == 0 else number(0, write=0.01)("threshold", threshold)
 
     def set_max_num_of_iterations(self, most: int) -> None:
         """``SetMaxNumOfIterations``."""
@@ -187,7 +186,8 @@ class HaLoop:
             kind = Step if combine is None else CombiningStep
             steps.append(kind(function, reduce, combine))
         body = Body(
-            count, self._reader, self._input, tuple(self._tables), self._iteration_input, tuple(self._step_inputs),
+            count, self._reader, self._input, tuple(self._tables), self._iteration_input,
+            tuple(self._step_inputs),
             self._distance, self._threshold, self._most, frozenset(self._caches),
         )  # fmt: skip
         return body, steps
@@ -204,8 +204,8 @@ def _pickled(value: Any) -> bytes:
         return dumps(value)
     except Exception as error:
         raise Unpicklable(
-            f"the loop cannot be sent to the workers: {named(error)}. What its functions use from outside may not "
-            "be a lock, an open file, a cluster or file system"
+            f"the loop cannot be sent to the workers: {named(error)}. What its functions use may "
+            "not be a lock, an open file, a cluster or file system"
         ) from error
 
 
@@ -216,7 +216,8 @@ class LoopJob(Job):
     fold = LoopReducer
 
     def __init__(
-        self, program: Any, cluster: Cluster, fs: FileSystem, files: Any, output: str, master: str | None, roles: Any,
+        self, program: Any, cluster: Cluster, fs: FileSystem, files: Any, output: str,
+        master: str | None, roles: Any,
         options: Any, inputs: str, asked: float, body: Body, steps: list[Step],
     ) -> None:  # fmt: skip
         self.body, self.steps = body, steps
@@ -244,8 +245,7 @@ class LoopJob(Job):
         return list(self.cluster.call(self.spec.master, "iterations"))
 
     def _finished(self) -> list[Any]:
-        found = [each for each in self.view().iterations if each.end is not None]
-        return found
+        return [each for each in self.view().iterations if each.end is not None]
 
     @property
     def files(self) -> list[str]:
@@ -263,8 +263,8 @@ class LoopJob(Job):
         return Pairs().frame(self.fs.cat(path) for path in paths)
 
     def iterations(self) -> pd.DataFrame:
-        """A row for each iteration: seconds, bytes that were shuffled (and of them invariant), distance, and what
-        was read from caches and loaded again."""
+        """A row for each iteration: seconds, bytes that were shuffled (and of them invariant), distance,
+        and what was read from caches and loaded again."""
         import pandas as pd
 
         rows = [each.row() for each in self.view().iterations]

@@ -16,14 +16,14 @@
     job = loop.run("out", M=16, R=4)
 
 A program has the form R(i+1) = R0 ∪ (R(i) ⋈ L). ``map(task, key, value)`` and ``reduce(task, key, values,
-invariant)`` are functions; ``task`` is what ``self`` is in MapReduce (``task.emit_intermediate``, ``task.emit``,
-``task.counter``), and knows ``task.iteration`` and, in a map, ``task.table``: the pattern of the invariant table that
-the pair is from, or "". ``reduce`` is called for each key that a map task has emitted for a changing input;
-``invariant`` is the list of values that the key has in the invariant tables.
+invariant)`` are functions; ``task`` is what ``self`` is in MapReduce (``task.emit_intermediate``,
+``task.emit``, ``task.counter``), and knows ``task.iteration`` and, in a map, ``task.table``: the pattern of
+the invariant table that the pair is from, or "". ``reduce`` is called for each key that a map task has
+emitted for a changing input; ``invariant`` is the list of values that the key has in the invariant tables.
 
-What may be cached (§4): the partition function must be deterministic, the same in every iteration, and see the key
-alone; for the reducers' output, what two iterations say of one key must come from the same partition.
-"""
+What may be cached (§4): the partition function must be deterministic, the same in every iteration, and see
+the key alone; for the reducers' output, what two iterations say of one key must come from the same
+partition."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Plan(NamedTuple):
 
     iteration: int
     step: int
-    #: Of each map task what it reads: the number of an invariant table, ``LOOP`` or ``STEP`` and smaller ones.
+    #: Of each map task what it reads: the number of an invariant table, ``LOOP``, ``STEP`` or less.
     tables: tuple[int, ...]
 
     @property

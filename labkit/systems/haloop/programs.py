@@ -23,8 +23,8 @@ def file_of(pairs: Iterable[tuple[Any, Any]]) -> str:
 
 
 def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: str, vertices: int) -> HaLoop:
-    """Ranks of the pages of a graph (Figure 1). links: files of (source, target), the invariant table L. ranks: files
-    of (page, rank), R0, with every page. A page without links keeps its rank to itself."""
+    """Ranks of the pages of a graph. links: files of (source, target), the invariant table L.
+    ranks: files of (page, rank), R0, with every page. A page without links keeps its rank to itself."""
 
     def map_rank(task: Any, page: Any, value: Any) -> None:
         task.emit_intermediate(page, value)
@@ -61,9 +61,10 @@ def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: 
 def descendants(
     cluster: Cluster | None, fs: FileSystem | None, edges: str, start: str, output: str
 ) -> HaLoop:
-    """Who can be reached (Figure 2): R(i+1) = R(i) ⋈ edges without what is known already. edges: files of (parent,
-    child), invariant. start: files of (name, 0), R0. output: the folder that the loop is run with. The output of an
-    iteration are the (name, distance) that were new in it; when there are none, that is the fix point."""
+    """Who can be reached: R(i+1) = R(i) ⋈ edges without what is known already. edges: files of
+    (parent, child), invariant. start: files of (name, 0), R0. output: the folder that the loop is run with.
+    The output of an iteration are the (name, distance) that were new in it; when there are none, that is
+    the fix point."""
 
     def map_join(task: Any, name: Any, value: Any) -> None:
         task.emit_intermediate(name, value)

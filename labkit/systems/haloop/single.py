@@ -33,8 +33,8 @@ class LocalLoop:
 
 
 def run_locally(body: Body, steps: list[Step], files: Mapping[str, bytes | str]) -> LocalLoop:
-    """Repeat the body until it ends as the loop does; raises what its functions raise. An input of a step that is
-    named by its iteration is looked for among the outputs, whatever the folder before it is."""
+    """Repeat the body until it ends as the loop does; raises what its functions raise. An input of a step
+    that is named by its iteration is looked for among the outputs, whatever the folder before it is."""
     done = LocalLoop()
     while True:
         iteration = len(done.outputs) + 1

@@ -1,5 +1,5 @@
-"""The roles of the paper's Figure 2: MapReduce's master with a loop control and a loop-aware scheduler, and its
-workers with caches."""
+"""The roles: MapReduce's master with a loop control and a loop-aware scheduler, and
+its workers with caches."""
 
 from .master import LoopMaster
 from .worker import LoopWorker

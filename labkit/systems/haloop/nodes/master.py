@@ -4,9 +4,9 @@
 distance to the iteration before is known, and the master decides whether there is another iteration. The user
 program hears of the end alone.
 
-*Scheduler* (Figure 6): a task goes to the worker that had the same piece, or the same partition, in the iteration
-before. If that worker is busy, the task waits for it a while (``locality_wait``), then goes to an idle one.
-"""
+*Scheduler* (Figure 6): a task goes to the worker that had the same piece, or the same partition, in the
+iteration before. If that worker is busy, the task waits for it a while (``locality_wait``), then goes to an
+idle one."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from labkit.parts.tasks import Group
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError
 from labkit.runtime.node import rpc
+from labkit.runtime.raised import named
 from labkit.systems.mapreduce.messages import MAP, REDUCE, Outcome, Output
 from labkit.systems.mapreduce.nodes import Master
 from labkit.systems.mapreduce.readers import Segment, split
@@ -97,7 +98,7 @@ class LoopMaster(Master):
         try:
             splits, tables = await self._splits(iteration, step)
         except Exception as error:  # the user's function for an input, too
-            self._fail("failed", f"the input of iteration {iteration}, step {step}: {error}")
+            self._fail("failed", f"the input of iteration {iteration}, step {step}: {named(error)}")
             return
         if self.over.is_set():
             return
@@ -128,8 +129,8 @@ class LoopMaster(Master):
         self._check_over()
 
     def _keep_outputs(self, iteration: int, step: int) -> list[int]:
-        """§4.1: map tasks of invariant tables need not run again: reduce tasks have their output in a cache, and
-        who has lost it finds "mapper outputs in the first iteration" where they are."""
+        """§4.1: map tasks of invariant tables need not run again: reduce tasks have their output in a
+        cache, and who has lost it finds the first iteration's outputs where they are."""
         if REDUCER_INPUT not in self.body.caches or iteration == 1:
             return []
         living = {member.life for member in self.members.values()}

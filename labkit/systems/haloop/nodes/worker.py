@@ -85,8 +85,8 @@ class LoopWorker(Worker):
         return Pairs() if number == LOOP and (plan.step > 1 or own) else self.body.reader
 
     async def _read(self, segment: Segment) -> Piece:
-        """§4.3: the mapper input cache "aims to avoid non-local data reads in mappers during non-initial
-        iterations": what no copy of the file system has on this machine is kept here."""
+        """§4.3: the mapper input cache spares the later iterations what was read from another machine: what
+        no copy of the file system has on this machine is kept here."""
         if (found := self.pieces.get(segment)) is not None:
             piece, name = found
             data = await self.compute(self.files.read, name, cost=0.0)
@@ -147,8 +147,8 @@ class LoopWorker(Worker):
         return distance
 
     async def _previous(self, order: Order) -> bytes:
-        """§4.2: the reducer output cache has "the most recent local output on each reducer node"; without it the
-        file system has the output, too."""
+        """§4.2: the reducer output cache has what this worker wrote last; without it the file system has
+        the output, too."""
         plan: Plan = order.plan
         iteration, name = self.outputs_kept.get(order.task, (0, ""))
         if iteration == plan.iteration - 1:
