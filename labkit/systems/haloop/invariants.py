@@ -12,20 +12,19 @@ EndsRight         the loop ends when it shall: at the fix point, the threshold o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from labkit.parts.checks import Violation, whole
+from labkit.runtime.cluster import Cluster
 from labkit.systems.mapreduce.counters import total
 from labkit.systems.mapreduce.invariants import Replay
 from labkit.systems.mapreduce.invariants import Report as JobReport
 from labkit.systems.mapreduce.messages import MAP, REDUCE
 
 from .model import distance_of
-from .options import REDUCER_INPUT
-
-if TYPE_CHECKING:
-    from .job import LoopJob
+from .options import REDUCER_INPUT, Body
 
 __all__ = ["Report", "check_loop"]
 
@@ -114,21 +113,21 @@ class LoopReplay(Replay):
         self.ends = data["end"]
 
 
-def check_loop(job: LoopJob) -> Report:
-    """The report. Raises ``LabError`` if the trace has forgotten its beginning."""
-    replay = LoopReplay(job.name, job.fs.settings.master, REDUCER_INPUT in job.body.caches)
-    for event in whole(job.cluster):
+def check_loop(
+    cluster: Cluster, name: str, store: str, body: Body, output_of: Callable[[int], bytes]
+) -> Report:
+    """The report. output_of: the output files of an iteration, one after the other. Raises ``LabError`` if
+    the trace has forgotten its beginning."""
+    replay = LoopReplay(name, store, REDUCER_INPUT in body.caches)
+    for event in whole(cluster):
         replay.apply(event)
     report = replay.report
     for each in [each for each in report.violations if each.what == "EveryPairArrives"]:
         report.violations.append(Violation(each.time, "RightCache", each.detail))
-    now, body = job.cluster.now, job.body
+    now = cluster.now
     for number, told in enumerate(replay.distances, start=1):
         if told is not None:
-            before, after = (
-                b"".join(job.fs.cat(path) for path in job.files_of(each)) for each in (number - 1, number)
-            )
-            right = distance_of(before, after, body.distance)
+            right = distance_of(output_of(number - 1), output_of(number), body.distance)
             if abs(told - right) > CLOSE * max(1.0, abs(right)):
                 detail = f"iteration {number} told {told!r}, and it is {right!r}"
                 report.violations.append(Violation(now, "RightDistance", detail))
