@@ -38,7 +38,6 @@ class InputCache:
         self.pairs = 0
         self._first: list[Any] = []
         self._places: list[tuple[int, int]] = []
-        self._loaded: tuple[int, tuple[list[Any], list[Any]]] = (-1, ([], []))
         blocks, at = [], 0
         while (block := columns(islice(pairs, BLOCK)))[0]:
             blocks.append(dumps(block))
@@ -49,21 +48,28 @@ class InputCache:
         self.bytes = at
         files.write(name, b"".join(blocks))
 
-    def values(self, key: Any) -> list[Any]:
-        """Of a key; keys may be asked for in any order, increasing ones read each block once."""
-        found: list[Any] = []
-        number = max(0, bisect_left(self._first, key) - 1)
-        while number < len(self._first) and not key < self._first[number]:
-            keys, values = self._block(number)
-            found += values[bisect_left(keys, key) : bisect_right(keys, key)]
-            number += 1
-        return found
+    def lookup(self) -> Callable[[Any], list[Any]]:
+        """For one task: a function that gives the values of a key, from the disk. Keys may come in any order;
+        of increasing ones each block is read once."""
+        loaded: tuple[int, tuple[list[Any], list[Any]]] = (-1, ([], []))
 
-    def _block(self, number: int) -> tuple[list[Any], list[Any]]:
-        if self._loaded[0] != number:
-            start, size = self._places[number]
-            self._loaded = (number, pickle.loads(self._files.read(self.name, start, size)))
-        return self._loaded[1]
+        def block(number: int) -> tuple[list[Any], list[Any]]:
+            nonlocal loaded
+            if loaded[0] != number:
+                start, size = self._places[number]
+                loaded = (number, pickle.loads(self._files.read(self.name, start, size)))
+            return loaded[1]
+
+        def values(key: Any) -> list[Any]:
+            found: list[Any] = []
+            number = max(0, bisect_left(self._first, key) - 1)
+            while number < len(self._first) and not key < self._first[number]:
+                keys, of_keys = block(number)
+                found += of_keys[bisect_left(keys, key) : bisect_right(keys, key)]
+                number += 1
+            return found
+
+        return values
 
     def remove(self) -> None:
         """Delete the file."""
@@ -129,7 +135,7 @@ class Joined:
             known = {task: attempt for task, attempt in self.known.items() if task < self._invariant}
             self.cache = InputCache(self._files, self._keep, pairs, known)
         fixed = self._fixed.groups() if self.cache is None else iter(())
-        lookup = self.cache.values if self.cache else _beside(fixed)
+        lookup = self.cache.lookup() if self.cache else _beside(fixed)
         for key, values in self._changing.groups():
             yield key, values, lookup(key)
         for _ in chain.from_iterable(values for _, values in fixed):
@@ -142,7 +148,7 @@ class Joined:
 
 
 def _beside(groups: Iterator[tuple[Any, Iterator[Any]]]) -> Callable[[Any], list[Any]]:
-    """The same as ``InputCache.values``, for keys in increasing order."""
+    """The same as ``InputCache.lookup``, for keys in increasing order."""
     here: list[Any] = list(islice(groups, 1))
 
     def values(key: Any) -> list[Any]:

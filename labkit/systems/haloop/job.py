@@ -213,6 +213,7 @@ class LoopJob(Job):
     """A loop under way, or over."""
 
     panel_class = "HaLoopPanel"
+    advice = "run the loop again"
     fold = LoopReducer
 
     def __init__(

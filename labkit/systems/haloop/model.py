@@ -27,9 +27,11 @@ partition."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from labkit.runtime.raised import short
 from labkit.systems.mapreduce.model import Program
 from labkit.systems.mapreduce.readers import Pairs, Piece
 
@@ -101,7 +103,14 @@ def total_distance(
             found.setdefault(key, []).append(value)
         tables.append(found)
     old, new = tables
-    each = measure or exact
-    return float(
-        sum(each(key, old.get(key, []), new.get(key, [])) for key in sorted(old.keys() | new.keys()))
-    )
+    distance = 0.0
+    for key in sorted(old.keys() | new.keys()):
+        before_and_now = old.get(key, []), new.get(key, [])
+        found = (measure or exact)(key, *before_and_now)
+        if not (isinstance(found, (int, float)) and 0 <= found < math.inf):
+            raise ValueError(
+                f"the distance of {key!r} from {short(before_and_now[0])} to {short(before_and_now[1])} is "
+                f"{found!r}: it must be a finite number, at least 0"
+            )
+        distance += found
+    return distance

@@ -113,6 +113,8 @@ class Job(System):
     """A job under way, or over."""
 
     panel_class = "MapReducePanel"
+    #: To whom its master has died.
+    advice = "run the job again, or give checkpoint_every=1.0 and restart its machine"
     #: What folds its events.
     fold = JobReducer
 
@@ -187,8 +189,7 @@ class Job(System):
                 with suppress(LabError, OSError):
                     await Files(client, self.fs.settings).delete(temporary(self.spec.output), recursive=True)
                 raise JobAborted(
-                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; run the "
-                    "job again, or give checkpoint_every=1.0 and restart its machine"
+                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; {self.advice}"
                 ) from None
         return answer
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
+from labkit.parts.store import FileSystem
 from labkit.runtime.errors import LabError
 from labkit.systems.haloop import HaLoop, file_of
 from labkit.systems.mapreduce import JobCancelled, JobFailed
@@ -200,3 +201,45 @@ def test_the_run_as_code_begins_the_same_loop() -> None:
         again.result()
         assert rows(again.output()) == rows(job.output())
         names["again"].close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("folder", ["a/b c/ö", "x[1]", "star*"])
+def test_an_output_folder_may_have_any_name(folder: str) -> None:
+    with sim(3) as cluster:
+        same_as_oracle(ranks(cluster, iterations=2).run(folder, M=2, R=2))
+
+
+@pytest.mark.parametrize("measured", [float("nan"), None, -1.0])
+def test_a_distance_is_a_number(measured: Any) -> None:
+    with sim(2) as cluster:
+        loop = ranks(cluster)
+        loop.set_distance_measure(lambda key, before, now: measured)
+        with pytest.raises(
+            JobFailed, match=rf"the distance of 'p\d+' from .* is {measured}: it must be a finite"
+        ):
+            loop.run("out", M=2, R=2)
+
+
+def test_what_a_function_does_to_its_arguments_nobody_sees() -> None:
+    def reduce_all(task: Any, key: Any, values: Any, invariant: Any) -> None:
+        found = [len(value) for value in values] + [len(value) for value in invariant]
+        for each in invariant:
+            each.append(99)
+        invariant.append("more")
+        task.emit(found)
+
+    with sim(3) as cluster:
+        fs = FileSystem(cluster)
+        fs.put("d", {"a": file_of([("a", [1]), ("b", [2, 2]), ("a", [3])])})
+        fs.put("i", {"a": file_of([("a", [7]), ("b", [8]), ("a", [7])])})
+        loop = HaLoop(cluster, fs)
+        loop.add_map(None)
+        loop.add_reduce(reduce_all)
+        loop.set_input("d/*")
+        loop.set_iteration_input(lambda iteration: "d/*")
+        loop.add_invariant_table("i/*")
+        loop.set_max_num_of_iterations(3)
+        loop.set_reducer_input_cache()
+        job = loop.run("out", M=1, R=2)
+        same_as_oracle(job)
+        assert rows(job.output()) == [("a", [1, 1, 1, 1]), ("b", [2, 1])]

@@ -21,7 +21,7 @@ from labkit.runtime.node import rpc
 from labkit.runtime.raised import named
 from labkit.systems.mapreduce.messages import MAP, REDUCE, Outcome, Output
 from labkit.systems.mapreduce.nodes import Master
-from labkit.systems.mapreduce.readers import Segment, split
+from labkit.systems.mapreduce.readers import Segment, parts_of, split
 
 from ..events import EVENTS
 from ..options import LOOP, MAPPER_INPUT, REDUCER_INPUT, STEP, Body, LoopSpec, Plan
@@ -146,27 +146,31 @@ class LoopMaster(Master):
         every iteration."""
         body, splits, tables = self.body, [], []
         inputs = [(each.pattern, number) for number, each in enumerate(body.tables) if each.step == step]
-        inputs.append((self._input(iteration, step), LOOP))
+        if folder := self._made_before(iteration, step):
+            changing = await self._files_in(folder)
+        else:
+            function = body.iteration_input
+            changing = await self._files(body.input if function is None else function(iteration))
         for number, (function, _) in enumerate(body.step_inputs):
             if (pattern := function(step, iteration)) is not None:
                 inputs.append((pattern, STEP - number))
-        for pattern, table in inputs:
-            pieces = split(await self._files(pattern), self.options.M)
+        found = [(await self._files(pattern), table) for pattern, table in inputs]
+        for files, table in sorted([*found, (changing, LOOP)], key=lambda each: -each[1]):
+            pieces = split(files, self.options.M)
             splits += pieces
             tables += [table] * len(pieces)
         return splits, tables
 
-    def _input(self, iteration: int, step: int) -> str:
-        """The pattern of what changes: the output of the step before, or of the iteration before, or R0."""
+    def _made_before(self, iteration: int, step: int) -> str:
+        """The folder of what the step or the iteration before has made, if a step reads that."""
         if step > 1:
-            return f"{self._spec.folder(iteration, step - 1)}/part-*"
-        if self.body.iteration_input is not None:
-            return self.body.iteration_input(iteration)
-        return (
-            f"{self._spec.folder(iteration - 1, self.body.steps)}/part-*"
-            if iteration > 1
-            else self.body.input
-        )
+            return self._spec.folder(iteration, step - 1)
+        own = self.body.iteration_input is None and iteration > 1
+        return self._spec.folder(iteration - 1, self.body.steps) if own else ""
+
+    async def _files_in(self, folder: str) -> list[tuple[str, int]]:
+        parts = set(parts_of(folder, self.options.R))
+        return [(path, size) for path, size in await self.store.list(folder) if path in parts]
 
     async def _files(self, pattern: str) -> list[tuple[str, int]]:
         fits = matcher(normal(pattern)).fullmatch
