@@ -55,7 +55,9 @@ class LoopReplay(Replay):
         self.busy: dict[str, int] = {}  #: reduce tasks that run, by worker
         self.attempts: dict[int, tuple[str, int, str]] = {}
         self.alive: set[str] = set()
-        self.read: set[tuple[int, int]] = set()  #: step and map task of pieces of invariant tables
+        #: By step and map task of an invariant table: who has its output.
+        self.kept: dict[tuple[int, int], str] = {}
+        self.cached: set[int] = set()  #: attempts that have their invariant tables from a cache
         self.distances: list[float | None] = []
         self.ends = ""
 
@@ -64,7 +66,14 @@ class LoopReplay(Replay):
 
     def on_worker_failed(self, event: Any, data: Any) -> None:
         self.alive.discard(data["worker"])
-        self.read = set()  # its outputs are lost, and so may be any
+        self.kept = {key: worker for key, worker in self.kept.items() if worker != data["worker"]}
+
+    def on_cache_read(self, event: Any, data: Any) -> None:
+        if data["cache"] == REDUCER_INPUT:
+            self.cached.add(data["attempt"])
+
+    def fetched(self, data: Any, sources: list[int]) -> list[int]:
+        return sources[self.invariant :] if data["attempt"] in self.cached else sources
 
     def on_stage_started(self, event: Any, data: Any) -> None:
         self.iteration, self.step, self.M = data["iteration"], data["step"], data["M"]
@@ -78,7 +87,12 @@ class LoopReplay(Replay):
         super().on_task_started(event, data)
         worker, kind, task = data["worker"], data["kind"], data["task"]
         self.attempts[data["attempt"]] = kind, task, worker
+        key = self.step, task
         if kind != REDUCE:
+            if self.caching and key in self.kept:
+                self.report.broken(
+                    event, "ReadOnce", f"map {task} of step {self.step} reads its piece of a table again"
+                )
             return
         home = self.homes.get((self.step, task))
         if data["why"] == "first" and home in self.alive and home != worker and not self.busy.get(str(home)):
@@ -96,16 +110,8 @@ class LoopReplay(Replay):
             self.busy[worker] -= 1
             if data["result"] == "ok":
                 self.homes[self.step, task] = worker
-
-    def on_task_running(self, event: Any, data: Any) -> None:
-        super().on_task_running(event, data)
-        if data["kind"] == MAP and self.caching and data["task"] < self.invariant:
-            key = self.step, data["task"]
-            if key in self.read and self.iteration > 1:
-                self.report.broken(
-                    event, "ReadOnce", f"map {data['task']} of step {self.step} reads its piece again"
-                )
-            self.read.add(key)
+        elif kind == MAP and data["result"] == "ok" and task < self.invariant:
+            self.kept[self.step, task] = worker
 
     def on_iteration_finished(self, event: Any, data: Any) -> None:
         self.report.iterations += 1

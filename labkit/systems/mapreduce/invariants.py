@@ -43,6 +43,7 @@ class Replay:
         self.report = Report()
         self.output = ""
         self.started: dict[int, float] = {}
+        self.maps: dict[int, int] = {}  #: by attempt, how many map outputs it is to have
         self.committed: dict[str, int] = {}
         self.completed: dict[tuple[str, int], int] = {}
         self.accepted: dict[int, tuple[int, list[int]]] = {}  #: map attempt: task, pairs by region
@@ -64,6 +65,7 @@ class Replay:
     def on_task_started(self, event: Any, data: Any) -> None:
         self.report.tasks += 1
         self.started[data["attempt"]] = event.time
+        self.maps[data["attempt"]] = self.M
         if data["kind"] == REDUCE and (REDUCE, data["task"]) in self.completed:
             self.report.broken(
                 event, "CompletedReduceStays", f"reduce {data['task']} begins again: {data['why']}"
@@ -73,16 +75,21 @@ class Replay:
         if data["kind"] != REDUCE:
             return
         sources = self.sources[data["attempt"]] = data["sources"]
-        if len(sources) != self.M:
+        wanted = self.maps.get(data["attempt"], self.M)
+        if len(sources) != wanted:
             self.report.broken(
-                event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {self.M} outputs"
+                event, "MapsFirst", f"reduce {data['task']} has {len(sources)} of {wanted} outputs"
             )
         began = self.started.get(data["attempt"], event.time)
-        for source in sources:
+        for source in self.fetched(data, sources):
             if self.lost_at.get(source, began) < began:
                 self.report.broken(
                     event, "LiveOutput", f"reduce {data['task']} used lost output of attempt {source}"
                 )
+
+    def fetched(self, data: Any, sources: list[int]) -> list[int]:
+        """Those of a reduce task's sources that it has fetched."""
+        return sources
 
     def on_task_finished(self, event: Any, data: Any) -> None:
         if data["result"] != "ok":
