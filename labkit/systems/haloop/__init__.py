@@ -6,7 +6,7 @@ with the loop control and the loop-aware scheduler, and the worker with its cach
 
 from .job import HaLoop, LoopJob
 from .options import CACHES
-from .programs import descendants, file_of, pagerank
+from .programs import descendants, file_of, kmeans, pagerank
 from .single import run_locally
 
-__all__ = ["CACHES", "HaLoop", "LoopJob", "descendants", "file_of", "pagerank", "run_locally"]
+__all__ = ["CACHES", "HaLoop", "LoopJob", "descendants", "file_of", "kmeans", "pagerank", "run_locally"]

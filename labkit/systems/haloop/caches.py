@@ -104,9 +104,10 @@ class Joined:
         return [*self._changing.spills, *self._fixed.spills]
 
     @property
-    def spilled(self) -> int:
-        """Bytes of them."""
-        return self._changing.spilled + self._fixed.spilled
+    def moved(self) -> int:
+        """Bytes to the disk and back, those of the cache included."""
+        cache = 0 if self.cache is None else self.cache.bytes if self.read else 2 * self.cache.bytes
+        return self._changing.moved + self._fixed.moved + cache
 
     @property
     def pairs(self) -> int:

@@ -104,3 +104,53 @@ def descendants(
     loop.set_distance_measure(lambda name, before, now: float(bool(now)))
     loop.set_fixed_point_threshold(0)
     return loop
+
+
+def kmeans(cluster: Cluster | None, fs: FileSystem | None, points: str, centres: str) -> HaLoop:
+    """Clusters of points. points: files of (number, coordinates), which never change. centres: files of
+    (number, coordinates), R0.
+
+    The first step copies the centres to every block of points, a reduce task each, and tells for each block
+    and centre the sum and the number of its points; the second one makes the new centres."""
+    blocks = 64
+
+    def map_blocks(task: Any, number: Any, value: Any) -> None:
+        if task.table:
+            task.emit_intermediate(number % blocks, value)
+        else:
+            for block in range(blocks):
+                task.emit_intermediate(block, (number, value))
+
+    def reduce_blocks(task: Any, block: Any, centres_now: Any, points_here: list[Any]) -> None:
+        known = sorted(centres_now)
+        sums: dict[Any, list[Any]] = {number: [0, [0.0] * len(centre)] for number, centre in known}
+        for point in points_here:
+            nearest = min(known, key=lambda each: _far(each[1], point))[0]
+            sums[nearest][0] += 1
+            sums[nearest][1] = [a + b for a, b in zip(sums[nearest][1], point, strict=True)]
+        for number, centre in known:
+            task.emit((number, centre, sums[number][0], tuple(sums[number][1])))
+
+    def map_centres(task: Any, block: Any, found: Any) -> None:
+        number, *rest = found
+        task.emit_intermediate(number, tuple(rest))
+
+    def reduce_centres(task: Any, number: Any, found: Any, invariant: Any) -> None:
+        parts = sorted(found)
+        count = sum(part[1] for part in parts)
+        totals = [sum(column) for column in zip(*(part[2] for part in parts), strict=True)]
+        task.emit(tuple(total / count for total in totals) if count else parts[0][0])
+
+    loop = HaLoop(cluster, fs)
+    loop.add_map(map_blocks, 1)
+    loop.add_reduce(reduce_blocks, 1)
+    loop.add_map(map_centres, 2)
+    loop.add_reduce(reduce_centres, 2)
+    loop.set_input(centres)
+    loop.add_invariant_table(points)
+    return loop
+
+
+def _far(a: Iterable[float], b: Iterable[float]) -> float:
+    """The square of a distance."""
+    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))

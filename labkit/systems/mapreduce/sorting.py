@@ -167,6 +167,11 @@ class ReduceSort:
         """Whether it is time to ``spill``."""
         return self._size > self._memory
 
+    @property
+    def moved(self) -> int:
+        """Bytes to the disk and back."""
+        return 2 * self.spilled
+
     def add(self, map_task: int, run: bytes) -> None:
         """A region."""
         self._runs[map_task] = run

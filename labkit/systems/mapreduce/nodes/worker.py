@@ -311,7 +311,7 @@ class Worker(Node):
                 return run_reduce(program, sort, frozenset(order.skip), running.progress)
 
         def cost(reduced: Reduced) -> float:
-            return self._cost(reduced.pairs + reduced.records, size + 2 * sort.spilled + len(reduced.data))
+            return self._cost(reduced.pairs + reduced.records, size + sort.moved + len(reduced.data))
 
         try:
             reduced = await self.compute(work, cost=cost)
