@@ -20,6 +20,8 @@ TRAFFIC = "Messages per second: sent; lost or timed out (dashed)"
 SILENCE = "Timeouts per second (messages are not traced)"
 #: Points of an earlier run that are drawn; it stands still.
 EARLIER = 100
+#: Iterations of a loop that are drawn.
+COLUMNS = 16
 #: Stretches of one curve that are drawn.
 STRETCHES = 12
 
@@ -174,9 +176,9 @@ class _Columns(_Plot):
     second, padding = COLOURS[1], 0.35
     first: Mapping[str, Any] = {}
 
-    def __init__(self, words: str, height: int) -> None:
+    def __init__(self, words: str, height: int, form: str = "~g") -> None:
         self.x = bqplot.OrdinalScale(**self.first)  # on a linear scale bqplot draws few bars as hairlines
-        super().__init__(words, height)
+        super().__init__(words, height, form)
 
     def draw(self) -> list[bqplot.Mark]:
         """The bars."""
@@ -204,6 +206,25 @@ class Jobs(_Columns):
         update(self.x, domain=names)
         self.up_to(_upto(float(took.max())))
         _set(self.bars, np.array(names), np.array([np.where(again, 0.0, took), np.where(again, took, 0.0)]))
+
+
+class Iterations(_Columns):
+    """An amount of each iteration, or two on top of each other."""
+
+    padding, first = 0.25, {"domain": ["0"]}
+
+    def __init__(self, words: str, form: str = "~s") -> None:
+        super().__init__(words, 120, form)
+
+    def show(self, numbers: Sequence[int], below: Sequence[float], above: Sequence[float] = ()) -> None:
+        """Set the bars, if they changed. The last ones, if they are many."""
+        if not numbers:
+            return
+        names = [str(number) for number in numbers][-COLUMNS:]
+        values = np.array([below, above or [0.0] * len(below)], dtype=float)[:, -COLUMNS:]
+        update(self.x, domain=names)
+        self.up_to(_upto(float(values.sum(axis=0).max())))
+        _set(self.bars, np.array(names), values)
 
 
 class Waiting(_Columns):

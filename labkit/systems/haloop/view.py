@@ -30,6 +30,8 @@ class Iteration:
     reloaded: dict[str, int] = field(default_factory=dict)  #: bytes loaded again, by cache
     #: By step and partition: the machine whose reduce task completed.
     places: dict[tuple[int, int], str] = field(default_factory=dict)
+    #: By cache, step and partition (or file): who wrote, read or reloaded it, by the event's kind.
+    uses: dict[tuple[str, int, Any], dict[str, str]] = field(default_factory=dict)
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
@@ -64,6 +66,9 @@ class LoopState(JobState):
     iterations: list[Iteration] = field(default_factory=list)
     #: By cache, step and partition (or file).
     caches: dict[tuple[str, int, Any], Cached] = field(default_factory=dict)
+    #: (when, key, cache) of each that died with its machine.
+    caches_lost: list[tuple[float, tuple[str, int, Any], Cached]] = field(default_factory=list)
+    stage_began: float = 0.0
     why: str = ""  #: why it ended: fix point, threshold or maximum
 
     @property
@@ -84,7 +89,7 @@ class LoopReducer(JobReducer):
         super().apply(state, event)
         assert isinstance(state, LoopState)
         if event.kind in ("killed", "machine_died"):
-            state.caches = {key: each for key, each in state.caches.items() if each.machine != event.machine}
+            _anew(state, event, event.data)
         handler = _HANDLERS.get(event.kind)
         if handler is not None and event.node is not None and event.node.startswith(self.prefix):
             handler(state, event, event.data)
@@ -92,7 +97,7 @@ class LoopReducer(JobReducer):
 
 def _stage(state: LoopState, event: Any, data: Mapping[str, Any]) -> None:
     state.iteration, state.step = data["iteration"], data["step"]
-    state.steps = max(state.steps, state.step)
+    state.steps, state.stage_began = max(state.steps, state.step), event.time
     state.M, state.R = data["M"], data["R"]
     kept = {(MAP, task): state.completed.get((MAP, task), -1) for task in data["kept"]}
     state.completed, state.committed = kept, {}
@@ -125,6 +130,8 @@ def _place(state: LoopState, event: Any, data: Mapping[str, Any]) -> None:
 def _cache(state: LoopState, event: Any, data: Mapping[str, Any]) -> None:
     key = data["cache"], data.get("step", 0), data.get("partition", data.get("key"))
     latest = state.latest
+    if latest is not None:
+        latest.uses.setdefault(key, {})[event.kind] = event.machine
     if event.kind in ("cache_read", "cache_reloaded") and latest is not None:
         into = latest.cached if event.kind == "cache_read" else latest.reloaded
         into[data["cache"]] = into.get(data["cache"], 0) + data["bytes"]
@@ -135,6 +142,8 @@ def _cache(state: LoopState, event: Any, data: Mapping[str, Any]) -> None:
 
 
 def _anew(state: LoopState, event: Any, data: Mapping[str, Any]) -> None:
+    dead = [(event.time, key, each) for key, each in state.caches.items() if each.machine == event.machine]
+    state.caches_lost += dead
     state.caches = {key: each for key, each in state.caches.items() if each.machine != event.machine}
 
 

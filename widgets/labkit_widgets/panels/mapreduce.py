@@ -38,6 +38,8 @@ class MapReducePanel(Panel):
     named = "job"
     runs_are: ClassVar[str] = "Jobs"
     noted = ("job_started", "job_finished")
+    #: What folds a job's events.
+    reducer: ClassVar[type[JobReducer]] = JobReducer
     fold = staticmethod(lambda known: JobReducer("", known))
     figures = staticmethod(lambda frame: numbers(frame.job))
     look = "labkit-lineage"  # a wide stage, as Spark's
@@ -64,7 +66,7 @@ class MapReducePanel(Panel):
         name, trace = self._shown(position), self.history.trace
         histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
         if name not in histories:
-            histories[name] = History(trace, JobReducer(name, self._now_there() if trace.dropped else ()))
+            histories[name] = History(trace, self.reducer(name, self._now_there() if trace.dropped else ()))
         job: JobState = histories[name].at(position)
         now = max(job.lab.now, self._clock()) if position is None else position
         return JobFrame(job, job.lab.views(), tuple(job.lab.lines), now, rates(job, now))
@@ -123,7 +125,7 @@ def numbers(job: JobState) -> tuple[Number, ...]:
     saved = f"combined to {pairs / emitted:.0%} of the pairs" if pairs < emitted else "not combined"
     shuffled = sum(moved for _, what, moved, _ in job.moved if what == "shuffle")
     return (
-        _whole(job),
+        whole(job),
         _phase("Maps done", job, MAP, job.M, f"{sum(near)} of {len(near)} near their input"),
         _phase("Reduces done", job, REDUCE, job.R, f"{reduces} in progress"),
         Number("Maps run again", f"{again}", f"{many(lost, 'output')} lost",
@@ -134,7 +136,7 @@ def numbers(job: JobState) -> tuple[Number, ...]:
     )  # fmt: skip
 
 
-def _whole(job: JobState) -> Number:
+def whole(job: JobState) -> Number:
     """Whether it goes on. Of a master that is dead no event tells the end."""
     home = job.lab.machines.get(job.lab.places.get(f"{job.name}-master", ""))
     if job.end is not None:

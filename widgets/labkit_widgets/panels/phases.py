@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from labkit.systems.mapreduce.messages import MAP, REDUCE
@@ -52,35 +52,34 @@ def phases_scene(frame: JobFrame, selected: str = "") -> Scene:
         words = forgotten if job.executions else "the job has not begun yet"
         return Scene(width, 140.0, labels=(Label(width / 2, 70, words, "hint"),), title=words)
     colours = indexes([machine.name for machine in frame.machines])
-    bands = [_band(frame, kind, total, selected) for kind, total in ((MAP, job.M), (REDUCE, job.R))]
+    bands = [band(frame, kind, total, selected) for kind, total in ((MAP, job.M), (REDUCE, job.R))]
     again = " again" * any(each.why == "lost" for each in job.executions.values())
     edges = [layers.Edge(MAP, REDUCE, f"wide{again}", TIPS[REDUCE])]
     top = layers.layers(bands, edges, frame.machines, colours, legend=LEGEND)
-    bars, slots = _bars(job, colours)
+    tasks, slots = bars(job, colours)
     mapped = [job.executions[a].end or 0.0 for (kind, _), a in job.completed.items() if kind == MAP]
     last = max([job.end or frame.time, *(each.end or 0.0 for each in job.executions.values())])
-    tasks = gantt(
-        bars, slots, (job.began, last), width=width, top=top.bottom + 6, heads=HEADS,
+    chart = gantt(
+        tasks, slots, (job.began, last), width=width, top=top.bottom + 6, heads=HEADS,
         moments=job.moments,
         starts=[("mapped", max(mapped), "maps done")] if len(mapped) == job.M else [],
     )  # fmt: skip
     title = f"{job.name}: {job.done(MAP)} of {many(job.M, 'map task')} and {job.done(REDUCE)} of "
-    return scene_of(width, top, tasks, title=title + f"{many(job.R, 'reduce task')} completed", rows=True)
+    return scene_of(width, top, chart, title=title + f"{many(job.R, 'reduce task')} completed", rows=True)
 
 
 # -- where the tasks are ------------------------------------------------------------
 
 
-def _band(frame: JobFrame, kind: str, total: int, selected: str) -> layers.Band:
+def band(frame: JobFrame, kind: str, total: int, selected: str) -> layers.Band:
+    """The tasks of a kind, as one row."""
     job, done = frame.job, frame.job.done(kind)
     running = any(each.kind == kind and each.end is None for each in job.executions.values())
     state = "done" if done == total else "running" if running else "waiting"
     sign = {"done": "✓ ", "running": "▸ "}.get(state, "")
     pieces, counts = list(_pieces(frame, kind, total, selected)), []
     if job.M + job.R > DRAWN:
-        found = Counter((piece.machine, piece.state) for piece in pieces)
-        counts = [layers.Count(*key, n, f"{n:,} {kind} tasks: {key[1]}") for key, n in sorted(found.items())]
-        pieces = []
+        pieces, counts = [], counted(pieces, f"{kind} tasks")
     row = layers.Row(
         kind, f"{kind} tasks", "", f"{many(total, f'{kind} task')}: {done:,} completed",
         "circle" if kind == REDUCE else "diamond", total, again=kind == MAP and bool(job.lost),
@@ -90,13 +89,19 @@ def _band(frame: JobFrame, kind: str, total: int, selected: str) -> layers.Band:
     return layers.Band(title, state, TIPS[kind], [row])
 
 
+def counted(pieces: Sequence[layers.Piece], what: str) -> list[layers.Count]:
+    """How many of them each machine has, by their state."""
+    found = Counter((piece.machine, piece.state) for piece in pieces)
+    return [layers.Count(*key, n, f"{n:,} {what}: {key[1]}") for key, n in sorted(found.items())]
+
+
 def _pieces(frame: JobFrame, kind: str, total: int, selected: str) -> Iterator[layers.Piece]:
     """Each task where it is; of several executions of a task, all but the first have names of their own."""
     job = frame.job
     dead = {machine.name for machine in frame.machines if machine.state == "dead"}
     shown: dict[int, list[tuple[Execution | None, str]]] = {task: [] for task in range(total)}
     for each in job.executions.values():
-        if each.kind == kind and (state := _state(job, each, each.machine in dead)):
+        if each.kind == kind and each.task in shown and (state := _state(job, each, each.machine in dead)):
             shown[each.task].append((each, state))
     for task, found in shown.items():
         found.sort(key=lambda pair: pair[1] in ("lost", "ghost"))
@@ -132,7 +137,7 @@ def _said(job: JobState, each: Execution, state: str) -> str:
 # -- executions over time ------------------------------------------------------------
 
 
-def _bars(job: JobState, colours: dict[str, int]) -> tuple[list[Bar], list[str]]:
+def bars(job: JobState, colours: dict[str, int]) -> tuple[list[Bar], list[str]]:
     """The bars, and the machine of each line: its map tasks, and below them its reduce tasks."""
     lines: dict[tuple[str, str, int], list[Execution]] = {}
     for each in sorted(job.executions.values(), key=lambda e: (e.began, e.attempt)):
