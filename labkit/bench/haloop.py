@@ -76,8 +76,8 @@ def haloop() -> Iterator[Row]:
     with Cluster(2, engine="ray", name="bench-haloop", address="local") as cluster:
         fs = FileSystem(cluster, replicas=1)
         for part in range(M):
-            fs.put(f"pr/L/{part}", file_of(links[part::M]))
-        fs.put("pr/0/part-00000", file_of((page, 1 / VERTICES) for page in range(VERTICES)))
+            fs.put(f"pr/L/{part}", file_of(links[part::M]).encode())
+        fs.put("pr/0/part-00000", file_of((page, 1 / VERTICES) for page in range(VERTICES)).encode())
 
         loop = pagerank(cluster, fs, "pr/L/*", "pr/0/*", VERTICES)
         loop.set_reducer_input_cache()
