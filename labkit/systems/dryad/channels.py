@@ -39,16 +39,18 @@ class Channel:
         self.packed, self.room = packed, room
         self.chunks: deque[Any] = deque(chunks)
         self.closed = False  #: nothing more will come
+        self.abandoned = False  #: its reader has ended: what is written is for nobody
         self.items = 0  #: that went in
 
     def put(self, items: list[Any]) -> None:
         """One chunk more."""
         self.items += len(items)
-        self.chunks.append(dumps(items) if self.packed else items)
+        if not self.abandoned:
+            self.chunks.append(dumps(items) if self.packed else items)
 
     def writable(self) -> bool:
         """Whether another chunk has room."""
-        return self.room is None or len(self.chunks) < self.room
+        return self.room is None or self.abandoned or len(self.chunks) < self.room
 
     def readable(self) -> bool:
         """Whether there is a chunk, or will never be another."""

@@ -243,7 +243,7 @@ def _graph(value: Any, sign: str) -> Graph:
 
 
 def _united(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
-    """ "Duplicates are removed from the second"."""
+    """All of the first, then what the second has besides."""
     return list(dict.fromkeys((*first, *second)))
 
 

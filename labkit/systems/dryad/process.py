@@ -45,6 +45,8 @@ class _Member:
             wait = self.running.send(None)
         except StopIteration:
             self.done = True
+            for reader in self.readers:
+                reader.channel.abandoned = True
             for writer in self.writers:
                 writer.channel.closed = True
             return

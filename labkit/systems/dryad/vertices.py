@@ -1,4 +1,4 @@
-"""The library's vertices (§4.1): "map, reduce, distribute, join, merge, sort", and a program of the system's.
+"""The library's vertices (§4.1): map, reduce, distribute, join, merge, sort, and a program of the system's.
 
 Each is a graph of one vertex, to be cloned and composed. Functions that are given may be lambdas.
 """
