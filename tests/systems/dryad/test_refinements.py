@@ -69,7 +69,7 @@ def test_small_groups_begin_while_the_stage_still_runs() -> None:
     )
     view = job.view()
     first = min(view.inserted.values())
-    last = max(r.end or 0.0 for r in view.records.values() if view.stage_of[r.vertices[0]] == "count")
+    last = max(r.end or 0.0 for r in view.records.values() if view.stage_of[r.vertices[-1]] == "count")
     assert first < last
 
 

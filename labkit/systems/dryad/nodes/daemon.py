@@ -186,7 +186,9 @@ class Daemon(Node):
         except Unreadable as error:
             outcome = Outcome(order.process, "read_error", "", (), error.lost)
         except VertexFailed as error:
-            outcome = Outcome(order.process, "failed", str(error))
+            stage = next(each.stage for each in order.members if each.vertex == error.vertex)
+            where = f"in {stage}.{error.vertex}: " if len(order.members) > 1 else ""
+            outcome = Outcome(order.process, "failed", f"{where}{error}")
         except (LabError, OSError) as error:
             outcome = Outcome(order.process, "failed", named(error))
         except Exception as error:  # or the process would never end

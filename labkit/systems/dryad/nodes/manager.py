@@ -432,7 +432,9 @@ class JobManager(Node):
             component.failures += 1
         component.why = "rerun"
         if component.failures > self.options.max_reruns:
-            what = "+".join(self.names(component.vertices))
+            all_of_it = self.names(component.vertices)
+            what = "+".join(all_of_it[:3])
+            what += f" and {len(all_of_it) - 3} more joined to them" if all_of_it[3:] else ""
             times = f"{component.failures} times" if component.failures > 1 else "once"
             self._fail("failed", f"{what} failed {times}, the last time with {error}")
             return
