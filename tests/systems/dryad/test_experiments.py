@@ -26,7 +26,7 @@ def test_figure_6() -> None:
     table = figure_6(machines=8, racks=4, parts=32, rows=100)
     between = table["between racks"]
     assert between["as drawn"] > 1.5 * between["tree, by computer"]
-    assert between["tree, by computer"] > 1.5 * between["tree, by computer and rack"]
+    assert between["tree, by computer"] > 1.3 * between["tree, by computer and rack"]
     assert between["as drawn"] > 1.5 * between["partial aggregation"]
     assert table.vertices["as drawn"] == 34
     assert table.vertices["tree, by computer and rack"] == 34 + 8 + 4

@@ -21,8 +21,10 @@ from ..pieces import Told, story
 from ..scene import Label, Scene, scene_of
 
 RESULTS = {"ok": "done", "failed": "failed", "cancelled": "cancelled", "deadlocked": "given up: deadlock"}
-LEGEND = (("todo", "waits for input"), ("running", "runs"), ("disk", "done, on local disk"),
-          ("delivered", "done, output of the job"), ("lost", "lost"), ("memory again", "executed again"))  # fmt: skip
+LEGEND = (
+    ("todo", "waits for input"), ("running", "runs"), ("disk", "done, on a disk"),
+    ("delivered", "done, output of the job"), ("lost", "lost"), ("memory again", "executed again"),
+)  # fmt: skip
 HEADS = (
     "Processes over time",
     "pale: input comes; ↻ again; ‖ duplicate; ✕ failed or lost; white: not needed",
@@ -267,10 +269,8 @@ def _record(job: JobState, vertex: int, each: Record) -> Iterator[tuple[str, str
     until = f"{each.end:.2f} s" if each.end is not None else "now"
     sign = {"ok": "✓", "failed": "✕", "lost": "✕", "read_error": "✕"}.get(each.result, "·")
     why = WHYS.get(each.why, "")
-    yield (
-        sign,
-        f"version {each.version}: {each.began:.2f} to {until} on {each.machine}{why}: {ENDS[each.result]}",
-    )
+    where = f"on {each.machine}{why}: {ENDS[each.result]}"
+    yield sign, f"version {each.version}: {each.began:.2f} to {until} {where}"
     if len(each.vertices) > 1:
         others = [f"{job.stage_of[other]} {other}" for other in each.vertices if other != vertex]
         yield "=", f"in one process with {', '.join(others)}"
