@@ -207,7 +207,8 @@ def _piece(frame: DryadFrame, vertex: int, selected: str) -> layers.Piece:
         state = "lost" if newest.machine in dead and newest.end is None else state
     words = ["again" * (newest.version > 1), "selected" * (name == selected)]
     where = newest.machine if state != "todo" else ""
-    tip = f"{job.stage_of[vertex]} {vertex}, version {newest.version}: {ENDS[newest.result]} on {newest.machine}"
+    tip = f"{job.stage_of[vertex]} {vertex}, version {newest.version}: "
+    tip += f"{ENDS[newest.result]} on {newest.machine}"
     return layers.Piece(name, where, state, tip, " ".join(filter(None, words)))
 
 
