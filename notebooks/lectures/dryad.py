@@ -246,3 +246,5 @@ dryad.cluster.close()
 # * **Versions** make re-execution safe: an output comes from one execution, whichever ran.
 # * **Files** decouple in time, at the price of a disk; **pipes** save the disk, and demand computers.
 # * What nobody knows when a job is written, sizes and places, a **stage manager** sees as it runs.
+#
+# Now write one: [an aggregation manager](../exercises/dryad-refinement.ipynb).

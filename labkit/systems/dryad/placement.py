@@ -9,11 +9,11 @@ many slots as there are of them, all at once, or none: so this is not that ledge
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from .running import At, Component, JobGraph
 
-__all__ = ["allowed", "held", "place"]
+__all__ = ["held", "hindrance", "place"]
 
 
 def held(graph: JobGraph, vertices: Iterable[int]) -> dict[str, int]:
@@ -69,3 +69,14 @@ def place(
         left[best.computer.daemon] -= 1
         found.append(best)
     return found
+
+
+def hindrance(graph: JobGraph, component: Component, living: Sequence[At], slots: int) -> str:
+    """Why a component that is ready cannot begin, though nothing else runs, in words."""
+    states = [graph.states[each] for each in component.vertices]
+    names = ", ".join(dict.fromkeys(state.stage for state in states))
+    if not any(allowed(graph, some, at) for some in component.processes for at in living):
+        hard = sorted({name for state in states for name in state.planned.hard})
+        return f"{names} may run on {', '.join(hard) or 'any computer'} only, and none of these is there"
+    need, there = len(component.processes), len(living) * slots
+    return f"{names} must run in {need} processes at once, and {len(living)} computers run {there}"

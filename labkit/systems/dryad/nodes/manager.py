@@ -34,7 +34,7 @@ from ..channels import FIFO, FILE, PIPE
 from ..events import EVENTS
 from ..messages import STORE, Cancel, Computer, Input, Member, Order, Outcome, Output, Select
 from ..options import JobSpec
-from ..placement import allowed, place
+from ..placement import hindrance, place
 from ..plan import Link
 from ..records import parts_of, temporary
 from ..running import At, Component, Execution, JobGraph, ProcessRecord
@@ -84,11 +84,7 @@ class JobManager(Node):
         for state in states:
             self.stage_of.setdefault(state.stage, []).append(state.number)
         self.silence = Silence(self.options.timeout, self.now)
-        given = loads_keeping_classes(self.job.managers) if self.job.managers else {}
-        rule = self.options.rule
-        for stage in self.stage_of:
-            mine = ([Duplicates(rule)] if rule is not None else []) + list(given.get(stage, ()))
-            self.managers[stage] = mine
+        self.managers = self.chosen_managers()
         self.emit(
             "job_started", job=self.job.name, output=self.job.output, stages=list(self.stage_of),
             vertices=[(state.stage, state.planned.program < 0) for state in states],
@@ -100,6 +96,13 @@ class JobManager(Node):
         for stage in list(self.managers):
             self._call(stage, "begin", stage)
         self.spawn(self._keep_enumerating())
+
+    def chosen_managers(self) -> dict[str, list[StageManager]]:
+        """By stage: duplicates, and those that the user gave."""
+        given = loads_keeping_classes(self.job.managers) if self.job.managers else {}
+        rule = self.options.rule
+        usual = {stage: [Duplicates(rule)] if rule is not None else [] for stage in self.stage_of}
+        return {stage: [*usual[stage], *given.get(stage, ())] for stage in self.stage_of}
 
     async def _find_files(self) -> None:
         """Where the partitions of the input are: a preference of those who read them."""
@@ -255,14 +258,8 @@ class JobManager(Node):
             self.stuck = None
             return
         component = next(iter(self.graph.ready.values()))
-        names = ", ".join(dict.fromkeys(self.graph.states[each].stage for each in component.vertices))
         living = [at for at in self.computers.values() if not at.lost]
-        slots = len(living) * self.options.slots
-        need = len(component.processes)
-        why = f"{names} must run in {need} processes at once, and {len(living)} computers run {slots}"
-        if not any(allowed(self.graph, some, at) for some in component.processes for at in living):
-            hard = sorted({name for each in component.vertices for name in self._hard(each)})
-            why = f"{names} may run on {', '.join(hard) or 'any computer'} only, and none of these is there"
+        why = hindrance(self.graph, component, living, self.options.slots)
         if self.stuck is None:
             self.stuck = self.now
             if living:
@@ -270,9 +267,6 @@ class JobManager(Node):
         elif self.now - self.stuck > self.options.stuck_after:
             more = "give more computers or slots, or carry some of these channels by files"
             self._fail("deadlocked", f"nothing can begin: {why}; {more}")
-
-    def _hard(self, vertex: int) -> tuple[str, ...]:
-        return self.graph.states[vertex].planned.hard
 
     def execute(self, component: Component, places: Sequence[At], why: str) -> None:
         """A new execution record, with the next version number."""
