@@ -31,7 +31,8 @@ class Buckets:
     def write(self, name: str, buckets: Sequence[bytes]) -> list[int]:
         """Make an output, or the same one again; returns the sizes of its buckets."""
         sizes = [len(each) for each in buckets]
-        self._files.write(self._prefix + name, b"".join(buckets))
+        if any(sizes):  # nothing needs no file
+            self._files.write(self._prefix + name, b"".join(buckets))
         self._offsets[name] = list(accumulate(sizes, initial=0))
         return sizes
 

@@ -30,6 +30,7 @@ class Input(NamedTuple):
     life: int = 0
     machine: str = ""
     path: str = ""
+    size: int = -1  #: bytes, if known: of an empty channel nothing need be read
 
 
 class Output(NamedTuple):

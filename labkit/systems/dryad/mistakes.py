@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .channels import Channel
 from .messages import Input, Order, Outcome, Select
 from .nodes import Daemon, JobManager
+from .nodes.daemon import Sizes, Written
 from .nodes.here import JobHere
-from .options import Options
 from .plan import Link
 from .running import At, Component, Execution, JobGraph, ProcessRecord
 
@@ -100,10 +99,8 @@ class CountsInPart(JobManager):
 class RenamesAtOnce(Daemon):
     """An output gets its name when it is written, before the job manager has chosen."""
 
-    async def _keep(
-        self, here: JobHere, order: Order, outputs: dict[int, list[Channel]], options: Options
-    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        sizes = await super()._keep(here, order, outputs, options)
+    async def _keep(self, here: JobHere, order: Order, written: list[Written]) -> Sizes:
+        sizes = await super()._keep(here, order, written)
         for member in order.members:
             self._select(here, Select(member.vertex, order.version))
         return sizes

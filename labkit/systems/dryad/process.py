@@ -6,7 +6,7 @@ and is to be called again when there is news. So vertices that share memory neve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from labkit.runtime.copying import dumps
@@ -16,7 +16,7 @@ from labkit.runtime.raised import Ending, named, short
 from .channels import Channel, Reader, Wait, Writer
 from .plan import Inside, port_of
 
-__all__ = ["Process", "VertexFailed"]
+__all__ = ["Process", "VertexFailed", "joined"]
 
 
 class VertexFailed(Exception):
@@ -135,11 +135,6 @@ class Process:
                     each.running.close()
                 except (RuntimeError, ValueError):  # it catches everything, or still runs in its thread
                     pass
-
-
-def files_of(outputs: Mapping[int, Sequence[Channel]]) -> dict[int, list[bytes]]:
-    """By vertex the bytes of its file channels, port by port: their chunks' items in one pickle each."""
-    return {vertex: [joined(channel) for channel in channels] for vertex, channels in outputs.items()}
 
 
 def joined(channel: Channel) -> bytes:

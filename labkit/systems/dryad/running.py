@@ -120,7 +120,8 @@ class JobGraph:
         self.left = 0  #: components that are not chosen
         run = [state.number for state in self.states if state.planned.program >= 0]
         for some in groups(run, plan.links, (PIPE, FIFO)):
-            self._component(some, groups(some, plan.links, (FIFO,)))
+            own = [link for vertex in some for link in self.states[vertex].outputs] if len(some) > 1 else ()
+            self._component(some, groups(some, own, (FIFO,)))
         for component in self.components:
             self.count(component)
 

@@ -32,6 +32,9 @@ __all__ = ["Daemon"]
 
 #: Times that a fetch is tried before its channel counts as unreadable.
 TRIES = 3
+Ports = dict[int, list[Channel]]  #: by vertex the channels of its output ports
+Written = tuple[int, list[bytes]]  #: a vertex, and the bytes of its output ports
+Sizes = tuple[tuple[int, tuple[int, ...]], ...]
 #: What ``fetch`` says of an output that will have its name in a moment.
 LATER = "later"
 
@@ -122,17 +125,17 @@ class Daemon(Node):
 
     def _begin(self, here: JobHere) -> None:
         """Processes that wait, as far as there are slots."""
-        active = sum(each.began for each in here.running.values())
-        while here.waiting and (active < here.options.slots or here.waiting[0].order.gang):
+        while here.waiting and (here.active < here.options.slots or here.waiting[0].order.gang):
             running = here.waiting.popleft()
             if running.order.process in here.running:
                 running.began = True
+                here.active += 1
                 running.task = self.spawn(self._run(here, running))
-                active += 1
 
     def _end(self, here: JobHere, process: int) -> None:
         running = here.running.pop(process, None)
         if running is not None:
+            here.active -= running.began
             running.work.end()
             if running.task is not None:
                 running.task.cancel()
@@ -194,17 +197,18 @@ class Daemon(Node):
         except Exception as error:  # or the process would never end
             outcome = Outcome(order.process, "failed", f"{named(error)}\n{traceback_text(error)}")
         if here.running.pop(order.process, None) is not None:
+            here.active -= 1
             self._close_pipes(here, running)
             here.outcomes.append(outcome)
             here.reported.fire()
             self._begin(here)
 
     async def _execute(self, here: JobHere, running: Running) -> Outcome:
-        order, options = running.order, here.options
+        order = running.order
         for member in order.members:
             await self._program(here, member)
         read, size = await self._read(here, order)
-        process = running.process = Process(options.chunk)
+        process = running.process = Process(here.options.chunk)
         outputs = self._connect(here, running, process, read)
         reads = [
             (member.vertex, each.source, each.version, each.port, len(read[member.vertex, i]), each.machine)
@@ -220,8 +224,8 @@ class Daemon(Node):
             if each.kind == PIPE
         ]
         try:
-            await self._steps(running, process, size, options)
-            sizes = await self._keep(here, order, outputs, options)
+            written = await self._steps(here, running, process, size, outputs)
+            sizes = await self._keep(here, order, written)
             await gather(*pipes)
         finally:
             for each in pipes:
@@ -249,6 +253,8 @@ class Daemon(Node):
                     data = await self.store.read(each.path)
                     assert isinstance(data, bytes)
                     read[member.vertex, i] = data
+                elif each.kind == FILE and not each.size:
+                    read[member.vertex, i] = b""
                 elif each.kind == FILE:
                     by_source.setdefault((each.daemon, each.life), []).append(((member.vertex, i), each))
         found = await gather(*(self._fetch(here, *source, some) for source, some in by_source.items()))
@@ -314,9 +320,9 @@ class Daemon(Node):
 
     def _connect(
         self, here: JobHere, running: Running, process: Process, read: dict[tuple[int, int], bytes]
-    ) -> dict[int, list[Channel]]:
+    ) -> Ports:
         """A channel at each port; a FIFO is one channel at both of its ends."""
-        outputs: dict[int, list[Channel]] = {}
+        outputs: Ports = {}
         for member in running.order.members:
             outputs[member.vertex] = [_outgoing(each) for each in member.outputs]
         for member in running.order.members:
@@ -339,46 +345,48 @@ class Daemon(Node):
             here.pipes[key] = Pipe()
         return here.pipes[key]
 
-    async def _steps(self, running: Running, process: Process, size: int, options: Options) -> None:
-        """Go on whenever a channel has news, until all vertices have ended."""
-        first = options.seconds_per_vertex + size * options.seconds_per_byte
+    async def _steps(
+        self, here: JobHere, running: Running, process: Process, size: int, outputs: Ports
+    ) -> list[Written]:
+        """Go on whenever a channel has news, until all vertices have ended; what they have written."""
+        options = here.options
 
-        def work() -> int:
+        def work() -> tuple[int, list[Written] | None]:
             with running.work.inside():
-                return process.step()
+                items = process.step()
+                return items, self._write(here, running.order, outputs) if process.done else None
 
-        while not process.done:
-            start, first = first, 0.0
-            await self.compute(work, cost=partial(_cost, options, start))
+        written: list[Written] | None
+        start = options.seconds_per_vertex + size * options.seconds_per_byte
+        while True:
+            _, written = await self.compute(work, cost=partial(_cost, options, start))
+            start = 0.0
             running.news.fire()
-            while not process.done and not process.can_go_on:
+            if written is not None:
+                return written
+            while not process.can_go_on:
                 await running.news.wait()
 
-    async def _keep(
-        self, here: JobHere, order: Order, outputs: dict[int, list[Channel]], options: Options
-    ) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """File channels to the disk under the version's name, results to the file system; their sizes."""
+    def _write(self, here: JobHere, order: Order, outputs: Ports) -> list[Written]:
+        """File channels to the disk, all of a vertex in one file under its version's name."""
+        found = []
+        for member in order.members:
+            kept = [
+                joined(channel) if each.kind in (FILE, STORE) else b""
+                for each, channel in zip(member.outputs, outputs[member.vertex], strict=True)
+            ]
+            if any(each.kind == FILE for each in member.outputs):
+                self.outputs.write(f"{here.name}/{member.vertex}.{order.version}", kept)
+            found.append((member.vertex, kept))
+        return found
 
-        def write() -> list[tuple[int, tuple[int, ...], list[bytes]]]:
-            found = []
-            for member in order.members:
-                kept = [
-                    joined(channel) if each.kind in (FILE, STORE) else b""
-                    for each, channel in zip(member.outputs, outputs[member.vertex], strict=True)
-                ]
-                if any(each.kind == FILE for each in member.outputs):
-                    self.outputs.write(f"{here.name}/{member.vertex}.{order.version}", kept)
-                found.append((member.vertex, tuple(map(len, kept)), kept))
-            return found
-
-        written = await self.compute(
-            write, cost=lambda found: sum(sum(sizes) for _, sizes, _ in found) * options.seconds_per_byte
-        )
-        for member, (_, _, kept) in zip(order.members, written, strict=True):
+    async def _keep(self, here: JobHere, order: Order, written: list[Written]) -> Sizes:
+        """What is the job's output to the file system, under a name of this version; all sizes."""
+        for member, (_, kept) in zip(order.members, written, strict=True):
             for each, data in zip(member.outputs, kept, strict=True):
                 if each.kind == STORE:
                     await self.store.write(each.path, data)
-        return tuple((vertex, sizes) for vertex, sizes, _ in written)
+        return tuple((vertex, tuple(map(len, kept))) for vertex, kept in written)
 
     # pipes ------------------------------------------------------------
 
@@ -444,8 +452,10 @@ class Daemon(Node):
         return True
 
 
-def _cost(options: Options, start: float, items: int) -> float:
-    return start + items * options.seconds_per_item
+def _cost(options: Options, start: float, stepped: tuple[int, list[Written] | None]) -> float:
+    items, written = stepped
+    size = sum(len(data) for _, kept in written or () for data in kept)
+    return start + items * options.seconds_per_item + size * options.seconds_per_byte
 
 
 def _reads(order: Order, key: Key) -> bool:

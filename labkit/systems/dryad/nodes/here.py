@@ -62,6 +62,7 @@ class JobHere:
         self.programs: dict[int, Any] = {}
         self.running: dict[int, Running] = {}
         self.waiting: deque[Running] = deque()  #: for a slot
+        self.active = 0  #: processes that have one
         self.pipes: dict[Key, Pipe] = {}
         self.ended: dict[Key, None] = {}  #: pipes whose reader has ended: what still comes is for nobody
         self.renamed = Signal()

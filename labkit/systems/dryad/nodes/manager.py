@@ -309,8 +309,10 @@ class JobManager(Node):
             return Input(link.kind, link.source, link.port, execution.version)
         chosen = source.component.chosen
         assert chosen is not None, f"{source.name} is read before it is completed"
-        where = chosen.where(link.source)
-        return Input(FILE, link.source, link.port, chosen.version, where.daemon, where.life, where.machine)
+        where, size = chosen.where(link.source), chosen.sizes[link.source][link.port]
+        return Input(
+            FILE, link.source, link.port, chosen.version, where.daemon, where.life, where.machine, size=size
+        )
 
     def _output(self, link: Link, execution: Execution) -> Output:
         if link.kind == PIPE:
