@@ -12,6 +12,7 @@ from typing import Any
 
 from labkit.parts.options import number, one_of, whole
 
+from .channels import FILE
 from .model import Graph
 from .plan import Link
 from .stages import Refining, StageManager
@@ -31,7 +32,6 @@ class Grouping(StageManager):
         self.most_bytes: float = number(above=0, write=1e9)("most_bytes", most_bytes)
         self.groups: dict[Place, list[Link]] = {}
         self.left: dict[int, None] = {}  #: vertices that are not completed yet
-        self.more = False  #: vertices may come that are not known yet
 
     def begin(self, job: Refining, stage: str) -> None:
         """All of the stage are to come."""
@@ -55,17 +55,21 @@ class Grouping(StageManager):
             return
         del self.left[vertex]
         for link in job.links(vertex):
-            if link.kind == "file" and not job.begun(link.target):
+            if link.kind == FILE and not job.begun(link.target):
                 place = link.target, self.place(job, vertex)
                 self.groups.setdefault(place, []).append(link)
                 if self.complete(job, self.groups[place]):
                     self.merge(job, place, self.groups.pop(place))
-        if not self.left and not self.more:
-            self.finish(job)
+                if self.all_there(job, link.target):
+                    self.finish(job, link.target)
 
-    def finish(self, job: Refining) -> None:
-        """No other vertex will come."""
-        for place in list(self.groups):
+    def all_there(self, job: Refining, target: int) -> bool:
+        """Whether a target waits for no other vertex."""
+        return not any(link.source in self.left for link in job.inputs(target))
+
+    def finish(self, job: Refining, target: int) -> None:
+        """Its groups as they are: no more will come."""
+        for place in [place for place in self.groups if place[0] == target]:
             self.merge(job, place, self.groups.pop(place))
 
 
@@ -91,27 +95,22 @@ class AggregationTree(Grouping):
         self.next: AggregationTree | None = None  #: of the vertices that this one inserts
 
     def begin(self, job: Refining, stage: str) -> None:
-        """The levels above know that they will get vertices, though not yet which."""
+        """The level above waits for the same vertices: it is done when this one is."""
         super().begin(job, stage)
         if len(self.levels) > 1:
             self.next = AggregationTree.__new__(AggregationTree)
-            Grouping.__init__(self.next, self.most_inputs, self.most_bytes)
-            self.next.program, self.next.name, self.next.next = self.program, self.name, None
-            self.next.levels, self.next.more = self.levels[1:], True
-            self.next.begin(job, "")
+            vars(self.next).update(vars(self), levels=self.levels[1:], groups={}, next=None)
 
     def place(self, job: Refining, vertex: int) -> str:
         """By this level."""
         machine, rack = job.where(vertex)
         return machine if self.levels[0] == MACHINE else rack
 
-    def completed(self, job: Refining, vertex: int) -> None:
-        """When all of this level are, no more vertices will come to the next one."""
-        super().completed(job, vertex)
-        if not self.left and not self.more and self.next is not None and self.next.more:
-            self.next.more = False
-            if not self.next.left:
-                self.next.finish(job)
+    def finish(self, job: Refining, target: int) -> None:
+        """If this level has nothing to insert for it, the next one may have."""
+        super().finish(job, target)
+        if self.next is not None and self.all_there(job, target):
+            self.next.finish(job, target)
 
     def merge(self, job: Refining, place: Place, links: list[Link]) -> None:
         """A vertex between them and their target; one channel goes on to the next level as it is."""
@@ -123,7 +122,7 @@ class AggregationTree(Grouping):
         stage = f"{self.name}@{self.levels[0]}"
         inserted = job.insert(links, self.program, stage, self.next or StageManager())
         if self.next is not None:
-            self.next.left[inserted] = None
+            self.left[inserted] = None
 
 
 class PartialAggregation(Grouping):

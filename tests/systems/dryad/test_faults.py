@@ -6,13 +6,15 @@ import os
 import random
 import subprocess
 import sys
+from operator import add
 
 import pytest
 
 from labkit import Cluster, Kill, Pause, Restart, Resume, Slow
 from labkit.runtime import Duplicate, Fault, Loss
-from labkit.systems.dryad import Job
+from labkit.systems.dryad import AggregationTree, Job
 from labkit.systems.dryad.mistakes import MISTAKES
+from labkit.systems.dryad.vertices import reduce
 
 from .conftest import lab, same_as_oracle, word_count
 from .test_jobs import PIPES, sorted_by_pipes
@@ -50,7 +52,9 @@ def disturbed(cluster: Cluster, seed: int) -> Job:
     if seed % 2:
         options = {"channels": PIPES, "seconds_per_vertex": 0.7, "seconds_per_item": 1e-3, "chunk": 30}
         return dryad.submit(sorted_by_pipes(dryad), max_reruns=20, stuck_after=20.0, **options)
-    return dryad.submit(word_count(dryad, 6, 4), max_reruns=20, seconds_per_vertex=0.7)
+    managers = {"distribute": AggregationTree(reduce(add, "Z"), most_inputs=2)} if seed % 4 else {}
+    graph = word_count(dryad, 6, 4)
+    return dryad.submit(graph, managers=managers, max_reruns=20, seconds_per_vertex=0.7)
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))

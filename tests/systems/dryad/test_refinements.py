@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
+from labkit.parts.checks import whole
 from labkit.systems.dryad import (
     AggregationTree,
     Dryad,
@@ -17,6 +18,7 @@ from labkit.systems.dryad import (
     PartialAggregation,
     StageManager,
 )
+from labkit.systems.dryad.invariants import _Replay
 from labkit.systems.dryad.vertices import map, reduce
 
 from .conftest import lab, same_as_oracle, word_count
@@ -121,3 +123,20 @@ def test_refinement_and_files_for_several_readers() -> None:
         job = dryad.submit(word_count(dryad, 8, 3), managers={"distribute": tree}, slots=2).result()
         same_as_oracle(job)
         assert len(job.view().inserted) > 3
+
+
+@pytest.mark.parametrize(("wrong", "broken"), [(0, "SkeletonStays"), (None, "Acyclic")])
+def test_a_refinement_that_joins_other_vertices_is_caught(wrong: int | None, broken: str) -> None:
+    """The trace of a run, in which an inserted vertex writes to a file's stage, or to itself."""
+    with Cluster(machines=4, engine="sim") as cluster:
+        dryad = lab(cluster, racks=2)
+        tree = AggregationTree(reduce(add, "Z"), ["machine"])
+        job = dryad.submit(histogram(dryad, 8), managers={"count": tree}).result()
+        replay = _Replay(job.name)
+        for event in whole(cluster):
+            if event.kind == "vertex_inserted":
+                ((source, port, _, kind),) = event.data["targets"]
+                to = source if wrong is None else wrong
+                event = event._replace(data={**event.data, "targets": [(source, port, to, kind)]})
+            replay.apply(event)
+        assert broken in {violation.what for violation in replay.report.violations}
