@@ -241,6 +241,7 @@ class Job(System):
         name = variable(self, "job")
         dryad_options = {"racks": self.dryad.racks} if len(set(self.dryad.racks.values())) > 1 else {}
         then = (
+            "from labkit.systems.dryad import Dryad",
             f"fs_again.put_all_of({name}.dryad.fs)",
             f"dryad_again = {call('Dryad', dryad_options, 'again', 'fs_again')}",
             f"again.run(max(0.0, {self._asked!r} - again.now))",
@@ -248,9 +249,8 @@ class Job(System):
         )
         lacks = f"your files and stage managers; {name} is the job in this notebook"
         return Made(
-            "labkit.parts.store", "fs_again", "FileSystem", options_of(self.dryad.fs), lacks,
-            ("from labkit.systems.dryad import Dryad",), then,
-        )  # fmt: skip
+            "labkit.parts.store", "fs_again", "FileSystem", options_of(self.dryad.fs), lacks, (), then
+        )
 
     def reset(self) -> None:
         """The same job once more, on the same cluster begun anew."""

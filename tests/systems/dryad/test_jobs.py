@@ -315,3 +315,20 @@ def test_lines_of_a_text() -> None:
         job = dryad.submit((lines >= flat_map(str.split, "words") ** 2) >> sort()).result()
         assert job.output() == [["four", "one", "three", "two"]]
         same_as_oracle(job)
+
+
+def test_the_run_as_code_and_once_more() -> None:
+    with sim(3, seed=2) as cluster:
+        dryad = lab(cluster, racks=2)
+        job = dryad.submit(word_count(dryad), seconds_per_vertex=0.5)
+        cluster.run(1.0)
+        cluster.kill("m2")
+        output = job.result().output()
+        code = job.code().rsplit("job_again.panel()", 1)[0]
+        names: dict[str, Any] = {"job": job}
+        exec(code, names)
+        with names["again"]:
+            assert names["job_again"].view().result == "ok"
+            assert names["job_again"].output() == output
+        job.reset()
+        assert job.result().output() == output
