@@ -8,6 +8,7 @@ that what stands on a stage, `pieces.py` what stands around it; `stage.js` draws
 from .panel import Panel, close_all
 from .panels.chord import RingPanel
 from .panels.cluster import ClusterPanel
+from .panels.dryad import DryadPanel
 from .panels.mapreduce import MapReducePanel
 from .panels.paramserver import StalenessPanel
 from .panels.spacetime import SpaceTimePanel
@@ -15,6 +16,7 @@ from .panels.spark import LineagePanel
 
 __all__ = [
     "ClusterPanel",
+    "DryadPanel",
     "LineagePanel",
     "MapReducePanel",
     "Panel",
