@@ -45,7 +45,9 @@ UNLUCKY = [930441284918, 173465282036, 427910728487]
 
 
 #: Cases of exercises whose runs take longer. A thousand of each task were tried by hand.
-FEWER = {"chord-repair": 1, "chord-routing": 5, "mapreduce-backup": 2, "spark-mapreduce": 1}
+FEWER = {
+    "chord-repair": 1, "chord-routing": 5, "dryad-refinement": 2, "mapreduce-backup": 2, "spark-mapreduce": 1,
+}  # fmt: skip
 
 
 @pytest.mark.slow

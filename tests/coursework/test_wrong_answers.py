@@ -300,6 +300,24 @@ WRONG: dict[tuple[str, str, str], list[str]] = {
         "def choose(remaining, seconds, total, free): return [remaining[0].task]",
         "def choose(remaining, seconds, total, free): return remaining",
     ],
+    ("dryad-refinement", "racks", "racks"): [
+        "def by_rack(outputs): return {each.rack: [each] for each in outputs}",
+        "def by_rack(outputs): return {each.rack: each.vertex for each in outputs}",
+        "def by_rack(outputs): return [[each.vertex for each in outputs]]",
+        "def by_rack(outputs): pass",
+    ],
+    ("dryad-refinement", "bytes", "choose"): [
+        "def choose(waiting, left): pass",
+        "def choose(waiting, left): return [each.vertex for each in waiting]",
+        "def choose(waiting, left): return [[99, 100]]",
+        "def choose(waiting, left): return [[waiting[0].vertex] * 2]",
+        "def choose(waiting, left): return list(by_rack(waiting)) if not left else []",
+    ],
+    ("dryad-refinement", "thrift", "choose"): [
+        "def choose(waiting, left):\n"
+        "    return [[each.vertex for each in waiting][:2]] if len(waiting) > 1 else []",
+        "def choose(waiting, left): return waiting",
+    ],
 }
 
 #: Predictions that are none.

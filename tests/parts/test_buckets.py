@@ -25,6 +25,18 @@ def test_a_bucket_is_read_without_the_others(files: Files) -> None:
     assert outputs.read_many(["map-1", "map-0"], 2) == (b"ghi", b"de")
 
 
+def test_an_output_gets_another_name(files: Files) -> None:
+    outputs = Buckets(files)
+    outputs.write("v.1", [b"a", b"bc"])
+    outputs.rename("v.1", "v")
+    assert ("v" in outputs, "v.1" in outputs) == (True, False)
+    assert outputs.read("v", 1) == b"bc"
+    with pytest.raises(KeyError):
+        outputs.rename("v.1", "w")
+    outputs.remove("v")
+    assert files.names() == []
+
+
 @pytest.mark.parametrize("bucket", [3, 7])
 def test_a_bucket_that_never_was_is_an_error_and_not_empty(files: Files, bucket: int) -> None:
     outputs = Buckets(files)

@@ -11,6 +11,7 @@ from labkit import Cluster
 from labkit.parts.store import FileSystem
 from labkit.runtime.errors import RunOver
 from labkit.systems.chord import Chord
+from labkit.systems.dryad import Dryad, vertices
 from labkit.systems.mapreduce import MapReduce
 from labkit.systems.paramserver import ParameterServer
 from labkit.systems.spark import SparkContext
@@ -66,7 +67,14 @@ def mapreduce(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
     return job, [job.output, job.check, job.status, job.timeline]
 
 
-@pytest.mark.parametrize("system", [chord, spark, paramserver, store, mapreduce])
+def dryad(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    system = Dryad(cluster, FileSystem(cluster))
+    graph = system.put("numbers", [[2], [1]]) >> vertices.sort()
+    job = system.submit(graph).result()
+    return job, [job.output, job.check, lambda: system.submit(graph), lambda: system.input("numbers/*")]
+
+
+@pytest.mark.parametrize("system", [chord, spark, paramserver, store, mapreduce, dryad])
 def test_a_system_of_the_run_before_says_so(system: Any) -> None:
     with Cluster(machines=4, engine="sim", seed=1) as cluster:
         held, calls = system(cluster)

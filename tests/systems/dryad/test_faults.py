@@ -1,0 +1,120 @@
+"""Random schedules of faults, determinism, and planted mistakes."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from operator import add
+
+import pytest
+
+from labkit import Cluster, Kill, Pause, Restart, Resume, Slow
+from labkit.runtime import Duplicate, Fault, Loss
+from labkit.systems.dryad import AggregationTree, Job
+from labkit.systems.dryad.mistakes import MISTAKES
+from labkit.systems.dryad.vertices import reduce
+
+from .conftest import lab, same_as_oracle, word_count
+from .test_jobs import PIPES, sorted_by_pipes
+
+#: Random schedules in the property test; more with `pytest --schedules 2000`.
+SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200")) // 5
+
+
+def disturbances(seed: int) -> list[tuple[float, Fault]]:
+    """m1 has the masters; at most one other is away at a time, so that no file is lost."""
+    draw = random.Random(seed)
+    schedule: list[tuple[float, Fault]] = []
+    if draw.random() < 0.5:
+        schedule += [(0.5, Loss(0.03)), (0.5, Duplicate(0.2))]
+    at = 0.5
+    for _ in range(3):
+        at += 1.5 * draw.random()
+        machine, back = draw.choice(["m2", "m3", "m4", "m5"]), at + draw.choice([0.1, 1.0, 4.0])
+        what = draw.choice(["kill", "kill", "pause", "slow"])
+        if what == "kill":
+            schedule += [(at, Kill(machine)), (back, Restart(machine))]
+        elif what == "pause":
+            schedule += [(at, Pause(machine)), (back, Resume(machine))]
+        else:
+            schedule += [(at, Slow(machine, 10)), (back, Slow(machine, 1))]
+        at = back
+    return schedule
+
+
+def disturbed(cluster: Cluster, seed: int) -> Job:
+    """Over files, or over pipes."""
+    dryad = lab(cluster, racks=2)
+    began = cluster.now
+    cluster.play([(began + at, fault) for at, fault in disturbances(seed)])
+    if seed % 2:
+        options = {"channels": PIPES, "seconds_per_vertex": 0.7, "seconds_per_item": 1e-3, "chunk": 30}
+        return dryad.submit(sorted_by_pipes(dryad), max_reruns=20, stuck_after=20.0, **options)
+    managers = {"distribute": AggregationTree(reduce(add, "Z"), most_inputs=2)} if seed % 4 else {}
+    graph = word_count(dryad, 6, 4)
+    return dryad.submit(graph, managers=managers, max_reruns=20, seconds_per_vertex=0.7)
+
+
+@pytest.mark.parametrize("seed", range(SCHEDULES))
+def test_any_schedule_gives_the_output_of_the_oracle(seed: int) -> None:
+    with Cluster(machines=5, engine="sim", seed=seed) as cluster:
+        job = disturbed(cluster, seed)
+        job.result(timeout=300.0)
+        same_as_oracle(job)
+
+
+def digest(seed: int = 4) -> str:
+    digests = []
+    for each in (seed, seed + 1):
+        with Cluster(machines=5, engine="sim", seed=each, trace="messages") as cluster:
+            disturbed(cluster, each).result()
+            digests.append(str(cluster.trace.digest()))
+    return " ".join(digests)
+
+
+def test_twice_in_one_process_and_whatever_the_hash_seed() -> None:
+    assert digest() == digest() != digest(6)
+    program = "from tests.systems.dryad.test_faults import digest; print(digest())"
+    path = os.pathsep.join(filter(None, sys.path))
+    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": path}
+    printed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == digest()
+
+
+CAUGHT_BY = {
+    "both duplicates count": "OneVersion",
+    "started before its input": "InputsReady",
+    "a component counts in part": "FailTogether",
+    "renamed before it is chosen": "OneName",
+    "a version number used twice": "Versions",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_planted_mistakes_are_caught(mistake: str) -> None:
+    with Cluster(machines=5, engine="sim") as cluster:
+        dryad = lab(cluster, roles=MISTAKES[mistake])
+        if "part" in mistake:
+            job = dryad.submit(sorted_by_pipes(dryad), channels=PIPES, seconds_per_item=0.01)
+            cluster.run_until(
+                lambda: any(r.result == "ok" for r in job.view().records.values()), what="a part is done"
+            )
+            cluster.kill(
+                next(
+                    r.machine
+                    for r in job.view().records.values()
+                    if r.result == "running" and r.machine != "m1"
+                )
+            )
+        else:
+            cluster.slow("m2", 8)
+            job = dryad.submit(word_count(dryad, 8, 3), seconds_per_vertex=1.0)
+            cluster.run(3.5)
+            if "version" in mistake:
+                cluster.kill("m3")
+        cluster.run(12.0)
+        assert CAUGHT_BY[mistake] in {violation.what for violation in job.check().violations}, job.check()
