@@ -8,11 +8,8 @@ that what stands on a stage, `pieces.py` what stands around it; `stage.js` draws
 from .panel import Panel, close_all
 from .panels.chord import RingPanel
 from .panels.cluster import ClusterPanel
-<<<<<<< HEAD
-from .panels.haloop import HaLoopPanel
-=======
 from .panels.dryad import DryadPanel
->>>>>>> main
+from .panels.haloop import HaLoopPanel
 from .panels.mapreduce import MapReducePanel
 from .panels.paramserver import StalenessPanel
 from .panels.spacetime import SpaceTimePanel
@@ -20,11 +17,8 @@ from .panels.spark import LineagePanel
 
 __all__ = [
     "ClusterPanel",
-<<<<<<< HEAD
-    "HaLoopPanel",
-=======
     "DryadPanel",
->>>>>>> main
+    "HaLoopPanel",
     "LineagePanel",
     "MapReducePanel",
     "Panel",
