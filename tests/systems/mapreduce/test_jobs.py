@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from labkit import Cluster
 from labkit.systems.mapreduce import JobAborted, JobFailed, MapReduce, Pairs
+from labkit.systems.mapreduce.readers import literal
 
 from .conftest import CORPUS, WordCount, lab, same_as_oracle
 
@@ -219,3 +221,27 @@ def test_after_the_end_nobody_is_missed_and_no_file_is_left() -> None:
 def test_options_that_cannot_be(bad: dict[str, Any]) -> None:
     with sim(2) as cluster, pytest.raises(ValueError, match=next(iter(bad))):
         lab(cluster).start("corpus/*", "out/", **bad)
+
+
+def test_a_literal_is_what_python_reads() -> None:
+    draw = random.Random(1)
+    numbers = [0, -0.0, 1e300, 5e-324, 1e16, 123456789.123, 1e-7, -7, 10**40]
+
+    def value(depth: int) -> Any:
+        kinds: list[Callable[[], Any]] = [
+            lambda: draw.choice(numbers),
+            lambda: draw.random() * 10 ** draw.randrange(-20, 20),
+            lambda: "".join(draw.choices("ab'\"\\ \tö\n(),1.\x00", k=draw.randrange(6))),
+            lambda: draw.choice([None, True, b"x'"]),
+            lambda: tuple(draw.choice(numbers) for _ in range(draw.randrange(4))),
+            lambda: tuple(value(depth + 1) for _ in range(draw.randrange(4))),
+            lambda: [value(depth + 1) for _ in range(draw.randrange(3))],
+        ]
+        return draw.choice(kinds if depth < 3 else kinds[:5])()
+
+    for _ in range(5000):
+        text = repr(value(0))
+        assert repr(literal(text)) == text
+    for bad in ("", "01", "nan", "inf", "--1", "(1, 2", "1 2", "'a", "1e", "a"):
+        with pytest.raises((ValueError, SyntaxError)):
+            literal(bad)
