@@ -26,7 +26,9 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def begin(cluster: Cluster, caches: bool = True, iterations: int = 5, **options: Any) -> LoopJob:
+def begin(
+    cluster: Cluster, caches: bool = True, iterations: int = 5, mapper: bool = False, **options: Any
+) -> LoopJob:
     """PageRank of a random graph; a task takes half a second."""
     chance = random.Random(3)
     links = [tuple(f"p{chance.randrange(PAGES)}" for _ in range(2)) for _ in range(LINKS)]
@@ -36,6 +38,7 @@ def begin(cluster: Cluster, caches: bool = True, iterations: int = 5, **options:
     loop = pagerank(cluster, fs, "links/*", "ranks/*", PAGES)
     loop.set_reducer_input_cache(caches)
     loop.set_reducer_output_cache(caches)
+    loop.set_mapper_input_cache(mapper)
     loop.set_max_num_of_iterations(iterations)
     loop.set_fixed_point_threshold(1e-9)
     return loop.start("out", **{"M": 8, "R": 8, "seconds_per_task": 0.5, **options})
@@ -137,6 +140,22 @@ def test_without_caches_there_is_none_to_show(cluster: Cluster) -> None:
     assert squares(panel, "cache", "disk") == []
     assert len(squares(panel, "part", "passed")) == 32
     assert "Caches" not in texts(panel)
+
+
+def test_a_file_of_the_mappers_cache_tells_its_story(cluster: Cluster) -> None:
+    job = begin(cluster, caches=False, iterations=2, mapper=True).result()
+    panel = job.panel(live=False)
+    name = next(name for name in squares(panel, "cache", "disk") if "links/" in name)
+    path = name.split(":")[-1]
+    machine = job.view().caches["mapper input", 0, path].machine
+    panel.stage.selected = name
+    panel.refresh()
+    told = panel.steps.steps
+    assert told["title"] == path
+    assert [item["text"] for item in told["items"]] == [
+        f"iteration 1 on {machine}: wrote the mapper input cache",
+        f"iteration 2 on {machine}: read the mapper input cache",
+    ]
 
 
 def test_the_past_equals_the_fold_from_scratch(cluster: Cluster) -> None:

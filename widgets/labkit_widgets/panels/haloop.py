@@ -146,7 +146,9 @@ def told(loop: LoopState, selected: str) -> dict[str, Any]:
 
 def _in(each: Iteration, about: Chosen) -> Iterator[tuple[float, str, str]]:
     """When an iteration ended, a sign, and what it did with the partition, or with the file."""
-    until, where = each.end if each.end is not None else float("inf"), each.places.get(about)
+    until = each.end if each.end is not None else float("inf")
+    users = [machine for key, kinds in each.uses.items() if key[1:] == about for machine in kinds.values()]
+    where = each.places.get(about, users[-1] if users and not about.step else None)
     look, said = used(each, *about)
     if where is not None or said:
         place = f" on {where}" if where is not None else ""
