@@ -43,7 +43,9 @@ def many(number: Any, noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """``keys``, ``copies``, ``matches``."""
+    """``keys``, ``copies``, ``matches``, ``vertices``."""
+    if noun.endswith("ex"):
+        return noun[:-2] + "ices"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return noun[:-1] + "ies"
     return noun + ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
