@@ -89,7 +89,7 @@ def haloop() -> Iterator[Row]:
         ours = time.perf_counter() - began
 
         began = time.perf_counter()
-        for before, after in itertools.pairwise(FOLDERS):
+        for before, after in itertools.pairwise(FOLDERS[: ITERATIONS + 1]):
             Join(cluster, fs).run(f"pr/[L{before}]/*", f"joined-{after}", M=2 * M, R=R, slots=2)
             last = Aggregate(cluster, fs).run(f"joined-{after}/*", f"pr/{after}", M=M, R=R, slots=2)
         theirs = time.perf_counter() - began

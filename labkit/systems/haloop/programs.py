@@ -24,7 +24,8 @@ def file_of(pairs: Iterable[tuple[Any, Any]]) -> str:
 
 def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: str, vertices: int) -> HaLoop:
     """Ranks of the pages of a graph. links: files of (source, target), the invariant table L.
-    ranks: files of (page, rank), R0, with every page. A page without links keeps its rank to itself."""
+    ranks: files of (page, rank), R0, with every page. The rank of a page without links is
+    lost."""
 
     def map_rank(task: Any, page: Any, value: Any) -> None:
         task.emit_intermediate(page, value)

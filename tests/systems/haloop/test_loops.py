@@ -195,12 +195,13 @@ def test_an_empty_table_and_an_empty_input() -> None:
 def test_the_run_as_code_begins_the_same_loop() -> None:
     with sim(3) as cluster:
         job = ranks(cluster).run("out", M=2, R=2)
-        names = {"job": job}
+        names: dict[str, Any] = {"job": job}
         exec(job.code(), names)
         again: Any = names["job_again"]
         again.result()
         assert rows(again.output()) == rows(job.output())
-        names["again"].close()  # type: ignore[attr-defined]
+        names["panel"].close()
+        names["again"].close()
 
 
 @pytest.mark.parametrize("folder", ["a/b c/ö", "x[1]", "star*"])
