@@ -19,6 +19,7 @@
 # | 6 | [Parameter server](lectures/parameter-server.ipynb) | [SSP](exercises/paramserver-ssp.ipynb) | Who waits for whom, and why is that enough? |
 # | 7 | [Parameter server](lectures/parameter-server.ipynb), again | [Consistency](exercises/paramserver-consistency.ipynb) | One worker is slow. How stale would you let the others be? |
 # | 8 | [MapReduce](lectures/mapreduce.ipynb) | [Backup tasks](exercises/mapreduce-backup.ipynb) | A worker dies. Which of its completed tasks are done again, and why not the others? |
+# | 9 | [HaLoop](lectures/haloop.ipynb) | [Caching](exercises/haloop-caching.ipynb) | A machine dies in the third iteration. What has to be read again, and from where? |
 #
 # An exercise is checked with its own cells, or all at once: `labkit validate exercises/chord-routing.ipynb`.
 
