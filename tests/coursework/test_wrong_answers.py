@@ -318,6 +318,28 @@ WRONG: dict[tuple[str, str, str], list[str]] = {
         "    return [[each.vertex for each in waiting][:2]] if len(waiting) > 1 else []",
         "def choose(waiting, left): return waiting",
     ],
+    ("haloop-caching", "right", "tables"): [
+        "def cached_tables(loop): pass",
+        "def cached_tables(loop): return {table.name for table in loop.tables if table.step == 1}",
+        "def cached_tables(loop): return {table.name for table in loop.tables if table.step == 2}",
+        "def cached_tables(loop): return 'A'",
+        "def cached_tables(loop): return {'Z'}",
+        "def cached_tables(loop): return list(loop.tables)",
+        "def cached_tables(loop): return {1, 2}",
+        "def cached_tables(loop): return {table.files[0] for table in loop.tables}",
+    ],
+    ("haloop-caching", "bytes", "tables"): [
+        "def cached_tables(loop): return []",
+        "def cached_tables(loop): return None",
+        "def cached_tables(loop): return {t.name for t in loop.tables if len(set(t.files)) > 2}",
+    ],
+    ("haloop-caching", "distance", "output"): [
+        "def caches_output(loop): pass",
+        "def caches_output(loop): return 1",
+        "def caches_output(loop): return 'key' in loop.partition[2]",
+        "def caches_output(loop): return 'iteration' in loop.partition[2]",
+        "def caches_output(loop): return loop.partition[2]",
+    ],
 }
 
 #: Predictions that are none.
