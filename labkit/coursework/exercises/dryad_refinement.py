@@ -46,7 +46,7 @@ class Output(NamedTuple):
     bytes: int
 
 
-tasks = Tasks("dryad-refinement", order=9, records=[Output])
+tasks = Tasks("dryad-refinement", order=10, records=[Output])
 
 
 class Asked(StageManager):
