@@ -12,7 +12,7 @@ import pytest
 
 from labkit import Cluster, Kill, Pause, Restart, Resume, Slow
 from labkit.runtime import Duplicate, Fault, Loss
-from labkit.systems.dryad import AggregationTree, Job
+from labkit.systems.dryad import AggregationTree, Job, JobFailed
 from labkit.systems.dryad.mistakes import MISTAKES
 from labkit.systems.dryad.vertices import reduce
 
@@ -118,3 +118,15 @@ def test_planted_mistakes_are_caught(mistake: str) -> None:
                 cluster.kill("m3")
         cluster.run(12.0)
         assert CAUGHT_BY[mistake] in {violation.what for violation in job.check().violations}, job.check()
+
+
+@pytest.mark.parametrize("when", [0.005, 0.02, 0.1])
+def test_a_file_system_that_stays_dead_is_told(when: float) -> None:
+    """Its master is on m1, the job manager on m2."""
+    with Cluster(machines=4, engine="sim", seed=1) as cluster:
+        dryad = lab(cluster)
+        job = dryad.submit(word_count(dryad), machine="m2", seconds_per_vertex=0.03)
+        cluster.run(when)
+        cluster.kill("m1")
+        with pytest.raises(JobFailed, match="files-master"):
+            job.result(timeout=600)

@@ -92,7 +92,11 @@ class JobManager(Node):
             outputs=[state.number for state in states if state.place is not None],
             components=[each.vertices for each in self.graph.components if len(each.vertices) > 1],
         )  # fmt: skip
-        await self._find_files()
+        try:
+            await self._find_files()
+        except (LabError, OSError) as error:
+            self._fail("failed", f"its input cannot be located: {named(error)}")
+            return
         for stage in list(self.managers):
             self._call(stage, "begin", stage)
         self.spawn(self._keep_enumerating())
@@ -143,14 +147,12 @@ class JobManager(Node):
     def _join(self, computer: Computer) -> None:
         at = self.computers[computer.daemon] = At(computer, self.now, self.joined)
         self.joined += 1
-        self.emit(
-            "computer_joined",
-            job=self.job.name,
-            daemon=computer.daemon,
-            machine=computer.machine,
-            rack=computer.rack,
-        )
+        self._joined(computer)
         self.spawn(self._keep_telling(at))
+
+    def _joined(self, computer: Computer) -> None:
+        where = {"machine": computer.machine, "rack": computer.rack}
+        self.emit("computer_joined", job=self.job.name, daemon=computer.daemon, **where)
 
     async def _keep_telling(self, at: At) -> None:
         """One message after the other to each daemon: all that there is to say, or nothing, as a sign of
@@ -177,13 +179,7 @@ class JobManager(Node):
             del at.outbox[: len(batch)]
             if at.lost:
                 at.lost = False
-                self.emit(
-                    "computer_joined",
-                    job=self.job.name,
-                    daemon=name,
-                    machine=at.machine,
-                    rack=at.computer.rack,
-                )
+                self._joined(at.computer)
                 self._schedule()
             if not at.outbox:
                 try:
@@ -396,6 +392,9 @@ class JobManager(Node):
             await self.store.rename(self._own_path(vertex, version), path, exclusive=True)
         except FileExistsError:
             pass  # the answer to a first rename was lost
+        except (LabError, OSError) as error:
+            self._fail("failed", f"{path} does not get its name: {named(error)}")
+            return
         self.emit("output_committed", job=self.job.name, vertex=vertex, version=version, path=path)
         self.committing -= 1
         self._check_over()
