@@ -2,7 +2,7 @@
 
 A writer gathers items into chunks, a reader takes chunks apart. In a file and in a pipe a chunk is its
 pickle; in a FIFO it is the items themselves, "shared memory". A full channel lets its writer wait, an empty
-one its reader.
+one its reader; where vertices would wait for each other for ever, full ones get more room (``Process.grow``).
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ EVENTS = Events(
     binary_fetched=quiet("{node} got the program of {stage}"),
     process_running=quiet("{node} has the input of process {process}, and it runs"),
     pipe_closed=quiet("{bytes:bytes} went through a pipe from {source} to {machine}"),
+    channels_grew=repair("{node}: vertices wait for each other, so full channels get more room"),
     output_renamed=quiet("the output of vertex {vertex}, version {version}, has its name on {machine}"),
     job_dropped=trouble("{node} ended the vertices of {job}: its job manager is silent"),
 )

@@ -127,6 +127,19 @@ class Process:
         """Whether some vertex need not wait any more."""
         return any(not each.done and (each.waits is None or each.waits()) for each in self.members)
 
+    def grow(self) -> bool:
+        """Give full channels twice the room; whether there were some.
+
+        Vertices may wait for each other in a circle: one for room in a channel, whose reader wants another
+        channel first. That is none in the graph, but of its bounded channels (Parks 1995: enlarge them).
+        """
+        writers = [writer for each in self.members if not each.done for writer in each.writers]
+        full = [writer.channel for writer in writers if not writer.channel.writable()]
+        for channel in full:
+            assert channel.room is not None
+            channel.room *= 2
+        return bool(full)
+
     def close(self) -> None:
         """Nobody wants it any more."""
         for each in self.members:

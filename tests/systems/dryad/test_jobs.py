@@ -57,6 +57,35 @@ def sorted_by_pipes(dryad: Any, n: int = 2) -> Graph:
     return (inputs >= (map(lambda x: x, "X") >= by) ** n) >> ordered**n
 
 
+@pytest.mark.parametrize("kind", ["fifo", "pipe"])
+def test_vertices_that_wait_for_each_other_get_room(kind: str) -> None:
+    """Two ways from a to c, which reads the one to its end before the other: longer than a channel is."""
+
+    @vertex
+    async def a(readers: Any, writers: Any) -> None:
+        async for item in readers[0]:
+            for writer in writers:
+                await writer.write(item)
+
+    @vertex
+    async def c(readers: Any, writers: Any) -> None:
+        count = 0
+        for reader in readers:
+            async for _ in reader:
+                count += 1
+        await writers[0].write(count)
+
+    with sim() as cluster:
+        dryad = lab(cluster)
+        b = map(lambda item: item, "b")
+        long = ((dryad.put("x", [list(range(20_000))]) >= a) >= b) >= c
+        channels = {("a", "b"): kind, ("b", "c"): kind, ("a", "c"): kind}
+        job = dryad.submit(long | (a >= c), channels=channels).result(timeout=300)
+        same_as_oracle(job)
+        assert job.output() == [[40_000]]
+        assert kinds(cluster, "channels_grew")
+
+
 PIPES = {("X", "distribute"): "fifo", ("distribute", "merge"): "pipe", ("merge", "sort"): "fifo"}
 
 

@@ -365,7 +365,11 @@ class Daemon(Node):
             if written is not None:
                 return written
             while not process.can_go_on:
-                await running.news.wait()
+                try:
+                    await wait_for(running.news.wait(), options.call_timeout)
+                except Timeout:
+                    if process.grow():
+                        self.emit("channels_grew", job=here.name, process=running.order.process)
 
     def _write(self, here: JobHere, order: Order, outputs: Ports) -> list[Written]:
         """File channels to the disk, all of a vertex in one file under its version's name."""
