@@ -39,6 +39,7 @@ class HaLoop:
         self.cluster, self.fs = cluster, fs
         self._maps: dict[int, tuple[Any, Any]] = {}
         self._reduces: dict[int, Any] = {}
+        self._partitions: dict[int, Any] = {}
         self._tables: list[Table] = []
         self._step_inputs: list[tuple[Callable[[int, int], str | None], Any]] = []
         self._input, self._reader = "", TextLines()
@@ -60,6 +61,11 @@ class HaLoop:
     def add_reduce(self, function: Callable[..., Any] | None, step: int = 1) -> None:
         """``AddReduce``: the reduce function of a step; None hands values on."""
         self._reduces[whole(1, write=1)("step", step)] = _function("add_reduce", function)
+
+    def set_partition(self, function: Callable[[Any, Any, int], int], step: int = 1) -> None:
+        """``function(task, key, R)``: the reduce task of a key, 0 to R-1; unless given, a hash of the key.
+        With caches it must be deterministic, and see nothing but the key (§4)."""
+        self._partitions[whole(1, write=1)("step", step)] = _function("set_partition", function)
 
     def set_input(self, pattern: str, reader: TextLines | None = None) -> None:
         """``SetInput``: the files of R0, read by the first step of the first iteration; as ``Pairs`` unless
@@ -180,11 +186,13 @@ class HaLoop:
             raise ValueError('the loop has no input: set_input("ranks/*")')
         if wrong := [table for table in self._tables if table.step > count]:
             raise ValueError(f"add_invariant_table(step={wrong[0].step}): there are {count} steps")
+        if beyond := [step for step in self._partitions if step > count]:
+            raise ValueError(f"set_partition(step={beyond[0]}): there are {count} steps")
         steps = []
         for step in range(1, count + 1):
             (function, combine), reduce = self._maps[step], self._reduces[step]
             kind = Step if combine is None else CombiningStep
-            steps.append(kind(function, reduce, combine))
+            steps.append(kind(function, reduce, combine, self._partitions.get(step)))
         body = Body(
             count, self._reader, self._input, tuple(self._tables), self._iteration_input,
             tuple(self._step_inputs),

@@ -47,14 +47,17 @@ class Step(Program):
     #: Of the running task: 1 for the first iteration; the pattern of the invariant table that is read, or "".
     iteration: int = 0
     table: str = ""
+    #: Whether a cache depends on where keys go.
+    cached: bool = False
 
     def __init__(
         self,
         map_function: Callable[..., Any] | None,
         reduce_function: Callable[..., Any] | None,
         combine_function: Callable[..., Any] | None = None,
+        partition_function: Callable[..., Any] | None = None,
     ) -> None:
-        self._functions = (map_function, reduce_function, combine_function)
+        self._functions = (map_function, reduce_function, combine_function, partition_function)
 
     def map(self, key: Any, value: Any) -> Any:
         """The user's function; without one a pair is handed on."""
@@ -65,6 +68,24 @@ class Step(Program):
         """The user's function; without one the values are handed on."""
         function = self._functions[1]
         return super().reduce(key, values) if function is None else function(self, key, values, invariant)
+
+    def partition(self, key: Any, R: int) -> int:
+        """The user's function, or a hash. With caches it must not look at the iteration: what is cached of a
+        key is where the key was in the first one. Raises ``ValueError`` if it does."""
+        function = self._functions[3]
+        if function is None:
+            return super().partition(key, R)
+        region: int = function(self, key, R)
+        if self.cached and self.iteration > 1:
+            now, self.iteration = self.iteration, 1
+            first = function(self, key, R)
+            self.iteration = now
+            if first != region:
+                raise ValueError(
+                    f"the partition of {key!r:.40} was {first} in the first iteration and is {region} in "
+                    f"iteration {now}: with caches it must depend on the key alone; switch them off, or mend it"
+                )
+        return region
 
 
 class CombiningStep(Step):

@@ -243,3 +243,18 @@ def test_what_a_function_does_to_its_arguments_nobody_sees() -> None:
         job = loop.run("out", M=1, R=2)
         same_as_oracle(job)
         assert rows(job.output()) == [("a", [1, 1, 1, 1]), ("b", [2, 1])]
+
+
+def test_a_partition_function_that_looks_at_the_iteration_is_refused_with_caches() -> None:
+    def moving(task: Any, key: Any, number: int) -> int:
+        return (len(key) + task.iteration) % number
+
+    with sim(3) as cluster:
+        loop = ranks(cluster, ())
+        loop.set_partition(moving)
+        same_as_oracle(loop.run("out", M=2, R=2))
+        loop.set_reducer_input_cache()
+        with pytest.raises(JobFailed, match=r"was \d in the first iteration and is \d in iteration 2"):
+            loop.run("wrong", M=2, R=2)
+        loop.set_partition(lambda task, key, number: len(key) % number)
+        same_as_oracle(loop.run("right", M=2, R=2))

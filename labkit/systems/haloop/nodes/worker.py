@@ -71,6 +71,7 @@ class LoopWorker(Worker):
             "iteration": plan.iteration,
             "table": table,
             "reader": self._reader(plan, number),
+            "cached": bool(self.body.caches & {REDUCER_INPUT, REDUCER_OUTPUT}),
         }
         if number >= 0:
             self.kept.add(f"map-{order.task}-{order.attempt}")
