@@ -69,7 +69,7 @@ class Step(Program):
         function = self._functions[1]
         return super().reduce(key, values) if function is None else function(self, key, values, invariant)
 
-    def partition(self, key: Any, R: int) -> int:
+    def partition(self, key: Any, R: int) -> int:  # noqa: N803
         """The user's function, or a hash. With caches it must not look at the iteration: what is cached of a
         key is where the key was in the first one. Raises ``ValueError`` if it does."""
         function = self._functions[3]
@@ -83,7 +83,7 @@ class Step(Program):
             if first != region:
                 raise ValueError(
                     f"the partition of {key!r:.40} was {first} in the first iteration and is {region} in "
-                    f"iteration {now}: with caches it must depend on the key alone; switch them off, or mend it"
+                    f"iteration {now}: with caches it must depend on the key alone"
                 )
         return region
 
