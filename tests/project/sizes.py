@@ -6,6 +6,7 @@ python -m tests.project.sizes
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 from labkit.coursework.exercises import NAMES
@@ -50,14 +51,23 @@ def system_of_widgets() -> dict[str, str]:
     found = {}
     for module in targets:
         drawn = {system for each in reached(targets, module) for system in names(each)}
+        drawn -= {base for system in drawn for base in built_on(system)}
         if len(drawn) == 1:
             found[module] = drawn.pop()
     return found
 
 
 def names(text: str) -> set[str]:
-    """The systems that a source names in its imports."""
-    return {system for system in systems() if f"labkit.systems.{system}" in text}
+    """The systems that a source names in its imports, without those that another of them is built on."""
+    named = {system for system in systems() if f"labkit.systems.{system}" in text}
+    return named - {base for system in named for base in built_on(system)}
+
+
+@cache
+def built_on(system: str) -> set[str]:
+    """The other systems that the modules of one import."""
+    text = "".join(path.read_text() for path in sources(ROOT / "labkit/systems" / system))
+    return {other for other in systems() if other != system and f"labkit.systems.{other}" in text}
 
 
 def judge(path: Path) -> str:
