@@ -40,9 +40,7 @@ class Join(MapReduce):
         rows = list(values)
         targets = [value for is_link, value in rows if is_link]
         rank = sum(value for is_link, value in rows if not is_link)
-        self.emit((key, 0.0))
-        for target in targets:
-            self.emit((target, rank / len(targets)))
+        self.emit((rank / max(1, len(targets)), *targets))
 
 
 class Aggregate(MapReduce):
@@ -52,7 +50,10 @@ class Aggregate(MapReduce):
 
     def map(self, key: Any, value: Any) -> None:
         """By target."""
-        self.emit_intermediate(*value)
+        self.emit_intermediate(key, 0.0)
+        share, *targets = value
+        for target in targets:
+            self.emit_intermediate(target, share)
 
     def combine(self, key: Any, values: Iterator[Any]) -> None:
         """Partial sums."""

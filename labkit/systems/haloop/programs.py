@@ -32,12 +32,13 @@ def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: 
 
     def reduce_rank(task: Any, page: Any, ranks: Any, targets: list[Any]) -> None:
         rank = sum(ranks)
-        task.emit((page, 0.0))  # so that a page that nobody links to is not lost
-        for target in targets:
-            task.emit((target, rank / len(targets)))
+        task.emit((rank / max(1, len(targets)), *targets))
 
-    def map_aggregate(task: Any, page: Any, share: Any) -> None:
-        task.emit_intermediate(*share)
+    def map_aggregate(task: Any, page: Any, shared: Any) -> None:
+        task.emit_intermediate(page, 0.0)  # so that a page that nobody links to is not lost
+        share, *targets = shared
+        for target in targets:
+            task.emit_intermediate(target, share)
 
     def combine_aggregate(task: Any, page: Any, shares: Any) -> None:
         task.emit(sum(shares))
