@@ -14,11 +14,15 @@ from typing import Any
 
 from labkit.runtime.copying import dumps
 
-__all__ = ["FIFO", "FILE", "PIPE", "Channel", "Reader", "Wait", "Writer", "any_of"]
+__all__ = ["FIFO", "FILE", "PIPE", "Abandoned", "Channel", "Reader", "Wait", "Writer", "any_of"]
 
 FILE, PIPE, FIFO = "file", "pipe", "fifo"
 #: Chunks in a pipe or FIFO before its writer waits.
 ROOM = 4
+
+
+class Abandoned(BaseException):
+    """Nobody reads any more what a vertex writes: it ends, as a program does whose pipe is broken."""
 
 
 class Wait:
@@ -94,6 +98,7 @@ class Writer:
 
     def __init__(self, channel: Channel, size: int) -> None:
         self.channel, self.size = channel, size
+        self.together: Sequence[Writer] = (self,)  #: all of its vertex
         self._items: list[Any] = []
 
     async def write(self, item: Any) -> None:
@@ -105,6 +110,8 @@ class Writer:
     async def flush(self) -> None:
         """Let the reader have what was written so far."""
         await Wait(self.channel.writable)
+        if self._items and all(each.channel.abandoned for each in self.together):
+            raise Abandoned
         if self._items:
             self.channel.put(self._items)
             self._items = []

@@ -13,7 +13,7 @@ from labkit.runtime.copying import dumps
 from labkit.runtime.loop import traceback_text
 from labkit.runtime.raised import Ending, named, short
 
-from .channels import Channel, Reader, Wait, Writer
+from .channels import Abandoned, Channel, Reader, Wait, Writer
 from .plan import Inside, port_of
 
 __all__ = ["Process", "VertexFailed", "joined"]
@@ -43,7 +43,7 @@ class _Member:
             self.running = self._main()
         try:
             wait = self.running.send(None)
-        except StopIteration:
+        except (StopIteration, Abandoned):
             self.done = True
             for reader in self.readers:
                 reader.channel.abandoned = True
@@ -83,6 +83,8 @@ class Process:
                 [Reader(each) for each in inputs],
                 [Writer(each, self.size) for each in outputs],
             )
+            for writer in writers:
+                writer.together = writers
             self.members.append(_Member(name, program, readers, writers))
             return
         into: dict[int, list[Channel]] = {i: [] for i in range(len(program.programs))}

@@ -86,6 +86,28 @@ def test_vertices_that_wait_for_each_other_get_room(kind: str) -> None:
         assert kinds(cluster, "channels_grew")
 
 
+@pytest.mark.parametrize("kind", ["fifo", "pipe"])
+def test_who_writes_for_nobody_ends(kind: str) -> None:
+    """As ``yes | head``."""
+
+    @vertex
+    async def yes(readers: Any, writers: Any) -> None:
+        while True:
+            await writers[0].write("y")
+
+    @vertex
+    async def head(readers: Any, writers: Any) -> None:
+        for _ in range(3):
+            await writers[0].write(await anext(readers[0]))
+
+    with sim() as cluster:
+        dryad = lab(cluster)
+        graph = (dryad.put("x", [[1]]) >= yes) >= head
+        job = dryad.submit(graph, channels={("yes", "head"): kind}).result(timeout=60)
+        assert job.output() == [["y", "y", "y"]]
+        assert job.check().ok
+
+
 PIPES = {("X", "distribute"): "fifo", ("distribute", "merge"): "pipe", ("merge", "sort"): "fifo"}
 
 

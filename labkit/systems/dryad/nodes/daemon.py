@@ -37,6 +37,8 @@ Written = tuple[int, list[bytes]]  #: a vertex, and the bytes of its output port
 Sizes = tuple[tuple[int, tuple[int, ...]], ...]
 #: What ``fetch`` says of an output that will have its name in a moment.
 LATER = "later"
+#: What ``pipe`` says when there is no reader any more.
+NOBODY = "nobody"
 
 
 class Daemon(Node):
@@ -415,6 +417,7 @@ class Daemon(Node):
             if not taken:
                 await self.sleep(here.options.ping_every / 10)
                 continue
+            channel.abandoned = channel.abandoned or taken == NOBODY
             for chunk in some:
                 size += len(chunk)
                 channel.chunks.popleft()
@@ -430,13 +433,14 @@ class Daemon(Node):
     @rpc
     async def pipe(
         self, job: str, life: int, key: Key, sent: int, some: tuple[bytes, ...], last: bool
-    ) -> bool:
-        """Chunks of a pipe from the ``sent``-th on. False: not now; its reader is not there, or slow."""
+    ) -> bool | str:
+        """Chunks of a pipe from the ``sent``-th on. False: not now; its reader is not there, or slow.
+        ``NOBODY``: its reader has ended."""
         here = self.jobs.get(job)
         if life != self.life or here is None:
             return False
-        if key in here.ended:
-            return True
+        if key in here.ended or (key in here.pipes and here.pipes[key].abandoned):
+            return NOBODY
         reader = next((each for each in here.running.values() if _reads(each.order, key)), None)
         if reader is None:
             return False
