@@ -230,6 +230,7 @@ class LoopJob(Job):
         options: Any, inputs: str, asked: float, body: Body, steps: list[Step],
     ) -> None:  # fmt: skip
         self.body, self.steps = body, steps
+        self._known: list[float | None] | None = None  #: the distances, when it is over
         super().__init__(program, cluster, fs, files, output, master, roles, options, inputs, asked)
 
     def _spec(self, options: Any, splits: Any, output: str, workers: int) -> LoopSpec:
@@ -249,17 +250,20 @@ class LoopJob(Job):
     @property
     def distances(self) -> list[float | None]:
         """Of each completed iteration to the one before; None where it was not measured."""
-        if self.done:
-            return [each.distance for each in self._finished()]
-        return list(self.cluster.call(self.spec.master, "iterations"))
-
-    def _finished(self) -> list[Any]:
-        return [each for each in self.view().iterations if each.end is not None]
+        if self._known is None:
+            try:
+                found = list(self.cluster.call(self.spec.master, "iterations"))
+            except LabError:  # it is dead; what its events said is left
+                return [each.distance for each in self.view().iterations if each.end is not None]
+            if not self.done:
+                return found
+            self._known = found
+        return list(self._known)
 
     @property
     def files(self) -> list[str]:
         """The names of the output files of the last completed iteration."""
-        return self.files_of(len(self._finished()))
+        return self.files_of(len(self.distances))
 
     def files_of(self, iteration: int) -> list[str]:
         """The names of the output files of one."""

@@ -29,6 +29,9 @@ def test_pagerank_with_a_lost_cache(make_cluster: Callable[..., Cluster]) -> Non
     cluster.run_until(lambda: len(job.view().iterations) >= 3, what="the third iteration has begun")
     cluster.kill("m3")
     job.result()
+    # At once, whatever the machines have reported so far.
+    assert rows(job.output()) == rows(job.output(5))
+    assert len(job.distances) == 5
     same_as_oracle(job)
     reloaded = {event.data["cache"] for event in cluster.trace.filter("cache_reloaded")}
     assert "reducer input" in reloaded
