@@ -44,6 +44,8 @@ FILES_AT_ONCE = 16
 #: Heartbeats that a master hears in a second when all is well: in a large cluster they come less often, and a
 #: death is noticed later (HDFS takes ten minutes).
 HEARTBEATS_PER_SECOND = 100
+#: Characters of a path, as Linux has them.
+LONGEST_PATH = 4095
 
 _all: weakref.WeakSet[FileSystem] = weakref.WeakSet()
 
@@ -136,6 +138,11 @@ class FileSystem(OnCluster, Repeatable):
         """
         if isinstance(contents, (bytes, bytearray, memoryview)):
             files: list[tuple[str, Any]] = [(path, contents)]
+        elif isinstance(contents, str) and ("\n" in contents or len(contents) > LONGEST_PATH):
+            raise ValueError(
+                f"put({path!r:.60}, text): text is the path of a local file, and {contents!r:.40} is none; "
+                "to write it, give bytes: text.encode()"
+            )
         elif isinstance(contents, (str, os.PathLike)):
             files = _local_files(path, Path(contents))
         else:

@@ -315,3 +315,12 @@ def test_every_event_is_in_the_table() -> None:
     for kind, data in emitted.items():
         fields = {*re.findall(r"(\w+)=", data), "node", "machine"}
         assert set(re.findall(r"{(\w+)[:}]", str(EVENTS[kind].text))) <= fields, kind
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "x" * 5000])
+def test_text_is_no_path_of_a_file_here(sim_fs: MakeFs, text: str) -> None:
+    fs = sim_fs()
+    with pytest.raises(ValueError, match=r"to write it, give bytes: text\.encode\(\)"):
+        fs.put("a", text)
+    fs.put("a", text.encode())
+    assert fs.cat("a") == text.encode()
