@@ -137,8 +137,6 @@ def check_loop(
             if abs(told - right) > CLOSE * max(1.0, abs(right)):
                 detail = f"iteration {number} told {told!r}, and it is {right!r}"
                 report.violations.append(Violation(now, "RightDistance", detail))
-        small = told is not None and told <= (body.threshold or 0.0)
-        should = small or number == body.most
-        if should != (number == len(replay.distances)) and replay.ends:
+        if bool(body.over(number, told)) != (number == len(replay.distances)) and replay.ends:
             report.violations.append(Violation(now, "EndsRight", f"iteration {number} is not the right end"))
     return report

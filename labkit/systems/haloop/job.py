@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from labkit.parts.options import number, switch, whole
@@ -14,7 +13,7 @@ from labkit.runtime.copying import dumps
 from labkit.runtime.errors import LabError, Unpicklable
 from labkit.runtime.raised import named
 from labkit.runtime.script import Made, options_of, variable
-from labkit.systems.mapreduce.job import Job, MapReduce
+from labkit.systems.mapreduce.job import Job, MapReduce, place_of, waited_for
 from labkit.systems.mapreduce.nodes import Master, Worker
 from labkit.systems.mapreduce.readers import Pairs, TextLines, parts_of
 
@@ -123,14 +122,7 @@ class HaLoop:
 
     def run(self, output: str, **options: Any) -> LoopJob:
         """Run it and wait: ``start(...).result()``; Ctrl-C cancels it."""
-        job = self.start(output, **options)
-        try:
-            job.result()
-        except KeyboardInterrupt:
-            with suppress(LabError):
-                job.cancel()
-            raise
-        return job
+        return waited_for(self.start(output, **options))
 
     def start(
         self, output: str, *, master: str | None = None,
@@ -138,24 +130,19 @@ class HaLoop:
     ) -> LoopJob:  # fmt: skip
         """Begin the loop. output: a folder for the outputs of all iterations. options: as MapReduce's."""
         body, steps = self.body()
-        files = MapReduce(self.cluster, self.fs)
-        if self.cluster is None or self.fs is None:
-            raise LabError("HaLoop() has no cluster: write HaLoop(cluster, fs)")
-        if self.fs.cluster is not self.cluster:
-            raise LabError(f"{self.fs!r} is not on {self.cluster!r}: make one with FileSystem(cluster)")
-        asked, found = self.cluster.now, chosen(options)
+        cluster, fs = place_of(self)
+        files = MapReduce(cluster, fs)
+        asked, found = cluster.now, chosen(options)
         folder = output.strip("/") if isinstance(output, str) else output
-        if not folder or not isinstance(folder, str) or self.fs._list(folder):
+        if not folder or not isinstance(folder, str) or fs._list(folder):
             raise FileExistsError(
                 f"{output!r} must be a folder that is not there; fs.rm({output!r}, recursive=True)"
             )
         for table in body.tables:
             files._named(table.pattern)
         first = body.input or (body.iteration_input or str)(1)
-        sizes = [(path, self.fs.du(path)) for path in files._named(first)]
-        return LoopJob(
-            self, self.cluster, self.fs, sizes, folder, master, roles, found, first, asked, body, steps
-        )
+        sizes = [(path, fs.du(path)) for path in files._named(first)]
+        return LoopJob(self, cluster, fs, sizes, folder, master, roles, found, first, asked, body, steps)
 
     def run_locally(self, files: Any = None) -> LocalLoop:
         """The same loop on one thread. files: by name, unless those of the file system."""

@@ -56,6 +56,12 @@ class Body:
         """Whether distances decide the end."""
         return self.threshold is not None or self.most is None
 
+    def over(self, iteration: int, distance: float | None) -> str:
+        """Why this iteration is the last one; "": it is not."""
+        if distance is not None and distance <= (self.threshold or 0.0):
+            return "fix point" if distance == 0 else "threshold"
+        return "maximum" if iteration == self.most else ""
+
 
 @dataclass(frozen=True)
 class LoopSpec(JobSpec):

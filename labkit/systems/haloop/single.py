@@ -52,7 +52,7 @@ def run_locally(body: Body, steps: list[Step], files: Mapping[str, bytes | str])
         )
         done.outputs.append(rows)
         done.distances.append(distance)
-        if (distance is not None and distance <= (body.threshold or 0.0)) or iteration == body.most:
+        if body.over(iteration, distance):
             return done
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from labkit.parts.retry import insist
 from labkit.parts.store import Files, FileSystem
@@ -30,7 +30,9 @@ from .single import LocalJob, run_locally
 from .status import Status, timeline
 from .view import JobReducer, JobState
 
-__all__ = ["Job", "MapReduce"]
+__all__ = ["Job", "MapReduce", "place_of", "waited_for"]
+
+AnyJob = TypeVar("AnyJob", bound="Job")
 
 #: What the user program hears of a job that ended without its output; else ``JobFailed``.
 KINDS: dict[str, type[LabError]] = {"aborted": JobAborted, "cancelled": JobCancelled}
@@ -46,6 +48,27 @@ def _pickled(program: MapReduce) -> bytes:
         ) from error
 
 
+def place_of(program: Any) -> tuple[Cluster, FileSystem]:
+    """Where a program runs. Raises ``LabError`` if it was not told, or told of two places."""
+    cluster, fs, name = program.cluster, program.fs, type(program).__name__
+    if cluster is None or fs is None:
+        raise LabError(f"{name}() has no cluster: write {name}(cluster, fs)")
+    if fs.cluster is not cluster:
+        raise LabError(f"{fs!r} is not on {cluster!r}: make one with FileSystem(cluster)")
+    return cluster, fs
+
+
+def waited_for(job: AnyJob) -> AnyJob:
+    """A job that has its result; Ctrl-C cancels it."""
+    try:
+        job.result()
+    except KeyboardInterrupt:
+        with suppress(LabError):  # a dead master runs nothing
+            job.cancel()
+        raise
+    return job
+
+
 class MapReduce(Program):
     """A program, and where it runs. See ``model.py`` for what it consists of."""
 
@@ -56,13 +79,7 @@ class MapReduce(Program):
 
     def run(self, inputs: str, output: str, **options: Any) -> Job:
         """Run it and wait: ``start(...).result()``; Ctrl-C cancels it."""
-        job = self.start(inputs, output, **options)
-        try:
-            return job.result()
-        except KeyboardInterrupt:
-            with suppress(LabError):  # a dead master runs nothing
-                job.cancel()
-            raise
+        return waited_for(self.start(inputs, output, **options))
 
     def start(
         self, inputs: str, output: str, *, master: str | None = None,
@@ -73,20 +90,15 @@ class MapReduce(Program):
         master: its machine; the one of the file system's master unless given. options: see ``Options``.
         roles: other classes for the nodes. Raises ``FileNotFoundError``, ``FileExistsError``, ``ValueError``.
         """
-        if self.cluster is None or self.fs is None:
-            raise LabError(
-                f"{type(self).__name__}() has no cluster: write {type(self).__name__}(cluster, fs)"
-            )
-        if self.fs.cluster is not self.cluster:
-            raise LabError(f"{self.fs!r} is not on {self.cluster!r}: make one with FileSystem(cluster)")
-        asked = self.cluster.now
+        cluster, fs = place_of(self)
+        asked = cluster.now
         chosen = given(type(self).__name__, options)
         folder = normal(output, folder=True)
         part = parts_of(folder, 1)[0].removesuffix("00000").lstrip("/")
-        if any(path.startswith(part) for path, _ in self.fs._list(folder)):
+        if any(path.startswith(part) for path, _ in fs._list(folder)):
             raise FileExistsError(f"{output!r} has the output of a job: fs.rm({output!r}, recursive=True)")
-        files = [(path, self.fs.du(path)) for path in self._named(inputs)]
-        return Job(self, self.cluster, self.fs, files, folder, master, roles, chosen, inputs, asked)
+        files = [(path, fs.du(path)) for path in self._named(inputs)]
+        return Job(self, cluster, fs, files, folder, master, roles, chosen, inputs, asked)
 
     def run_locally(self, inputs: str | Mapping[str, bytes | str], R: int = 1) -> LocalJob:
         """Execute it here, sequentially (§4.7). inputs: a pattern of files, or files by name."""

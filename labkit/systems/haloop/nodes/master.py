@@ -76,10 +76,7 @@ class LoopMaster(Master):
             await self._enter(iteration + 1, 1)
 
     def _over(self, iteration: int, distance: float | None) -> str:
-        """Why this iteration is the last one; "": it is not."""
-        if distance is not None and distance <= (self.body.threshold or 0.0):
-            return "fix point" if distance == 0 else "threshold"
-        return "maximum" if iteration == self.body.most else ""
+        return self.body.over(iteration, distance)
 
     async def _drop_output(self, iteration: int, step: int) -> None:
         try:
