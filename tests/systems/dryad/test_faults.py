@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
 from operator import add
 
 import pytest
 
-from labkit import Cluster, Kill, Pause, Restart, Resume, Slow
-from labkit.runtime import Duplicate, Fault, Loss
+from labkit import Cluster
 from labkit.systems.dryad import AggregationTree, Job, JobFailed
 from labkit.systems.dryad.mistakes import MISTAKES
 from labkit.systems.dryad.vertices import reduce
+from tests.systems.disturbed import digest_elsewhere, disturbances
 
 from .conftest import lab, same_as_oracle, word_count
 from .test_jobs import PIPES, sorted_by_pipes
@@ -23,32 +20,14 @@ from .test_jobs import PIPES, sorted_by_pipes
 SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200")) // 5
 
 
-def disturbances(seed: int) -> list[tuple[float, Fault]]:
-    """m1 has the masters; at most one other is away at a time, so that no file is lost."""
-    draw = random.Random(seed)
-    schedule: list[tuple[float, Fault]] = []
-    if draw.random() < 0.5:
-        schedule += [(0.5, Loss(0.03)), (0.5, Duplicate(0.2))]
-    at = 0.5
-    for _ in range(3):
-        at += 1.5 * draw.random()
-        machine, back = draw.choice(["m2", "m3", "m4", "m5"]), at + draw.choice([0.1, 1.0, 4.0])
-        what = draw.choice(["kill", "kill", "pause", "slow"])
-        if what == "kill":
-            schedule += [(at, Kill(machine)), (back, Restart(machine))]
-        elif what == "pause":
-            schedule += [(at, Pause(machine)), (back, Resume(machine))]
-        else:
-            schedule += [(at, Slow(machine, 10)), (back, Slow(machine, 1))]
-        at = back
-    return schedule
+MACHINES = ("m2", "m3", "m4", "m5")
 
 
 def disturbed(cluster: Cluster, seed: int) -> Job:
     """Over files, or over pipes."""
     dryad = lab(cluster, racks=2)
     began = cluster.now
-    cluster.play([(began + at, fault) for at, fault in disturbances(seed)])
+    cluster.play([(began + at, fault) for at, fault in disturbances(seed, MACHINES, 0.5, 0.5)])
     if seed % 2:
         options = {"channels": PIPES, "seconds_per_vertex": 0.7, "seconds_per_item": 1e-3, "chunk": 30}
         return dryad.submit(sorted_by_pipes(dryad), max_reruns=20, stuck_after=20.0, **options)
@@ -76,13 +55,7 @@ def digest(seed: int = 4) -> str:
 
 def test_twice_in_one_process_and_whatever_the_hash_seed() -> None:
     assert digest() == digest() != digest(6)
-    program = "from tests.systems.dryad.test_faults import digest; print(digest())"
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": path}
-    printed = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    assert printed.strip() == digest()
+    assert digest_elsewhere(__name__) == digest()
 
 
 CAUGHT_BY = {

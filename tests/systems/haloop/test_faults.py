@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from labkit import Cluster
 from labkit.systems.haloop.mistakes import MISTAKES
-from tests.systems.mapreduce.test_faults import disturbances
+from tests.systems.disturbed import digest_elsewhere, disturbances
 
 from .conftest import family, ranks, same_as_oracle
 
@@ -38,11 +36,7 @@ def digest(seed: int = 5) -> str:
 
 
 def test_the_same_seed_is_the_same_run_in_every_process() -> None:
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": path}
-    command = [sys.executable, "-c", "from tests.systems.haloop.test_faults import digest; print(digest())"]
-    other = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert other.stdout.strip() == digest()
+    assert digest_elsewhere(__name__) == digest()
 
 
 @pytest.mark.parametrize(

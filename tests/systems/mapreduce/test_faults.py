@@ -3,41 +3,17 @@
 from __future__ import annotations
 
 import os
-import random
-import subprocess
-import sys
 
 import pytest
 
-from labkit import Cluster, Kill, Pause, Restart, Resume, Slow
-from labkit.runtime import Duplicate, Fault, Loss
+from labkit import Cluster
 from labkit.systems.mapreduce.mistakes import MISTAKES
+from tests.systems.disturbed import digest_elsewhere, disturbances
 
 from .conftest import lab, same_as_oracle
 
 #: Random schedules in the property test; more with `pytest --schedules 2000`.
 SCHEDULES = int(os.environ.get("LABKIT_SCHEDULES", "200")) // 8
-
-
-def disturbances(seed: int) -> list[tuple[float, Fault]]:
-    """m1 has the masters; at most one other is away at a time, so that no file is lost."""
-    draw = random.Random(seed)
-    schedule: list[tuple[float, Fault]] = []
-    if draw.random() < 0.5:
-        schedule += [(1.0, Loss(0.03)), (1.0, Duplicate(0.2))]
-    at = 1.5
-    for _ in range(3):
-        at += 1.5 * draw.random()
-        machine, back = draw.choice(["m2", "m3", "m4"]), at + draw.choice([0.1, 1.0, 4.0])
-        what = draw.choice(["kill", "kill", "pause", "slow"])
-        if what == "kill":
-            schedule += [(at, Kill(machine)), (back, Restart(machine))]
-        elif what == "pause":
-            schedule += [(at, Pause(machine)), (back, Resume(machine))]
-        else:
-            schedule += [(at, Slow(machine, 10)), (back, Slow(machine, 1))]
-        at = back
-    return schedule
 
 
 @pytest.mark.parametrize("seed", range(SCHEDULES))
@@ -61,13 +37,7 @@ def digest(seed: int = 5) -> str:
 
 def test_twice_in_one_process_and_whatever_the_hash_seed() -> None:
     assert digest() == digest() != digest(6)
-    program = "from tests.systems.mapreduce.test_faults import digest; print(digest())"
-    path = os.pathsep.join(filter(None, sys.path))
-    environment = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": path}
-    printed = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    assert printed.strip() == digest()
+    assert digest_elsewhere(__name__) == digest()
 
 
 CAUGHT_BY = {
