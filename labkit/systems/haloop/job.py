@@ -22,7 +22,7 @@ from .model import CombiningStep, Step
 from .nodes import LoopMaster, LoopWorker
 from .options import MAPPER_INPUT, REDUCER_INPUT, REDUCER_OUTPUT, Body, LoopSpec, Table, chosen
 from .single import LocalLoop, run_locally
-from .view import LoopReducer
+from .view import LoopReducer, LoopState
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,6 +233,11 @@ class LoopJob(Job):
             workers,
             steps,
         )
+
+    def view(self, position: float | None = None) -> LoopState:
+        """What the trace tells of it, now or at a position in seconds."""
+        state: LoopState = self._history.at(position)
+        return state
 
     @property
     def distances(self) -> list[float | None]:

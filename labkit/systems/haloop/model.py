@@ -91,7 +91,7 @@ class Step(Program):
 class CombiningStep(Step):
     """One with a combiner."""
 
-    def combine(self, key: Any, values: Iterator[Any]) -> Any:  # type: ignore[override]
+    def combine(self, key: Any, values: Iterator[Any]) -> Any:
         """The user's function."""
         function = self._functions[2]
         assert function is not None
@@ -126,12 +126,12 @@ def total_distance(
     old, new = tables
     distance = 0.0
     for key in sorted(old.keys() | new.keys()):
-        before_and_now = old.get(key, []), new.get(key, [])
-        found = (measure or exact)(key, *before_and_now)
-        if not (isinstance(found, (int, float)) and 0 <= found < math.inf):
+        was, became = old.get(key, []), new.get(key, [])
+        measured = (measure or exact)(key, was, became)
+        if not (isinstance(measured, (int, float)) and 0 <= measured < math.inf):
             raise ValueError(
-                f"the distance of {key!r} from {short(before_and_now[0])} to {short(before_and_now[1])} is "
-                f"{found!r}: it must be a finite number, at least 0"
+                f"the distance of {key!r} from {short(was)} to {short(became)} is {measured!r}: it must be a "
+                "finite number, at least 0"
             )
-        distance += found
+        distance += measured
     return distance

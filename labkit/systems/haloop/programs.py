@@ -47,7 +47,7 @@ def pagerank(cluster: Cluster | None, fs: FileSystem | None, links: str, ranks: 
         task.emit((1 - DAMPING) / vertices + DAMPING * sum(shares))
 
     def difference(page: Any, before: list[Any], now: list[Any]) -> float:
-        return abs(sum(now) - sum(before))
+        return float(abs(sum(now) - sum(before)))
 
     loop = HaLoop(cluster, fs)
     loop.add_map(map_rank, 1)

@@ -146,8 +146,8 @@ class LoopMaster(Master):
         if folder := self._made_before(iteration, step):
             changing = await self._files_in(folder)
         else:
-            function = body.iteration_input
-            changing = await self._files(body.input if function is None else function(iteration))
+            named = body.iteration_input
+            changing = await self._files(body.input if named is None else named(iteration))
         for number, (function, _) in enumerate(body.step_inputs):
             if (pattern := function(step, iteration)) is not None:
                 inputs.append((pattern, STEP - number))
