@@ -20,6 +20,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
+from labkit.explore.fewest import fewest
 from labkit.runtime.copying import stream
 from labkit.runtime.errors import BadSchedule
 from labkit.runtime.faults import Fault, Schedule
@@ -92,7 +93,7 @@ def replay(failure: Failure, program: Program) -> Any:
 def shrink(failure: Failure, program: Program, invariant: Invariant) -> Failure:
     """The same failure with as few faults as possible: no entry of its schedule can be left out any more.
 
-    Delta debugging: leave out halves, then quarters, down to single entries; at last, round the times.
+    Entries are left out as long as it fails (``fewest``); at last, the times are rounded.
     """
     entries = list(failure.schedule)
     reason, runs = failure.reason, failure.runs
@@ -104,18 +105,7 @@ def shrink(failure: Failure, program: Program, invariant: Invariant) -> Failure:
         reason = found or reason
         return bool(found)
 
-    size = max(1, len(entries) // 2)
-    while entries:
-        start, smaller = 0, False
-        while start < len(entries):
-            candidate = entries[:start] + entries[start + size :]
-            if fails(candidate):
-                entries, smaller = candidate, True
-            else:
-                start += size
-        if size == 1 and not smaller:
-            break
-        size = max(1, size // 2)
+    entries = fewest(entries, fails)
     rounded = [
         (round(when, TIME_DECIMALS) if isinstance(when, float) else when, fault) for when, fault in entries
     ]

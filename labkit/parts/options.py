@@ -17,7 +17,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-__all__ = ["Rule", "anything", "checked", "instance", "number", "one_of", "probability", "seconds", "switch",
+__all__ = ["Rule", "anything", "checked", "instance", "number", "one_of", "outlasts", "probability",
+           "seconds", "settle", "switch",
            "text", "whole"]  # fmt: skip
 
 #: A cell is no place for a longer one.
@@ -61,6 +62,22 @@ def checked(of: str, given: Mapping[str, Any], rules: Mapping[str, Rule]) -> dic
         if name not in rules:
             raise TypeError(f"{of} has no option {name!r}; its options are {', '.join(rules)}")
     return {name: rules[name](name, value) for name, value in given.items()}
+
+
+def settle(options: Any, rules: Mapping[str, Rule]) -> None:
+    """In ``__post_init__`` of a frozen dataclass: each field that has a rule, as it is used."""
+    for name, rule in rules.items():
+        object.__setattr__(options, name, rule(name, getattr(options, name)))
+
+
+def outlasts(timeout: float, every: str, seconds: float, would: str) -> None:
+    """A timeout lasts for more than two of the signs of life that it waits for; ``ValueError`` if not.
+
+    every: the name of the option that says how often they come, and its seconds; would: what a shorter
+    timeout does.
+    """
+    if timeout <= 2 * seconds:
+        raise ValueError(f"timeout={timeout} would {would}: give more than twice {every}={seconds}")
 
 
 def whole(least: int | None = None, most: int | None = None, *, says: str = "", write: Any = None) -> Rule:
@@ -141,8 +158,8 @@ def _within(number: Any, given: Any, least: Any, most: Any) -> Any:
 
 
 def _limits(least: Any, most: Any) -> str:
-    low, high = "" if least is None else f" >= {least:g}", "" if most is None else f" <= {most:g}"
-    return f" from {least:g} to {most:g}" if low and high else low or high
+    low, high = "" if least is None else f" >= {least:.10g}", "" if most is None else f" <= {most:.10g}"
+    return f" from {least:.10g} to {most:.10g}" if low and high else low or high
 
 
 def _code(value: Any) -> str:

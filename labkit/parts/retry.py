@@ -5,13 +5,14 @@ What is called must not mind being called twice: either it only answers, or it k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from labkit.runtime.errors import Timeout
 from labkit.runtime.node import Node
+from labkit.runtime.sync import wait_for
 
-__all__ = ["insist"]
+__all__ = ["comes", "insist"]
 
 
 async def insist(
@@ -40,3 +41,12 @@ async def insist(
                 raise
         if pause:
             await node.sleep(pause)
+
+
+async def comes(awaitable: Awaitable[Any], seconds: float) -> bool:
+    """Whether it comes within so many seconds: for an answer that may be "not yet, ask again"."""
+    try:
+        await wait_for(awaitable, seconds)
+    except Timeout:
+        return False
+    return True

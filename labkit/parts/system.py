@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any, ClassVar
 
 from labkit.runtime.again import Repeatable
@@ -52,6 +53,33 @@ class System(OnCluster, Repeatable):
 
     #: Its panel's class, in ``labkit_widgets``.
     panel_class: ClassVar[str]
+    _complete = False  #: whether it was made to its end: from then on it gets no attribute that it has not
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        make: Any = cls.__init__
+
+        @wraps(make)
+        def made_whole(self: System, *args: Any, **options: Any) -> None:
+            make(self, *args, **options)
+            if type(self) is cls:
+                self._complete = True
+
+        cls.__init__ = made_whole  # type: ignore[method-assign,assignment]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As always; but a name that it does not have, which would be kept and change nothing, is refused."""
+        kind = type(self)
+        known = name.startswith("_") or name in vars(self) or hasattr(kind, name)
+        if self._complete and not known:
+            names = sorted({name for each in kind.__mro__ for name in vars(each) if name != "cluster"})
+            can = [f"{each} = …" for each in names if getattr(getattr(kind, each), "fset", None)]
+            can += [f"{each}(…)" for each in names if each in ("set", "switch") or each.startswith("set_")]
+            raise AttributeError(
+                f"{name} = {value!r:.60} would change nothing: what can be set of this {kind.__name__} is "
+                f"{', '.join(can) or 'nothing'}; what else was chosen stays, so make another one"
+            )
+        super().__setattr__(name, value)
 
     def reset(self) -> None:
         """The same system once more, with the options that it was given, on the same cluster begun anew; what
