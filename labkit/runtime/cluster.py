@@ -14,8 +14,10 @@ Ctrl-C, or the notebook's stop button, cancels the call that is under way and le
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
+import time
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +56,7 @@ from labkit.runtime.open_clusters import (
     numbers,
     opened,
 )
+from labkit.runtime.playing import FRAME
 from labkit.runtime.raised import named
 from labkit.trace.trace import DEFAULT_LIMIT, Trace
 
@@ -334,10 +337,30 @@ class Cluster(Calls, Faults, Repeatable):
     def run(self, seconds: float) -> None:
         """Let this much time pass: virtual in the simulator, real on Ray."""
         self._check_open()
-        if not (isinstance(seconds, (int, float)) and 0 <= seconds < float("inf")):
-            raise ValueError(f"seconds is a finite number >= 0, not {seconds!r}")
+        self._check_seconds(seconds)
         self._engine.run(seconds)
         self._raise_crash()
+
+    async def arun(self, seconds: float) -> None:
+        """As ``run``, at wall speed (the simulator: at ``pace``, or 1), and the notebook goes on meanwhile:
+        ``await cluster.arun(10)``. In a browser's tab, which has one thread, panels move and clicks act while
+        a cell awaits; elsewhere during any cell."""
+        self._check_open()
+        self._check_seconds(seconds)
+        until, last = self.now + seconds, time.monotonic()
+        while self.now < until and not self.closed:
+            await asyncio.sleep(FRAME)
+            now = time.monotonic()
+            if self.engine == "sim" and self.pace is None and not self.closed:
+                self.run(min(now - last, until - self.now))
+            last = now
+        self._check_open()
+        self._raise_crash()
+
+    @staticmethod
+    def _check_seconds(seconds: float) -> None:
+        if not (isinstance(seconds, (int, float)) and 0 <= seconds < float("inf")):
+            raise ValueError(f"seconds is a finite number >= 0, not {seconds!r}")
 
     def run_until(
         self, predicate: Callable[[], bool], timeout: float = 60.0, every: float = 0.05, what: str = ""
@@ -452,7 +475,7 @@ class Cluster(Calls, Faults, Repeatable):
 
     def panel(self, **options: Any) -> Any:
         """Machines, messages and faults to look at and click (needs a notebook)."""
-        from labkit_widgets import ClusterPanel
+        from labkit_widgets.panels.cluster import ClusterPanel
 
         return ClusterPanel(self, **options)
 

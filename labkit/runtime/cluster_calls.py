@@ -17,6 +17,7 @@ from labkit.runtime.errors import (
     MachineDied,
     MachinePartitioned,
     MachinePaused,
+    RunOver,
     Timeout,
 )
 from labkit.runtime.handles import MachineHandle, Operation
@@ -31,6 +32,8 @@ class Calls:
     """A part of ``Cluster``: all that waits for an answer."""
 
     _engine: Engine
+    closed: bool
+    name: str
     _handles: dict[str, MachineHandle]
     _spans: itertools.count[int]
     _thread: threading.local
@@ -104,8 +107,11 @@ class Calls:
 
     def _finish(self, future: Future) -> Any:
         """Wait for a future of the client and return its result."""
+        if not future.done:
+            self._check_run_of(future)
         try:
-            self._engine.wait(future)
+            if not (self.closed and future.done):  # what ended before the cluster did is there
+                self._engine.wait(future)
         except KeyboardInterrupt:
             self._engine.give_up(self._current_span())
             if isinstance(future, Task):
@@ -121,8 +127,14 @@ class Calls:
         try:
             return future.result()
         except Cancelled:
-            self._check_open()
+            self._check_run_of(future)
             raise LabError("the operation was cancelled") from None
+
+    def _check_run_of(self, future: Future) -> None:
+        """What was under way when its run was ended never comes."""
+        self._check_open()
+        if future.loop is not self._engine.client_machine.loop:
+            raise RunOver(f"the cluster {self.name!r} was reset while this was under way")
 
     def _diagnose(self, error: Timeout, node: str, home: str, incarnation: int) -> Timeout:
         """A client knows more than a node: why nobody answered."""

@@ -6,10 +6,11 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import threading
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import cloudpickle
 
@@ -127,7 +128,20 @@ def loads_keeping_classes(data: bytes, buffers: Any = None) -> Any:
     """
     if FILLS not in data:
         return pickle.loads(data, buffers=buffers)
-    return _KeepingUnpickler(io.BytesIO(data), buffers=buffers).load()
+    with _READING:
+        return _KeepingUnpickler(io.BytesIO(data), buffers=buffers).load()
+
+
+def loads_anew(data: bytes, buffers: Any = None) -> Any:
+    """As ``pickle.loads``: a class by value is as it was sent, also where this process has it otherwise."""
+    if FILLS not in data:
+        return pickle.loads(data, buffers=buffers)
+    with _READING:
+        return pickle.loads(data, buffers=buffers)
+
+
+#: A class is made first, and filled then: who reads it in between would find it known, and keep it empty.
+_READING = threading.RLock()
 
 
 class _KeepingUnpickler(pickle.Unpickler):
@@ -135,10 +149,13 @@ class _KeepingUnpickler(pickle.Unpickler):
 
     #: The classes that this process has, by the name that cloudpickle gave them when it first sent them.
     KNOWN = getattr(cloudpickle.cloudpickle, "_DYNAMIC_CLASS_TRACKER_BY_ID", {})
+    #: Those of them that were made and could not be filled.
+    EMPTY: ClassVar[set[str]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._kept: list[type] = []
+        self._identities: dict[int, str] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """What the pickle names."""
@@ -151,14 +168,22 @@ class _KeepingUnpickler(pickle.Unpickler):
         return found
 
     def _make(self, make: Any, *args: Any) -> Any:
-        known = args[-2] in self.KNOWN
+        identity = args[-2]
+        known = self.KNOWN.get(identity)  # held: one that nobody has any more could be collected just now
+        if known is None:
+            self.EMPTY.add(identity)
         made = make(*args)
-        if known:
+        if known is not None and made is known and identity not in self.EMPTY:
             self._kept.append(made)
+        self._identities[id(made)] = identity
         return made
 
     def _fill(self, fill: Any, cls: type, state: Any) -> Any:
-        return cls if cls in self._kept else fill(cls, state)
+        if cls in self._kept:
+            return cls
+        filled = fill(cls, state)
+        self.EMPTY.discard(self._identities.get(id(cls), ""))
+        return filled
 
 
 def stable_hash(*parts: Any, bits: int = 64) -> int:

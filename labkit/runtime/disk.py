@@ -13,13 +13,13 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, unquote
 
-from labkit.runtime.copying import copy_value, dumps
+from labkit.runtime.copying import copy_value, dumps, loads_anew
 
 __all__ = ["Disk", "DiskStore", "FileStore", "Files", "FolderFiles", "MemoryFiles", "MemoryStore"]
 
@@ -66,13 +66,13 @@ class MemoryStore(DiskStore):
 
 
 class FileStore(DiskStore):
-    """Ray's: one log file."""
+    """Ray's: one log file. before: called before it grows."""
 
     #: The log is rewritten when it holds this many times more records than keys, at the next start.
     COMPACT_AT = 4
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, before: Callable[[], None] = lambda: None) -> None:
+        self.path, self._before = path, before
 
     def load(self) -> dict[Any, bytes]:
         """Replay the log."""
@@ -95,6 +95,7 @@ class FileStore(DiskStore):
 
     def append(self, records: list[tuple[Any, bytes]]) -> None:
         """Write at the end, and force it to the medium."""
+        self._before()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as log:
             for record in records:
@@ -126,7 +127,7 @@ class Disk(MutableMapping[Any, Any]):
 
     def _all(self) -> dict[Any, Any]:
         if self._values is None:
-            self._values = {key: pickle.loads(value) for key, value in self._store.load().items()}
+            self._values = {key: loads_anew(value) for key, value in self._store.load().items()}
         return self._values
 
     @property
@@ -231,10 +232,10 @@ class MemoryFiles(Files):
 
 
 class FolderFiles(Files):
-    """Ray's: a folder of the machine's."""
+    """Ray's: a folder of the machine's. before: called before a file is written."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, before: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._before = folder, before
         self._count = 0
         self._counting = Lock()
 
@@ -243,6 +244,7 @@ class FolderFiles(Files):
 
     def write(self, name: str, data: bytes) -> None:
         """Beside the old file, then in its place."""
+        self._before()
         with self._counting:
             self._count += 1
             fresh = self._folder / f"+{self._count}"  # quote leaves no "+"

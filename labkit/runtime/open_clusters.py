@@ -5,12 +5,14 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.network import Network
 from labkit.trace.trace import Trace
 
@@ -76,6 +78,11 @@ def make_engine(
 
         return SimEngine(seed, network, Trace(*trace), lost)
     if kind == "ray":
+        if sys.platform == "emscripten":
+            raise EngineUnavailable(
+                'a browser\'s tab cannot start processes: write Cluster(engine="sim"), which simulates the '
+                "machines; for real ones open the course on your computer (`make lab`) or on Binder"
+            )
         from labkit.runtime.ray_engine import RayEngine
         from labkit.trace.merge import MergedTrace
 

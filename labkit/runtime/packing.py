@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import cloudpickle
 from labkit.runtime import by_value
 from labkit.runtime.copying import OUT_OF_BAND_BYTES, is_frozen, loads_keeping_classes, out_of_band
 
-__all__ = ["pack", "pickled", "unpack"]
+__all__ = ["dumps", "pack", "pickled", "unpack"]
 
 #: The module of a notebook's or a program's own classes; on a machine, it is another.
 MAIN = b"__main__"
@@ -40,6 +41,13 @@ def pickled(value: Any, at_least: int) -> tuple[bytes, list[pickle.PickleBuffer]
     buffers.clear()
     data = by_value.dumps(value, out_of_band(buffers, at_least))
     return data, buffers
+
+
+def dumps(value: Any) -> bytes:
+    """The pickle for any process, read by ``copying.loads_keeping_classes``: for what a system keeps in
+    bytes, and sends on: a user's program, records. Classes from a notebook's cells are in it by value.
+    """
+    return pickled(value, sys.maxsize)[0]  # no buffer is that large
 
 
 def unpack(packed: tuple[bytes, list[Any]], loads: Callable[..., Any] = loads_keeping_classes) -> Any:

@@ -1,16 +1,22 @@
-"""A simulated run played at wall speed, for people to watch: ``pace`` virtual seconds in each real one."""
+"""A simulated run played at wall speed, for people to watch: ``pace`` virtual seconds in each real one.
+
+A thread plays, or the event loop, where there are no threads (``beside``). What waits for virtual time there
+lets it pass at once: nobody else could.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from labkit.runtime.beside import Beside, threads
 from labkit.runtime.endable import Endable
 from labkit.runtime.engine import CLIENT, Engine
+from labkit.runtime.errors import LabError
 from labkit.runtime.fair_lock import FairLock
 from labkit.runtime.loop import Loop
 from labkit.runtime.raised import StopSignal
@@ -36,13 +42,12 @@ class Playing(Engine):
     def __init__(self) -> None:
         self._pace: float | None = None
         self._paused = False
-        self._player: threading.Thread | None = None
+        self._player: Beside | None = None
         self._played = Endable(StopSignal)  #: the computation that the player's thread is in
 
     @property
     def pace(self) -> float | None:
-        """Virtual seconds per real second while a background thread plays; None: time passes only on
-        demand."""
+        """Virtual seconds per real second while it plays by itself; None: time passes only on demand."""
         return self._pace
 
     @pace.setter
@@ -53,11 +58,14 @@ class Playing(Engine):
             )
         with self._lock:  # what the player is at ends first
             self._pace = pace
-        if pace is not None and (self._player is None or not self._player.is_alive()):
-            self._player = threading.Thread(
-                target=_play, args=(weakref.ref(self),), name="labkit-player", daemon=True
-            )
-            self._player.start()
+        if pace is not None and (self._player is None or not self._player.alive):
+            self._player = Beside(_play(weakref.ref(self)), "labkit-player")
+            if not threads() and not self._player.alive:
+                self._pace = None
+                raise LabError(
+                    f"pace={pace!r} needs a thread or a running event loop, and here is neither: let time "
+                    "pass by cluster.run(seconds)"
+                )
 
     @property
     def paused(self) -> bool:
@@ -80,11 +88,11 @@ class Playing(Engine):
     def stop_playing(self) -> None:
         """Wait for the player's slice, the last one."""
         self._pace = None
-        if self._player is not None and self._player is not threading.current_thread():
+        if self._player is not None:
             self._player.join(timeout=5)
 
     def _wait_for(self, over: Callable[[], bool]) -> None:
-        while self._playing and not over():
+        while self._playing and threads() and not over():
             time.sleep(0.003)
             if self._blocked is not None:
                 self._warn_blocked()
@@ -110,11 +118,11 @@ class Playing(Engine):
         raise NotImplementedError
 
 
-def _play(engine_of: weakref.ref[Playing]) -> None:
-    """The player's thread; it ends with the engine."""
+def _play(engine_of: weakref.ref[Playing]) -> Iterator[float]:
+    """What plays; it ends with the engine."""
     last = time.monotonic()
     while True:
-        time.sleep(FRAME)
+        yield FRAME
         engine = engine_of()
         if engine is None or not engine._playing:
             return

@@ -167,12 +167,16 @@ class RayEngine(RayLives):
         await asyncio.gather(*(self._begin(name) for name in machines))
 
     def close(self) -> None:
-        """End every process, the thread, and the disks."""
+        """End every process, the thread, and the disks. Ctrl-C waits: nobody closes what is half closed."""
         with self._closing:
             if self.closed:
                 return
             self._ended = self.now
             self.closed = True
+        with deferred_interrupt():
+            self._end()
+
+    def _end(self) -> None:
         atexit.unregister(self.close)
         self._worker.shutdown(wait=False, cancel_futures=True)
         if self._thread is not None and self._thread.is_alive():
@@ -185,6 +189,8 @@ class RayEngine(RayLives):
                 for actor in living:
                     with contextlib.suppress(LabError):
                         self._wait_gone(actor)
+                with contextlib.suppress(Exception):
+                    self._await(self._all_last_events(living), LAST_WORDS_WITHIN + 1.0)
             assert self._aio is not None
             asyncio.run_coroutine_threadsafe(self._end_thread(), self._aio)
             if threading.current_thread() is not self._thread:
@@ -203,6 +209,10 @@ class RayEngine(RayLives):
             await asyncio.wait(
                 [actor.poller for actor in speaking if actor.poller], timeout=LAST_WORDS_WITHIN
             )
+
+    async def _all_last_events(self, killed: list[Actor]) -> None:
+        """Of the machines that could not tell: they were blocked, or stood still."""
+        await asyncio.gather(*(self._last_events(actor.name, actor) for actor in killed))
 
     async def _end_thread(self) -> None:
         if CLIENT in self.directory:  # it is not if the machines did not start
@@ -413,6 +423,7 @@ class RayEngine(RayLives):
                 actor = self.actors[name]
                 self._kill_process(actor)
                 self._wait_gone(actor)
+                self._await(self._last_events(name, actor))
                 self.client_machine.peers.pop(name, None)
             case Restart(name):
                 self._restart(name)

@@ -7,16 +7,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future as ThreadFuture
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from labkit.runtime.engine import CLIENT, Engine
 from labkit.runtime.errors import LabError, MachineDead
+from labkit.runtime.flight_recorder import RECORDERS, life, recorded, rows_of
 from labkit.runtime.host import HostProcess
 from labkit.runtime.packing import unpack
 from labkit.runtime.ray_machine import RayMachine, is_gone
-from labkit.runtime.ray_process import DRAIN_EVERY, NOTHING, Report
+from labkit.runtime.ray_process import DRAIN_EVERY, Report
 from labkit.runtime.real_loop import RealLoop
 from labkit.trace.merge import MergedTrace
+from labkit.trace.trace import Row
 
 __all__ = ["Actor", "RayLines", "as_coroutine"]
 
@@ -35,6 +39,14 @@ class Actor:
         self.stopped = False  #: it is paused
         self.over = False  #: it was killed, or seen to be gone
         self.poller: asyncio.Task[None] | None = None
+        self.told = 0  #: the number of its last event that is in our trace
+
+    def unknown(self, rows: list[Row]) -> list[Row]:
+        """Those of its events that we did not have, in their order; from now on we do."""
+        new = sorted((row for row in rows if row[1] > self.told), key=itemgetter(1))
+        if new:
+            self.told = new[-1][1]
+        return new
 
 
 class RayLines(Engine):
@@ -50,6 +62,7 @@ class RayLines(Engine):
     _lost: Callable[[], Callable[[str], None] | None]
     _aio: asyncio.AbstractEventLoop | None
     _thread: threading.Thread | None
+    _disks: Path | None  #: the folder of the machines' files
 
     def _await(self, coro: Coroutine[Any, Any, Any], timeout: float | None = None) -> Any:
         """Run a coroutine in the client's thread and wait for it."""
@@ -80,32 +93,48 @@ class RayLines(Engine):
             last = self.closed
             try:
                 report = Report(*unpack(await actor.handle.poll.remote(self.trace.awaited)))
+                self._take(name, actor, report)
             except Exception as error:
                 if is_gone(error):
                     self._gone(name, actor, error)
                     return
-                # The machine lives; what it said cannot be read here. Not to be swallowed, nor repeated in a
-                # hurry.
+                # The machine lives; what it said cannot be read here, or a watcher of the trace has failed.
+                # Not to be swallowed, nor repeated in a hurry.
                 self.crashes.append((CLIENT, error))
                 await asyncio.sleep(DRAIN_EVERY)
-                report = NOTHING
-            self._take(name, actor, report)
             if last:
                 return
 
     def _take(self, name: str, actor: Actor, report: Report) -> None:
         """Make known what a machine has reported."""
-        if report.until is not None and self.actors.get(name) is actor:
-            self.trace.report(name, report.events, report.until)
-        elif report.events:  # the last of a former life
-            self.trace.extend(report.events)
+        try:
+            self._note(name, actor, report)
+        finally:
+            if report.messages:
+                self.client_machine.receive(report.messages)
+
+    def _note(self, name: str, actor: Actor, report: Report) -> None:
+        events = actor.unknown(self._read(report.events))
+        if actor.over:  # the last that it said
+            self.trace.recovered(name, events)
+        elif report.until is not None:
+            self.trace.report(name, events, report.until)
         for node, failure in report.crashes:
             self.crashes.append((node, failure.to_exception()))
         for seconds, where in report.blocked:
             self.blocked.append((seconds, where))
             self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
-        if report.messages:
-            self.client_machine.receive(report.messages)
+
+    def _read(self, records: Iterable[bytes]) -> list[Row]:
+        """The events in these records. One that cannot be read here takes along neither the others nor the
+        messages."""
+        rows: list[Row] = []
+        for record in records:
+            try:
+                rows += rows_of(record)
+            except Exception as error:
+                self.crashes.append((CLIENT, error))
+        return rows
 
     def _gone(self, name: str, actor: Actor, error: Exception) -> None:
         """A machine's process ended that nobody killed: its host failed, or memory ran out."""
@@ -114,6 +143,7 @@ class RayLines(Engine):
             return
         actor.over = True
         self.trace.died(name)
+        self._recover(name, actor)
         lost = self._lost()
         if lost is not None:
             lost(name)
@@ -125,6 +155,12 @@ class RayLines(Engine):
             None,
             {"pid": actor.pid, "reason": f"{type(error).__name__}: {reason}"},
         )
+
+    def _recover(self, name: str, actor: Actor) -> None:
+        """A machine on this host is gone: what it has seen and had not told yet."""
+        if self._disks is not None and actor.process is not None:
+            records = recorded(self._disks / RECORDERS, life(name, actor.incarnation))
+            self.trace.recovered(name, actor.unknown(self._read(records)))
 
     def record(
         self, machine: str, node: str | None, kind: str, span: int | None, data: dict[str, Any]

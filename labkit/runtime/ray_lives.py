@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from labkit.runtime.copying import seed_of_life
@@ -34,6 +33,8 @@ __all__ = ["START_WITHIN", "RayLives"]
 SEQ_SPAN = 1 << 40
 #: Seconds that a process may take to be gone after it was killed.
 GONE_WITHIN = 10.0
+#: Seconds in which the last report of a killed machine comes, or that there will be none.
+LAST_REPORT_WITHIN = 2.0
 #: Seconds that machines' processes may take to start: a busy host needs minutes, and a stuck one never does.
 START_WITHIN = 600.0
 
@@ -50,7 +51,6 @@ class RayLives(RayLines):
     cpus_per_machine: float
     _surroundings: Surroundings
     _processes: int
-    _disks: Path | None
     _hosts: list[str]
     _ray: Any
     _remote: Any
@@ -147,6 +147,12 @@ class RayLives(RayLines):
         if actor.process is not None and actor.stopped:  # a stopped process cannot do what Ray asks of it
             actor.process.signal(signal.SIGKILL)
 
+    async def _last_events(self, name: str, actor: Actor) -> None:
+        """After a kill, in the client's thread: first what is on its way to us, then what never left."""
+        if actor.poller is not None:
+            await asyncio.wait([actor.poller], timeout=LAST_REPORT_WITHIN)
+        self._recover(name, actor)
+
     def _wait_gone(self, actor: Actor) -> None:
         """Killed means gone: Ray returns before."""
         begun = time.monotonic()
@@ -175,7 +181,7 @@ class RayLives(RayLines):
 
     def _resume(self, actor: Actor) -> None:
         actor.stopped = False
-        self.trace.expect(actor.name, self.now)
+        self.trace.goes_on(actor.name, self.now)
         if actor.process is not None:
             actor.process.signal(signal.SIGCONT)
         else:

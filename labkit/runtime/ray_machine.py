@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -84,6 +85,9 @@ class RayMachine(Machine):
         self._trimming: asyncio.TimerHandle | None = None
         self.for_client: list[Envelope] = []
         self.wake_client: Callable[[], None] = lambda: None
+        #: Called when others, or its own next life, are about to hear of what it did.
+        self.before_leaving: Callable[[], None] = lambda: None
+        self._thread = threading.current_thread()
 
     def die(self) -> None:
         """See ``Machine``."""
@@ -95,20 +99,27 @@ class RayMachine(Machine):
 
     def store(self, node: str) -> DiskStore:
         """A file on this host."""
-        return FileStore(self.disks / self.name / f"{node}.disk")
+        return FileStore(self.disks / self.name / f"{node}.disk", lambda: self.before_leaving())
 
     def file_store(self, node: str) -> Files:
         """A folder on this host."""
-        return FolderFiles(self.disks / self.name / f"{node}.files")
+        return FolderFiles(self.disks / self.name / f"{node}.files", self._before_writing)
+
+    def _before_writing(self) -> None:
+        """In a computation's thread that was done when it began: the trace is the loop's."""
+        if threading.current_thread() is self._thread:
+            self.before_leaving()
 
     def exit(self, error: SystemExit) -> bool:
         """See ``Machine``."""
         if self.name == CLIENT:
             return False
+        self.before_leaving()
         os._exit(error.code if isinstance(error.code, int) else 1)
 
     def compute(self, work: Callable[..., Any], args: tuple[Any, ...], cost: Cost) -> Future:
-        """In a thread; a slow machine takes ``factor`` times as long."""
+        """In a thread, which may write files; a slow machine takes ``factor`` times as long."""
+        self.before_leaving()
         return self.loop.compute(partial(work, *args), self.factor)
 
     def route(self, message: Envelope) -> None:
@@ -156,6 +167,7 @@ class RayMachine(Machine):
         try:
             while box.messages:
                 batch, box.messages = box.messages, []
+                self.before_leaving()
                 handle = self.peers.get(target)
                 if handle is None:
                     self._lost(batch, f"{target} is dead")

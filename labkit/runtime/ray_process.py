@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pickle
 import shutil
 import sys
 import threading
@@ -22,8 +21,10 @@ from labkit.runtime import watchdog
 from labkit.runtime.calls import Envelope
 from labkit.runtime.copying import (
     copy_value,
+    loads_anew,
 )
 from labkit.runtime.faults import Fault, Pause, Resume, Slow, change_network
+from labkit.runtime.flight_recorder import RECORDERS, FlightRecorder, life
 from labkit.runtime.host import host_identity
 from labkit.runtime.message import Failure, NodeSpec
 from labkit.runtime.network import Network
@@ -70,7 +71,7 @@ class Report(NamedTuple):
     """What a poll brings to the client."""
 
     messages: list[Envelope]
-    events: list[tuple[Any, ...]]
+    events: list[bytes]  #: see ``flight_recorder.rows_of``
     crashes: list[tuple[str, Failure]]
     blocked: list[tuple[float, str]]
     until: float | None  #: the events are all there were up to this time; None: they were not collected
@@ -85,6 +86,7 @@ class MachineProcess:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.machine: RayMachine | None = None
+        self.recorder: FlightRecorder
         self.surroundings: Surroundings | None = None  #: of the user, as far as they are known here
         self.blocked: list[tuple[float, str]] = []
         self._something = asyncio.Event()
@@ -110,6 +112,10 @@ class MachineProcess:
         machine.peers = peers
         machine._next_id = (config.incarnation - 1) << 40  # an answer for its former life must find no call
         machine.wake_client = self._something.set
+        self.recorder = FlightRecorder(
+            trace, Path(config.disks) / RECORDERS, life(config.name, config.incarnation)
+        )
+        machine.before_leaving = self.recorder.save
         self.machine = machine
         watchdog.watch(loop, self._note_blocked).thread = threading.get_ident()
         sys.stdout = Printed(machine)
@@ -154,7 +160,7 @@ class MachineProcess:
         names: list[str] = []
         try:
             for spec in [
-                NodeSpec(*spec) for spec in unpack((data, buffers), pickle.loads)
+                NodeSpec(*spec) for spec in unpack((data, buffers), loads_anew)
             ]:  # a class as it is now
                 names.append(spec.name)
                 machine.start_node(spec)
@@ -176,6 +182,7 @@ class MachineProcess:
     async def state(self, node: str, attributes: tuple[str, ...]) -> Any:
         """Copies of a node's attributes, or the failure to read them."""
         machine = self._of()
+        self.recorder.save()
         try:
             live = machine.nodes[node]
             # Copied now: Ray reads the buffers in another thread, while the node goes on.
@@ -218,7 +225,7 @@ class MachineProcess:
     def _patience(self, machine: RayMachine, until: float, awaited: bool) -> float:
         """Seconds that a poll may still wait for a message."""
         now = time.monotonic()
-        if awaited or machine.trace._rows or machine.crashes or self.blocked:
+        if awaited or not self.recorder.empty or machine.crashes or self.blocked:
             return min(until, self._last_drain + DRAIN_EVERY) - now
         return min(until - now, DRAIN_EVERY)
 
@@ -226,6 +233,7 @@ class MachineProcess:
         """All there is to tell; events at most every ``DRAIN_EVERY`` seconds, since each report costs the
         same."""
         messages, machine.for_client = machine.for_client, []
+        self.recorder.save()
         now = time.monotonic()
         if now - self._last_drain < DRAIN_EVERY and not self._closing:
             return NOTHING._replace(messages=messages)
@@ -234,7 +242,7 @@ class MachineProcess:
         crashes = [(node, Failure.of(error)) for node, error in machine.crashes]
         machine.crashes.clear()
         blocked, self.blocked = self.blocked, []
-        return Report(messages, machine.trace.drain(), crashes, blocked, machine.loop.now)
+        return Report(messages, self.recorder.take(), crashes, blocked, machine.loop.now)
 
     async def farewell(self, forget_disk: bool) -> None:
         """The cluster is being closed: polls return at once from now on, with everything."""

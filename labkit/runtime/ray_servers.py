@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import socket
 import sys
 import time
@@ -47,6 +48,8 @@ AGENT_PORTS = (
     "runtime_env_agent_port",
     "dashboard_agent_listen_port",
 )
+#: Ports that are looked at for them, of some thousand.
+TRIED_PORTS = 200
 #: Seconds between two looks at a server that has not started yet, and between two words that we wait.
 LOOK_EVERY, SAY_EVERY = 0.2, 30.0
 #: How such a word begins.
@@ -145,12 +148,26 @@ def waiting_for_servers(
 
 
 def _free_ports() -> list[int]:
-    """As many as there are in ``AGENT_PORTS``. Should one be taken meanwhile, the start is tried again."""
+    """As many as there are in ``AGENT_PORTS``, free now, from where no system chooses ports by itself: one
+    that is taken before the agent binds it ends that Ray a second after its start.
+    """
+    free: list[int] = []
     with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in AGENT_PORTS]
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in random.SystemRandom().sample(_quiet_ports(), TRIED_PORTS):
+            with contextlib.suppress(OSError):
+                held.enter_context(socket.socket()).bind(("", port))
+                free.append(port)
+                if len(free) == len(AGENT_PORTS):
+                    return free
+    raise OSError(f"none of {TRIED_PORTS} ports in {_quiet_ports()} is free")
+
+
+def _quiet_ports() -> range:
+    """Above those of Ray's workers, below those that outgoing connections and ``bind(0)`` get."""
+    first = 32768
+    with contextlib.suppress(OSError, ValueError):
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return range(20_000, first) if first >= 22_000 else range(20_000, 32_768)
 
 
 def _patient(

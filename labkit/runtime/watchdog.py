@@ -1,7 +1,7 @@
 """Sees that a handler blocks its machine: the loop's step counter stands still while a callback is being run.
 
 One daemon thread per process looks at all loops a few times a second. What blocks is found in the stack of
-the thread that runs the loop.
+the thread that runs the loop. Where there is only one thread, nobody can look while it is kept busy.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from labkit.runtime import beside
 from labkit.runtime.loop import Loop
 
 __all__ = ["blocking_text", "unwatch", "watch"]
@@ -38,8 +39,7 @@ class _Watched:
 
 _watched: list[_Watched] = []
 _lock = threading.Lock()
-_thread: threading.Thread | None = None
-_idle = threading.Event()  #: nothing is left to watch
+_looking: beside.Beside | None = None
 
 
 def watch(loop: Loop, report: Report) -> _Watched:
@@ -48,14 +48,14 @@ def watch(loop: Loop, report: Report) -> _Watched:
 
     Set ``.thread`` of the result to the identity of the thread that runs the loop.
     """
-    global _thread
+    global _looking
     watched = _Watched(loop, report)
+    if not beside.threads():
+        return watched
     with _lock:
         _watched.append(watched)
-        _idle.clear()
-        if _thread is None or not _thread.is_alive():
-            _thread = threading.Thread(target=_look, name="labkit-watchdog", daemon=True)
-            _thread.start()
+        if _looking is None or not _looking.alive:
+            _looking = beside.Beside(_look(), "labkit-watchdog")
     return watched
 
 
@@ -64,17 +64,17 @@ def unwatch(watched: _Watched) -> None:
     with _lock:
         if watched in _watched:
             _watched.remove(watched)
-        if not _watched:
-            _idle.set()
+        if not _watched and _looking is not None:
+            _looking.wake()
 
 
-def _look() -> None:
-    global _thread
+def _look() -> Iterator[float]:
+    global _looking
     while True:
-        _idle.wait(LOOK_EVERY)
+        yield LOOK_EVERY
         with _lock:
             if not _watched:
-                _thread = None
+                _looking = None
                 return
             watched = list(_watched)
         for one in watched:

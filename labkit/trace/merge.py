@@ -55,6 +55,7 @@ class MergedTrace(Trace):
         self._writing = threading.RLock()
         self._clock = clock
         self._streams: dict[str, Stream] = {}
+        self._quiet: dict[str, Stream] = {}  #: who is not waited for, as it was when it last was
         self._asked = float("-inf")
         self._times: dict[int, float] = {}  #: an event's seq to its time, where clocks differ
         self._silent: dict[str, float] = {}  #: who is not waited for, and up to when it has reported
@@ -67,6 +68,13 @@ class MergedTrace(Trace):
         with self._writing:
             self._streams[machine] = Stream(now, self._clock(), own_clock, offset)
             self._silent.pop(machine, None)
+            self._quiet.pop(machine, None)
+
+    def goes_on(self, machine: str, now: float) -> None:
+        """It was paused: it reports again, and its clock is what it was."""
+        with self._writing:
+            before = self._quiet.get(machine, Stream(now, now))
+            self.expect(machine, now, before.own_clock, before.offset)
 
     def forget(self, machine: str) -> None:
         """It is paused: nobody waits for what it may still report."""
@@ -74,6 +82,7 @@ class MergedTrace(Trace):
             stream = self._streams.pop(machine, None)
             if stream is not None:
                 self._silent[machine] = stream.until
+                self._quiet[machine] = stream
 
     def died(self, machine: str) -> None:
         """It is dead: what it had not reported yet nobody will ever know."""
@@ -81,6 +90,16 @@ class MergedTrace(Trace):
             self.forget(machine)
             if machine in self._silent:
                 self._lost.append((machine, self._silent.pop(machine)))
+
+    def recovered(self, machine: str, rows: Iterable[Row]) -> None:
+        """Events of a dead machine that it had recorded before others could notice anything of them."""
+        with self._writing:
+            batch = self._on_our_clock(self._quiet.get(machine), [tuple(row) for row in rows])
+            self.extend(batch)
+            for number in range(len(self._lost) - 1, -1, -1):
+                if batch and self._lost[number][0] == machine:
+                    self._lost[number] = machine, max(self._lost[number][1], batch[-1][0])
+                    break
 
     @property
     def awaited(self) -> bool:
@@ -115,10 +134,9 @@ class MergedTrace(Trace):
     def report(self, machine: str, rows: Iterable[Row], until: float) -> None:
         """A machine's events since its last report, in its order, and the time up to which these are all."""
         with self._writing:
-            batch = [tuple(row) for row in rows]
             stream = self._streams.get(machine)
+            batch = self._on_our_clock(stream or self._quiet.get(machine), [tuple(row) for row in rows])
             if stream is not None:
-                batch = self._on_our_clock(stream, batch)
                 stream.until = max(stream.until, until + stream.offset)
                 stream.heard = self._clock()
             self.extend(batch)
@@ -128,9 +146,10 @@ class MergedTrace(Trace):
         with self._writing:
             super().extend(rows)
 
-    def _on_our_clock(self, stream: Stream, batch: list[Row]) -> list[Row]:
+    def _on_our_clock(self, stream: Stream | None, batch: list[Row]) -> list[Row]:
         """The events with our times. No event comes before the one that caused it."""
-        if any(each.own_clock for each in self._streams.values()):
+        known = [*self._streams.values(), *self._quiet.values()]
+        if stream is not None and any(each.own_clock for each in known):
             batch = [self._after_its_cause(stream, row) for row in batch]
             while len(self._times) > CAUSES:
                 del self._times[next(iter(self._times))]

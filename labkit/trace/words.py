@@ -226,6 +226,19 @@ def _span(verb: str) -> Callable[[Any], str]:
     return lambda event: f"{event.node or event.machine} {verb} {event.data.get('name', 'an operation')}"
 
 
+def _asks(event: Any) -> str:
+    key = event.data.get("key")
+    argument = event.data.get("argument")
+    about = ("" if key is None else f" {_short(repr(key))}") + (
+        "" if argument is None else f"({_short(repr(argument))})"
+    )
+    return f"{event.data.get('client')} asks: {event.data.get('call')}{about}"
+
+
+def _told(event: Any) -> str:
+    return f"{event.data.get('client')} is told: {_short(repr(event.data.get('result')))}"
+
+
 #: What every lab has: machines, network, nodes, messages, operations.
 RUNTIME = Events(
     "runtime",
@@ -253,6 +266,9 @@ RUNTIME = Events(
     dropped=quiet(_dropped, "trouble"),
     span_started=quiet(_span("starts")),
     span_finished=quiet(_span("finished")),
+    operation_invoked=quiet(_asks),
+    operation_returned=quiet(_told),
+    operation_failed=quiet("{client} is told that it did not happen"),
 )
 
 

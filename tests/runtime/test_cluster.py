@@ -23,6 +23,7 @@ from labkit import (
     Unpicklable,
     rpc,
 )
+from labkit.runtime.errors import RunOver
 from tests.runtime.nodes import Busy, Echo
 
 Sim = Callable[..., Cluster]
@@ -213,6 +214,22 @@ class TestOperations:
         assert operation.result() == operation.result() == 5
         assert (operation.done, repr(operation)) == (True, "<operation done>")
         assert cluster.submit(lambda client: client.call(name, "plain", 6)).result() == 6
+
+    def test_what_ended_in_time_can_be_asked_for_after_the_cluster(self, sim: Sim) -> None:
+        cluster = sim()
+        ended, going = (cluster.submit(lambda client, s=s: client.sleep(s)) for s in (1, 3))
+        cluster.run(2)
+        cluster.close()
+        assert ended.result() is None
+        with pytest.raises(ClusterClosed, match=r"close\(\) was called"):
+            going.result()
+
+    def test_what_was_under_way_when_the_cluster_was_reset(self, sim: Sim) -> None:
+        cluster = sim()
+        operation = cluster.submit(lambda client: client.sleep(3))
+        cluster.reset()
+        with pytest.raises(RunOver, match="was reset while this was under way"):
+            operation.result()
 
     def test_one_that_is_late_goes_on(self, sim: Sim) -> None:
         cluster = sim()

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ import pytest
 from labkit import (
     Cluster,
     LabError,
+    Network,
     Node,
     rpc,
 )
+from labkit.runtime.ray_engine import RayEngine
+from labkit.trace.merge import MergedTrace
 from tests.runtime.nodes import Busy, Echo
 
 Sim = Callable[..., Cluster]
@@ -144,3 +148,15 @@ def test_sim_only_methods_say_so(sim: Sim, monkeypatch: pytest.MonkeyPatch) -> N
     for attribute, value in (("pace", 1.0), ("paused", True)):
         with pytest.raises(LabError, match=f'{attribute} is for virtual time.*use Cluster\\(engine="sim"\\)'):
             setattr(cluster, attribute, value)
+
+
+def test_in_the_middle_of_closing_ctrl_c_waits_until_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = RayEngine(0, Network(), MergedTrace(), "never-started", None, lambda: None)
+    engine._disks = tmp_path / "disks"
+    engine._disks.mkdir()
+    monkeypatch.setattr(engine._worker, "shutdown", lambda **_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        engine.close()
+    assert not engine._disks.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,3 +80,24 @@ def test_the_ports_of_rays_agents_are_written_before_ray_waits_for_them(
     assert seen == {name: getattr(params, name) for name in ray_servers.AGENT_PORTS}
     assert len(set(seen.values())) == len(ray_servers.AGENT_PORTS)
     assert node.Node.start_ray_processes is start
+
+
+def test_the_ports_of_rays_agents_are_none_that_a_system_gives_to_others() -> None:
+    given = []
+    for _ in range(50):
+        with socket.socket() as other:
+            other.bind(("", 0))
+            given.append(other.getsockname()[1])
+    chosen = [port for _ in range(20) for port in ray_servers._free_ports()]
+    assert max(chosen) < min(given)
+    assert min(chosen) > 19_999, "Ray's own workers have 10002 to 19999"
+
+
+def test_a_port_in_use_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as other:
+        other.bind(("", ray_servers._free_ports()[0]))
+        other.listen()
+        taken = other.getsockname()[1]
+        span = range(taken, taken + 200)
+        monkeypatch.setattr(ray_servers, "_quiet_ports", lambda: span)
+        assert all(taken not in ray_servers._free_ports() for _ in range(20))

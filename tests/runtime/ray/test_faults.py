@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from labkit import (
     MachinePartitioned,
     MachinePaused,
     Node,
+    NodeCrashed,
     Restart,
     Timeout,
     every,
@@ -74,6 +76,50 @@ class Keeper(Node):
     async def emit_and_die(self) -> None:
         self.emit("last_words")
         os.kill(os.getpid(), signal.SIGKILL)
+
+    @rpc
+    async def keep_and_die(self, how: str) -> None:
+        self.emit("kept", how=how)
+        if how == "disk":
+            self.disk["how"] = how
+            self.disk.sync()
+        else:
+            self.files.write("how", how.encode())
+        self.emit("last_words")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    @rpc
+    def emit_what_is_here_only(self) -> None:
+        self.emit("unreadable", value=Here(os.getpid()))
+
+
+class Here:
+    """Can be read in its own process only."""
+
+    def __init__(self, pid: int) -> None:
+        if pid != os.getpid():
+            raise RuntimeError("somewhere else")
+        self.pid = pid
+
+    def __reduce__(self) -> tuple[type[Here], tuple[int]]:
+        return Here, (self.pid,)
+
+
+class Pinger(Node):
+    """Says what number it sends, and sends it; the other says what it has heard."""
+
+    @rpc
+    def begin(self, other: str) -> None:
+        self.spawn(self._send_to(other))
+
+    async def _send_to(self, other: str) -> None:
+        for number in itertools.count():
+            self.emit("sending", number=number)
+            await self.call(other, "hear", number, timeout=5.0)
+
+    @rpc
+    def hear(self, number: int) -> None:
+        self.emit("heard", number=number)
 
 
 class Ticker(Node):
@@ -202,6 +248,49 @@ def test_a_machine_killed_from_outside_loses_the_events_it_had_not_told(cluster:
     assert cluster.trace.filter(kind="last_words", node=node) == []
     with pytest.raises(MachineDead, match="m3 is dead"):
         cluster.call(node, "add")
+
+
+def test_what_its_next_life_finds_a_killed_machine_has_told(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m3")
+    for how in ("disk", "files"):
+        with pytest.raises(MachineDied):
+            cluster.call(node, "keep_and_die", how, timeout=2.0)
+        wait_until(lambda: cluster.machine("m3").state == "dead", what="m3 dead")
+        assert len(cluster.trace.filter(kind="kept", node=node, how=how)) == 1
+        cluster.restart("m3")
+    assert cluster.trace.filter(kind="last_words", node=node) == []
+
+
+def test_an_event_that_cannot_be_read_here_does_not_make_the_machine_dumb(cluster: Cluster) -> None:
+    node = cluster.spawn(Keeper, machine="m2")
+
+    def emit() -> None:
+        cluster.call(node, "emit_what_is_here_only")
+        cluster.run(1.0)
+
+    with pytest.raises(NodeCrashed, match="somewhere else"):
+        emit()
+    assert cluster.call(node, "add") == 1
+
+
+def test_what_others_have_heard_of_a_killed_machine_it_has_told(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster(machines=2)
+    hearer = cluster.spawn(Pinger, machine="m2")
+    for _ in range(4):
+        pinger = cluster.spawn(Pinger, machine="m1")
+        cluster.call(pinger, "begin", hearer)
+        heard = len(cluster.trace.filter(kind="heard"))
+        cluster.run_until(lambda: len(cluster.trace.filter(kind="heard")) > heard, timeout=60.0)  # noqa: B023
+        cluster.kill("m1")
+        (killed,) = cluster.trace.filter(kind="killed")[-1:]
+        sent = cluster.trace.filter(kind="sending", node=pinger)
+        assert [event.data["number"] for event in sent] == list(range(len(sent))), "each once"
+        assert all(event.time <= killed.time for event in sent)
+        cluster.run(0.3)
+        last = cluster.trace.filter(kind="heard")[-1]
+        assert last.data["number"] <= len(sent) - 1
+        cluster.restart("m1")
+        cluster.remove(pinger)
 
 
 # ── paused and slow ──────────────────────────────────────────────────────────────────────────────────────

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import re
+import shutil
 import signal
 import tempfile
 import threading
@@ -201,7 +202,7 @@ def test_a_program_that_ends_without_closing_leaves_no_machine(
         assert process.returncode == 0
         assert not Path(disks).exists()
     else:
-        Path(disks).rmdir()  # a killed program cannot
+        shutil.rmtree(disks)  # a killed program cannot
 
 
 OWN_RAY = """
