@@ -288,7 +288,8 @@ def described(error: BaseException) -> list[str]:
 def ended_after(seconds: float) -> Iterator[None]:
     """Whatever runs inside gets ``TookTooLong`` when its time is over, and Ctrl-C at once, though around it
     an engine defers Ctrl-C to the end of its step."""
-    if threading.current_thread() is not threading.main_thread():
+    # A browser's tab has no alarms: there, what never ends ends with the kernel.
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
     handlers = [

@@ -49,9 +49,11 @@ UNLUCKY = [930441284918, 173465282036, 427910728487]
 FEWER = {
     "chord-repair": 1,
     "chord-routing": 5,
+    "cost-estimate": 4,
     "dryad-refinement": 2,
     "haloop-caching": 8,
     "mapreduce-backup": 2,
+    "nfs-duplicate-requests": 6,
     "spark-mapreduce": 1,
 }
 
