@@ -8,12 +8,22 @@ from typing import Any
 import pytest
 
 from labkit import Cluster
+from labkit.parts.graphs.csr import Graph
 from labkit.parts.store import FileSystem
 from labkit.runtime.errors import RunOver
 from labkit.systems.chord import Chord
 from labkit.systems.dryad import Dryad, vertices
+from labkit.systems.filesharing import FileSharing
+from labkit.systems.graphlab import Components, GraphLab
+from labkit.systems.graphx import Graph as PropertyGraph
+from labkit.systems.graphx import GraphX
+from labkit.systems.lockss import Lockss
 from labkit.systems.mapreduce import MapReduce
+from labkit.systems.nfs import NFS
 from labkit.systems.paramserver import ParameterServer
+from labkit.systems.powergraph import Colouring, PowerGraph
+from labkit.systems.pregel import Pregel
+from labkit.systems.pregel.programs import PageRank
 from labkit.systems.spark import SparkContext
 
 
@@ -74,7 +84,86 @@ def dryad(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
     return job, [job.output, job.check, lambda: system.submit(graph), lambda: system.input("numbers/*")]
 
 
-@pytest.mark.parametrize("system", [chord, spark, paramserver, store, mapreduce, dryad])
+def pregel(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    system = Pregel(cluster, FileSystem(cluster))
+    job = system.run(PageRank, {1: [2], 2: []}, "ranks")
+    return job, [job.output, job.check, job.statistics, lambda: system.start(PageRank, {}, "again")]
+
+
+def graphlab(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    system = GraphLab(cluster, FileSystem(cluster))
+    graph = Graph.of([(0, 1)])
+    run = system.run(Components(), graph)
+    return run, [run.values, run.check, run.snapshot, lambda: system.start(Components(), graph)]
+
+
+def graphx(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    gx = GraphX(SparkContext(cluster))
+    graph = PropertyGraph.fromEdges(gx.sc.parallelize([(1, 2)]), 0)
+    assert graph.numEdges == 1
+    return gx, [
+        gx.check,
+        gx.iterations,
+        lambda: graph.connectedComponents(),
+        lambda: gx.switch(index_scan=False),
+    ]
+
+
+def powergraph(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    pg = PowerGraph(cluster, Graph.of([(0, 1)]), Colouring(), engine="serializable").run()
+    return pg, [pg.values, pg.check, pg.state, pg.snapshot, lambda: pg.set_engine("synchronous")]
+
+
+def filesharing(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    sharing = FileSharing(cluster, peers=6)
+    found = sharing.search("mp3", at=0)
+    return sharing, [
+        sharing.check,
+        sharing.accounts,
+        lambda: sharing.search("mp3"),
+        lambda: sharing.download(found[0]),
+        lambda: sharing.fail(0),
+    ]
+
+
+def nfs(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    nfs = NFS(cluster)
+    (one, _), held = nfs.clients, nfs.clients[0].open("/f", "wb", 0)
+    return nfs, [
+        nfs.check,
+        nfs.view,
+        lambda: one.listdir("/"),
+        lambda: held.write(b"x"),
+        lambda: nfs.set(duplicates=True),
+    ]
+
+
+def lockss(cluster: Cluster) -> tuple[Any, list[Callable[[], Any]]]:
+    archive = Lockss(cluster, libraries=12)
+    return archive, [
+        archive.check, lambda: archive.run(1), lambda: archive.read(0, "this"), archive.code,
+        lambda: archive.damage(0, "this"), lambda: setattr(archive, "rot", 1.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        chord,
+        spark,
+        paramserver,
+        store,
+        mapreduce,
+        dryad,
+        pregel,
+        graphlab,
+        graphx,
+        powergraph,
+        filesharing,
+        nfs,
+        lockss,
+    ],
+)
 def test_a_system_of_the_run_before_says_so(system: Any) -> None:
     with Cluster(machines=4, engine="sim", seed=1) as cluster:
         held, calls = system(cluster)

@@ -7,12 +7,12 @@ one its reader; where vertices would wait for each other for ever, full ones get
 
 from __future__ import annotations
 
-import pickle
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
-from labkit.runtime.copying import dumps
+from labkit.runtime.copying import loads_keeping_classes
+from labkit.runtime.packing import dumps
 
 __all__ = ["FIFO", "FILE", "PIPE", "Abandoned", "Channel", "Reader", "Wait", "Writer", "any_of"]
 
@@ -85,7 +85,7 @@ class Reader:
             if not self.channel.chunks:
                 return False
             chunk = self.channel.chunks.popleft()
-            self._left.extend(pickle.loads(chunk) if isinstance(chunk, bytes) else chunk)
+            self._left.extend(loads_keeping_classes(chunk) if isinstance(chunk, bytes) else chunk)
         return True
 
     def readable(self) -> bool:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
+from labkit.parts.jobs import Held
 from labkit.parts.options import whole
-from labkit.parts.retry import insist
 from labkit.parts.store import Files, FileSystem
 from labkit.parts.store.paths import normal
 from labkit.parts.system import OnCluster, System
 from labkit.runtime.again import Repeatable, arguments, call, changed
 from labkit.runtime.cluster import Cluster
-from labkit.runtime.copying import dumps
-from labkit.runtime.errors import LabError, MachineDead, Timeout
+from labkit.runtime.errors import LabError, MachineDead
 from labkit.runtime.node import Node
+from labkit.runtime.packing import dumps
 from labkit.runtime.script import Made, options_of, variable
 from labkit.trace.fold import History
 
@@ -32,11 +32,6 @@ from .stages import StageManager
 from .view import JobReducer, JobState
 
 __all__ = ["Dryad", "Job"]
-
-#: What its user hears of a job that ended without its output; else ``JobFailed``.
-KINDS: dict[str, type[LabError]] = {
-    "terminated": JobTerminated, "cancelled": JobCancelled, "deadlocked": JobDeadlocked,
-}  # fmt: skip
 
 
 class Dryad(OnCluster, Repeatable):
@@ -114,10 +109,14 @@ class Dryad(OnCluster, Repeatable):
         return f"Dryad with {len(self.racks)} computers in {len(set(self.racks.values()))} racks"
 
 
-class Job(System):
+class Job(Held, System):
     """A job under way, or over."""
 
     panel_class = "DryadPanel"
+    kinds: ClassVar[Mapping[str, type[LabError]]] = {
+        "terminated": JobTerminated, "cancelled": JobCancelled, "deadlocked": JobDeadlocked,
+    }  # fmt: skip
+    failed = JobFailed
 
     def __init__(
         self, dryad: Dryad, graph: Graph, output: str | None = None,
@@ -144,19 +143,19 @@ class Job(System):
             raise FileExistsError(f"{folder!r} has the output of a job: fs.rm({folder!r}, recursive=True)")
         self._claim(folder)
         self.files = parts_of(folder, len(planned.outputs))
-        self._home = cluster.machine(machine or dryad._home)
-        self._incarnation = self._home.incarnation
         self.spec = JobSpec(
             self.name, chosen, planned, dryad.fs.settings, folder, f"{dryad.name}-names",
             dumps(listed) if listed else b"",
         )  # fmt: skip
+        home = cluster.machine(machine or dryad._home)
+        self._begun_at(home, self.spec.manager, chosen.call_timeout)
         self._history = History(cluster.trace, JobReducer(self.name))
         try:
             cluster.spawn(dryad._roles[0], self.spec, name=self.spec.manager, machine=self._home.name)
         except BaseException:
             dryad.fs.rm(temporary(folder), recursive=True)
             raise
-        self._operation = cluster.submit(self._wait)
+        self._wait()
 
     def _claim(self, folder: str) -> None:
         """No other job may write into this folder, until this one ends."""
@@ -169,52 +168,25 @@ class Job(System):
                 f"fs.rm({folder!r}, recursive=True)"
             ) from None
 
-    async def _wait(self, client: Node) -> Any:
-        """Ask the job manager, until it has an answer, or has died."""
-        answer = None
-        while answer is None:
-            try:
-                answer = await insist(
-                    client, self.spec.manager, "outcome", every=self.spec.options.call_timeout,
-                    wanted=self._manager_lives,
-                )  # fmt: skip
-            except (Timeout, MachineDead):
-                with suppress(LabError, OSError):
-                    await Files(client, self.dryad.fs.settings).delete(
-                        temporary(self.spec.output), recursive=True
-                    )
-                return (("terminated", f"the job manager on {self._home.name} died; submit the job again"),)
-        return answer
-
-    def _manager_lives(self) -> bool:
-        return self._home.alive and self._home.incarnation == self._incarnation
+    async def _lost(self, client: Node) -> Any:
+        with suppress(LabError, OSError):
+            await Files(client, self.dryad.fs.settings).delete(temporary(self.spec.output), recursive=True)
+        return (("terminated", f"the job manager on {self._home.name} died; submit the job again"),)
 
     def result(self, timeout: float | None = None) -> Job:
         """Wait for the end; returns the job. Raises ``JobFailed`` (``JobCancelled``, ``JobDeadlocked``),
         ``JobTerminated``, ``Timeout``. Ctrl-C cancels the job."""
         try:
-            (error,) = self._operation.result(timeout)
+            self._ended(timeout)
         except KeyboardInterrupt:
             with suppress(LabError):
                 self.cancel()
             raise
-        if error is not None:
-            kind, text = error
-            raise KINDS.get(kind, JobFailed)(f"{self.name}: {text}")
         return self
 
-    def cancel(self) -> None:
-        """End its vertices; ``result`` then raises ``JobCancelled``."""
-        if not self.done:
-            self.cluster.call(self.spec.manager, "cancel")
-
-    @property
-    def done(self) -> bool:
-        """Whether it is over."""
-        return self._operation.done
-
     def output(self) -> list[list[Any]]:
-        """The items of each output, in the graph's order."""
+        """The items of each output, in the graph's order; waits for the end, and raises as ``result``."""
+        self.result()
         return [loaded(self.dryad.fs.cat(path)) for path in self.files]
 
     def graph(self) -> Graphs:

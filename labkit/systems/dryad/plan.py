@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from labkit.runtime.copying import dumps
 from labkit.runtime.errors import Unpicklable
+from labkit.runtime.packing import dumps
 from labkit.runtime.raised import named, short
 
 from .channels import FIFO, FILE, PIPE

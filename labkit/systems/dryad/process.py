@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from labkit.runtime.copying import dumps
 from labkit.runtime.loop import traceback_text
+from labkit.runtime.packing import dumps
 from labkit.runtime.raised import Ending, named, short
 
 from .channels import Abandoned, Channel, Reader, Wait, Writer

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from typing import Any
 
-from labkit.runtime.copying import dumps
+from labkit.runtime.copying import loads_keeping_classes
+from labkit.runtime.packing import dumps
 
 __all__ = ["ITEMS", "items_of", "parts_of", "stored", "temporary"]
 
@@ -29,7 +29,7 @@ def items_of(path: str, data: bytes) -> list[Any]:
 
 def loaded(data: bytes) -> list[Any]:
     """The items of a file."""
-    return list(pickle.loads(data)) if data else []
+    return list(loads_keeping_classes(data)) if data else []
 
 
 def parts_of(output: str, count: int) -> list[str]:

@@ -12,14 +12,14 @@ mapper input    a piece of which this machine has no copy            the file sy
 
 from __future__ import annotations
 
-import pickle
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from labkit.runtime.copying import dumps
+from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.disk import Files
+from labkit.runtime.packing import dumps
 from labkit.systems.mapreduce.records import Pair, columns
 from labkit.systems.mapreduce.sorting import ReduceSort
 
@@ -57,7 +57,7 @@ class InputCache:
             nonlocal loaded
             if loaded[0] != number:
                 start, size = self._places[number]
-                loaded = (number, pickle.loads(self._files.read(self.name, start, size)))
+                loaded = (number, loads_keeping_classes(self._files.read(self.name, start, size)))
             return loaded[1]
 
         def values(key: Any) -> list[Any]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from labkit.parts.jobs import waited_for
 from labkit.parts.options import number, switch, whole
 from labkit.parts.store import FileSystem
 from labkit.runtime.again import arguments, call, changed
 from labkit.runtime.cluster import Cluster
-from labkit.runtime.copying import dumps
 from labkit.runtime.errors import LabError, Unpicklable
+from labkit.runtime.packing import dumps
 from labkit.runtime.raised import named
 from labkit.runtime.script import Made, options_of, variable
-from labkit.systems.mapreduce.job import Job, MapReduce, place_of, waited_for
+from labkit.systems.mapreduce.job import Job, MapReduce, place_of
 from labkit.systems.mapreduce.nodes import Master, Worker
 from labkit.systems.mapreduce.readers import Pairs, TextLines, parts_of
 

@@ -6,17 +6,17 @@ import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
-from labkit.parts.retry import insist
+from labkit.parts.jobs import Held, waited_for
 from labkit.parts.store import Files, FileSystem
 from labkit.parts.store.paths import normal
 from labkit.parts.system import System
 from labkit.runtime.again import arguments, call, changed
 from labkit.runtime.cluster import Cluster
-from labkit.runtime.copying import dumps
-from labkit.runtime.errors import LabError, MachineDead, Timeout, Unpicklable
+from labkit.runtime.errors import LabError, MachineDead, Unpicklable
 from labkit.runtime.node import Node
+from labkit.runtime.packing import dumps
 from labkit.runtime.raised import named
 from labkit.runtime.script import Made, options_of, variable
 from labkit.trace.fold import History
@@ -30,12 +30,7 @@ from .single import LocalJob, run_locally
 from .status import Status, timeline
 from .view import JobReducer, JobState
 
-__all__ = ["Job", "MapReduce", "place_of", "waited_for"]
-
-AnyJob = TypeVar("AnyJob", bound="Job")
-
-#: What the user program hears of a job that ended without its output; else ``JobFailed``.
-KINDS: dict[str, type[LabError]] = {"aborted": JobAborted, "cancelled": JobCancelled}
+__all__ = ["Job", "MapReduce", "place_of"]
 
 
 def _pickled(program: MapReduce) -> bytes:
@@ -56,17 +51,6 @@ def place_of(program: Any) -> tuple[Cluster, FileSystem]:
     if fs.cluster is not cluster:
         raise LabError(f"{fs!r} is not on {cluster!r}: make one with FileSystem(cluster)")
     return cluster, fs
-
-
-def waited_for(job: AnyJob) -> AnyJob:
-    """A job that has its result; Ctrl-C cancels it."""
-    try:
-        job.result()
-    except KeyboardInterrupt:
-        with suppress(LabError):  # a dead master runs nothing
-            job.cancel()
-        raise
-    return job
 
 
 class MapReduce(Program):
@@ -121,10 +105,12 @@ class MapReduce(Program):
         raise FileNotFoundError(f"no file is named as {inputs!r}; fs.ls() names what there is")
 
 
-class Job(System):
+class Job(Held, System):
     """A job under way, or over."""
 
     panel_class = "MapReducePanel"
+    kinds: ClassVar[Mapping[str, type[LabError]]] = {"aborted": JobAborted, "cancelled": JobCancelled}
+    failed = JobFailed
     #: To whom its master has died.
     advice = "run the job again, or give checkpoint_every=1.0 and restart its machine"
     #: What folds its events.
@@ -146,8 +132,7 @@ class Job(System):
         home = master or taken.get(fs.settings.master, machines[0])
         splits = tuple(split(files, options.M))
         self.spec = self._spec(options, splits, output, len(machines))
-        self._incarnation = cluster.machine(home).incarnation
-        self._home = cluster.machine(home)
+        self._begun_at(cluster.machine(home), self.spec.master, options.call_timeout)
         self._claim()
         try:
             with cluster.all_or_none():
@@ -158,8 +143,7 @@ class Job(System):
             fs.rm(temporary(output), recursive=True)
             raise
         self._history = History(cluster.trace, self.fold(self.name))
-        self._counters: dict[str, int] | None = None
-        self._operation = cluster.submit(self._wait)
+        self._wait()
 
     def _spec(self, options: Any, splits: Any, output: str, workers: int) -> JobSpec:
         """What its nodes are told."""
@@ -178,72 +162,38 @@ class Job(System):
                 f"fs.rm({self.spec.output!r}, recursive=True)"
             ) from None
 
-    async def _wait(self, client: Node) -> Any:
-        """Ask the master, until it has an answer, or has died without a checkpoint (§3.3), or stays dead."""
-        every, patience = self.spec.options.call_timeout, self.fs.settings.give_up_after
-        answer, alive = None, client.now
+    def _may_answer(self, dead: float) -> bool:
+        """§3.3: a master that lives, or can go on from a checkpoint once its machine is back."""
+        may = self._same_life or self.spec.options.checkpoint_every is not None
+        return may and dead <= self.fs.settings.give_up_after
 
-        def wanted() -> bool:
-            nonlocal alive
-            if self._home.alive:
-                alive = client.now
-            return self._may_answer() and client.now - alive <= patience
-
-        while answer is None:
-            try:
-                answer = await insist(client, self.spec.master, "outcome", every=every, wanted=wanted)
-            except Timeout:
-                if self._may_answer():
-                    raise MachineDead(
-                        f"{self.name}: the master's machine has been dead for {patience:g} s; there is a "
-                        f"checkpoint: cluster.restart({self._home.name!r}), and ask for the result again"
-                    ) from None
-                with suppress(LabError, OSError):
-                    await Files(client, self.fs.settings).delete(temporary(self.spec.output), recursive=True)
-                raise JobAborted(
-                    f"{self.name}: the master on {self._home.name} died, and had no checkpoint; {self.advice}"
-                ) from None
-        return answer
-
-    def _may_answer(self) -> bool:
-        """Whether the master lives, or can go on from a checkpoint."""
-        same_life = self._home.alive and self._home.incarnation == self._incarnation
-        return same_life or self.spec.options.checkpoint_every is not None
+    async def _lost(self, client: Node) -> Any:
+        if self._may_answer(0.0):
+            raise MachineDead(
+                f"{self.name}: the master's machine has been dead for {self.fs.settings.give_up_after:g} s; "
+                f"there is a checkpoint: cluster.restart({self._home.name!r}), and ask for the result again"
+            ) from None
+        with suppress(LabError, OSError):
+            await Files(client, self.fs.settings).delete(temporary(self.spec.output), recursive=True)
+        raise JobAborted(
+            f"{self.name}: the master on {self._home.name} died, and had no checkpoint; {self.advice}"
+        ) from None
 
     def result(self, timeout: float | None = None) -> Job:
-        """Wait for the end; returns the job. Raises ``JobFailed`` (``JobCancelled``), ``JobAborted``,
-        ``Timeout``; and ``MachineDead`` if the master's machine stays dead, though there is a checkpoint."""
-        try:
-            error, counters = self._operation.result(timeout)
-        except MachineDead:
-            self._operation = self.cluster.submit(self._wait)  # who asks again waits again
-            raise
-        self._counters = counters
-        if error is not None:
-            kind, text = error
-            raise KINDS.get(kind, JobFailed)(f"{self.name}: {text}")
+        """Wait for the end; returns the job, which goes on after Ctrl-C. Raises ``JobFailed``
+        (``JobCancelled``), ``JobAborted``, ``Timeout``; and ``MachineDead`` if the master's machine stays
+        dead, though there is a checkpoint."""
+        self._ended(timeout)
         return self
-
-    def cancel(self) -> None:
-        """End its tasks and forget what they have made; ``result`` then raises ``JobCancelled``. A job that
-        is over stays as it is."""
-        if not self.done:
-            self.cluster.call(self.spec.master, "cancel")
-
-    @property
-    def done(self) -> bool:
-        """Whether it is over."""
-        return self._operation.done
 
     @property
     def counters(self) -> dict[str, int]:
         """Counters by name: final ones, or those so far (§4.9)."""
-        if self._counters is None:
-            if self.done:
-                self._counters = self._operation.result()[1]
-            else:
-                return dict(self.cluster.call(self.spec.master, "counters"))
-        return dict(self._counters)
+        if self.done:
+            (found,) = self._heard or self._operation.result()[1:]
+        else:
+            found = self.cluster.call(self.spec.master, "counters")
+        return dict(found)
 
     @property
     def files(self) -> list[str]:

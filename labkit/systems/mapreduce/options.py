@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from labkit.parts.options import Rule, checked, number, seconds, switch, whole
+from labkit.parts.options import Rule, checked, number, outlasts, seconds, settle, switch, whole
 from labkit.parts.store import Settings as FileSettings
 from labkit.runtime.errors import LabError
 
@@ -53,13 +53,8 @@ class Options:
     seconds_per_byte: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name, rule in RULES.items():
-            object.__setattr__(self, name, rule(name, getattr(self, name)))
-        if self.timeout <= 2 * self.ping_every:
-            raise ValueError(
-                f"timeout={self.timeout} would mark living workers as failed: give more than twice "
-                f"ping_every={self.ping_every}"
-            )
+        settle(self, RULES)
+        outlasts(self.timeout, "ping_every", self.ping_every, "mark living workers as failed")
 
     @property
     def backup_rule(self) -> Backup | None:

@@ -6,7 +6,6 @@ run in memory. A frame is two columns, its keys and their values: half the objec
 
 from __future__ import annotations
 
-import pickle
 import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +13,8 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from labkit.runtime.copying import dumps
+from labkit.runtime.copying import loads_keeping_classes
+from labkit.runtime.packing import dumps
 
 __all__ = [
     "Frame",
@@ -59,7 +59,7 @@ def frames_in(data: bytes) -> Iterator[Frame]:
     while at < len(data):
         (size,) = HEAD.unpack_from(data, at)
         at += HEAD.size
-        yield pickle.loads(view[at : at + size])
+        yield loads_keeping_classes(bytes(view[at : at + size]))
         at += size
 
 

@@ -15,11 +15,11 @@ one.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from typing import Any
 
 from labkit.parts.retry import insist
+from labkit.runtime.copying import loads_anew
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import Cancelled, Future
 from labkit.runtime.node import Node, every, rpc
@@ -154,7 +154,7 @@ class Executor(Node):
             return SEND_STAGE
         if task not in self.tasks:  # else the message has arrived twice
             self.tasks[task] = Running()
-            self.spawn(self.run(pickle.loads(told), self.stages[stage], self.tasks[task]))
+            self.spawn(self.run(loads_anew(told), self.stages[stage], self.tasks[task]))
         return await self.outcome_of(task)
 
     @rpc

@@ -4,7 +4,8 @@ A function may change the records that it is given, as in a PySpark program, whe
 and every reader has records of its own. So has it here; but unpickling takes longer than most functions do,
 and is the last of three ways:
 
-* What cannot change (numbers, strings, tuples of these) is handed out as it is.
+* What cannot change (numbers, strings, tuples of these) is handed out as it is. So is a value of a class
+  that says so itself, by an attribute ``unchanging``: GraphX's partitions, made of read-only arrays.
 * Arrays, lists, dicts and sets of such values, alone or in tuples of one length, are copied one by one while
   they are read.
 * Everything else is kept as a pickle, and unpickled for each reader.
@@ -114,6 +115,8 @@ def unchanging(values: Sequence[Any]) -> bool:
 def _unchanging(values: Iterable[Any]) -> bool:
     while values:
         kinds = set(map(type, values))
+        if any(hasattr(kind, "unchanging") for kind in kinds):
+            return len(kinds) == 1 and all(value.unchanging for value in values)
         if not all(kind in FROZEN or _cannot_change(kind) for kind in kinds):
             return False
         inside = (value for value in values if type(value) in FROZEN) if len(kinds) > 1 else values

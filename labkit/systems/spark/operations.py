@@ -25,7 +25,7 @@ from labkit.runtime.raised import short
 
 from .closures import Captured, Closure
 from .kept import Copies
-from .sites import call_site
+from .sites import call_site, is_ours
 
 Records = Iterable[Any]
 
@@ -37,7 +37,7 @@ def closures_in(operation: Any) -> Iterator[Closure]:
     """The user's functions that an operation holds."""
     if isinstance(operation, Closure):
         yield operation
-    elif operation is not None and type(operation).__module__.startswith(__package__):
+    elif operation is not None and is_ours(type(operation).__module__):
         for value in getattr(operation, "__dict__", {}).values():
             yield from closures_in(value)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import add
 from typing import Any
 
-from labkit.systems.pagerank import SPARK, PageRankVariant
+from labkit.parts.graphs.pagerank import SPARK, PageRankVariant
 
 from .rdd import RDD
 

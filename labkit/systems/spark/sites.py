@@ -9,16 +9,19 @@ from types import FrameType
 
 __all__ = ["Site", "call_site", "cell_number", "is_ours", "where"]
 
-#: Modules of this package that use it as a user does.
-_USERS = ("labkit.systems.spark.experiments", "labkit.systems.spark.programs")
+#: Packages whose operations a user calls: this one, and what is built of RDDs.
+_OURS = ("labkit.systems.spark.", "labkit.systems.graphx.")
+#: Modules of theirs that use it as a user does.
+_USERS = ("labkit.systems.spark.experiments", "labkit.systems.spark.programs",
+          "labkit.systems.graphx.experiments")  # fmt: skip
 
 #: (operation, place): ("reduceByKey", "wordcount.py:12") or ("map", "cell 3:2").
 Site = tuple[str, str]
 
 
 def is_ours(module: str) -> bool:
-    """Whether code of this module is Spark's own."""
-    return module.startswith("labkit.systems.spark.") and module not in _USERS
+    """Whether code of this module is Spark's own, or of what is built on it."""
+    return module.startswith(_OURS) and module not in _USERS
 
 
 def call_site() -> Site:

@@ -7,8 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from labkit.systems import pagerank
-from labkit.systems.pagerank import GRAPHALYTICS, VARIANTS, PageRankVariant
+from labkit.parts.graphs import pagerank
+from labkit.parts.graphs.pagerank import GRAPHALYTICS, VARIANTS, PageRankVariant
 from labkit.systems.spark import BaseContext
 from labkit.systems.spark.programs import k_means_step, logistic_step, page_rank
 

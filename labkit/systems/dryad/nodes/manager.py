@@ -21,14 +21,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from labkit.parts.jobs import Mastering
 from labkit.parts.members import Silence
 from labkit.parts.store import Files
 from labkit.runtime.copying import loads_keeping_classes
 from labkit.runtime.errors import LabError, Timeout
 from labkit.runtime.loop import traceback_text
-from labkit.runtime.node import Node, every, rpc
+from labkit.runtime.node import every, rpc
 from labkit.runtime.raised import named
-from labkit.runtime.sync import Event, wait_for
+from labkit.runtime.sync import wait_for
 
 from ..channels import FIFO, FILE, PIPE
 from ..events import EVENTS
@@ -47,7 +48,7 @@ __all__ = ["JobManager"]
 BATCH = 200
 
 
-class JobManager(Node):
+class JobManager(Mastering):
     """See the module's text."""
 
     events = EVENTS
@@ -67,9 +68,7 @@ class JobManager(Node):
         self.committing = 0
         self.stuck: float | None = None  #: since when nothing can begin
         self.store = Files(self, job.files)
-        self.error: tuple[str, str] | None = None
-        self.over = Event()
-        self.cleaned = Event()
+        self._begin_job(job.options.call_timeout / 2)
 
     async def start(self) -> None:
         """Begin; but a job whose manager has died is terminated."""
@@ -458,17 +457,6 @@ class JobManager(Node):
         if not self.graph.left and not self.committing and not self.over.is_set():
             self._end("ok")
 
-    @rpc
-    def cancel(self) -> None:
-        """Its user wants it no more."""
-        if not self.over.is_set():
-            self._fail("cancelled", "it was cancelled")
-
-    def _fail(self, kind: str, text: str) -> None:
-        if not self.over.is_set():
-            self.error = (kind, text)
-            self._end(kind)
-
     def _end(self, result: str) -> None:
         for process in list(self.processes.values()):
             self._ended(process, "cancelled")
@@ -484,12 +472,3 @@ class JobManager(Node):
         except (LabError, OSError):  # there is none, or nobody who could
             pass
         self.cleaned.set()
-
-    @rpc
-    async def outcome(self) -> Any:
-        """For the user's program: (None or why it failed,), or None: ask again."""
-        try:
-            await wait_for(self.cleaned.wait(), self.options.call_timeout / 2)
-        except Timeout:
-            return None
-        return (self.error,)

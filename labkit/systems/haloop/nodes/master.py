@@ -11,6 +11,7 @@ idle one."""
 from __future__ import annotations
 
 from dataclasses import replace
+from math import fsum
 from typing import Any
 
 from labkit.parts.store.paths import matcher, normal
@@ -64,7 +65,7 @@ class LoopMaster(Master):
             return
         parts = [note for _, note in sorted(self.notes.items())]
         known = bool(parts) and None not in parts
-        distance = float(sum(note for note in parts if note is not None)) if known else None
+        distance = fsum(note for note in parts if note is not None) if known else None
         self.distances.append(distance)
         over = self._over(iteration, distance)
         self.emit("iteration_finished", iteration=iteration, distance=distance, end=over)

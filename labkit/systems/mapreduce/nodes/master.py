@@ -20,12 +20,13 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+from labkit.parts.jobs import Mastering
 from labkit.parts.members import Silence
 from labkit.parts.store import Files
 from labkit.parts.tasks import Attempt, Group, Ledger, Policy, WorkerRecord
 from labkit.runtime.errors import LabError, Timeout
-from labkit.runtime.node import Node, every, rpc
-from labkit.runtime.sync import Event, Signal, wait_for
+from labkit.runtime.node import every, rpc
+from labkit.runtime.sync import Signal, wait_for
 
 from ..backup import Remaining
 from ..counters import Tally
@@ -53,7 +54,7 @@ class Member:
         self.wake = Signal()
 
 
-class Master(Node):
+class Master(Mastering):
     """See the module's text."""
 
     events = EVENTS
@@ -74,9 +75,7 @@ class Master(Node):
         self.gasps: dict[tuple[str, int], dict[int, set[int]]] = {}  #: by task and record: attempts
         self.skip: dict[tuple[str, int], list[int]] = {}  #: by task: records that are left out
         self.attempts: dict[int, Attempt] = {}
-        self.error: tuple[str, str] | None = None  #: why the job has failed: kind of error, text
-        self.over = Event()
-        self.cleaned = Event()  #: nothing of the job but its output is in the file system
+        self._begin_job(job.options.call_timeout / 2)
         self._packed: tuple[int, int, bytes] = (0, 0, b"")
 
     def start(self) -> None:
@@ -399,16 +398,6 @@ class Master(Node):
 
     # the end ------------------------------------------------------------
 
-    @rpc
-    def cancel(self) -> None:
-        """The user program wants it no more."""
-        if not self.over.is_set():
-            self._fail("cancelled", "it was cancelled")
-
-    def _fail(self, kind: str, text: str) -> None:
-        self.error = (kind, text)
-        self._end(kind)
-
     def _check_over(self) -> None:
         if len(self.groups[REDUCE].done) == self.groups[REDUCE].total and not self.over.is_set():
             self._completed()
@@ -441,14 +430,9 @@ class Master(Node):
             pass
         self.cleaned.set()
 
-    @rpc
-    async def outcome(self) -> Any:
-        """For the user program: (None or why it failed, counters), or None: ask again."""
-        try:
-            await wait_for(self.cleaned.wait(), self.options.call_timeout / 2)
-        except Timeout:
-            return None
-        return self.error, self.tally.final
+    def _told(self) -> tuple[Any, ...]:
+        """The counters."""
+        return (self.tally.final,)
 
     @rpc
     def counters(self) -> dict[str, int]:
