@@ -105,16 +105,28 @@ def bench(name: str, title: str = "") -> Callable[[Rows], Rows]:
 
 
 def benches(names: Sequence[str] = ()) -> list[Bench]:
-    """The benches of these names, or all of them in the order of their names."""
+    """The benches of these names, or all of them in the order of their names.
+
+    "graphs" stands for those that are called graphs-….
+    """
     modules = sorted(each.name for each in pkgutil.iter_modules(__path__) if not each.name.startswith("_"))
     # A module is imported only when its bench is wanted: the peers are not installed everywhere.
     for module in names if names and set(names) <= set(modules) else modules:
         importlib.import_module(f"{__name__}.{module}")
-    unknown = [name for name in names if name not in _registry]
+    meant = [
+        each
+        for name in names
+        for each in (
+            [name]
+            if name in _registry
+            else sorted(k for k in _registry if k.startswith(f"{name}-")) or [name]
+        )
+    ]
+    unknown = [name for name in meant if name not in _registry]
     if unknown:
         known = ", ".join(sorted(_registry)) or "none yet"
         raise UnknownBench(f"no bench is called {', '.join(map(repr, unknown))}; there are: {known}")
-    return [_registry[name] for name in (names or sorted(_registry))]
+    return [_registry[name] for name in (meant or sorted(_registry))]
 
 
 def run_benches(names: Sequence[str], as_json: bool = False, listing: bool = False, say: Say = print) -> int:
