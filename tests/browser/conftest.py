@@ -41,7 +41,8 @@ playwright_api.expect.set_options(timeout=PATIENCE)
 #: Seconds that a kernel is idle while a cell waits for it, after which its request is taken for lost.
 LOST_AFTER = 10.0
 
-#: Controls and words that stand out of a panel, words of its picture below 10.4 px, buttons below 24 px.
+#: Controls and words that stand out of a panel, words of its picture below 10.4 px, buttons below 24 px,
+#: and on a page of 700 px or more a picture that one must scroll.
 MISFITS = """(panel) => {
   const frame = panel.getBoundingClientRect(), found = [];
   const name = (e) => (e.getAttribute("aria-label") || e.textContent).slice(0, 40);
@@ -57,6 +58,9 @@ MISFITS = """(panel) => {
   }
   for (const e of panel.querySelectorAll(".labkit-part button")) {
     if (e.offsetHeight && e.offsetHeight < 24) found.push(["low", name(e), e.offsetHeight]);
+  }
+  for (const e of innerWidth < 700 ? [] : panel.querySelectorAll(".labkit-stage")) {
+    if (e.scrollWidth > e.clientWidth + 1) found.push(["wide", e.scrollWidth, e.clientWidth]);
   }
   return found;
 }"""
@@ -169,10 +173,21 @@ class Notebook:
         self.end_kernel = end_kernel
         self.errors: list[str] = []
 
-    def wait_open(self) -> None:
-        """Until the page shows its cells and a kernel that waits for them."""
-        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        self.page.get_by_text("| Idle").wait_for()
+    def wait_open(self, reloads: int = 3) -> None:
+        """Until the page shows its cells and a kernel that waits for them.
+
+        A page can lose what its kernel says of itself, and then shows no "Idle" for ever. As a person would,
+        reload it: the kernel stays.
+        """
+        for left in range(reloads, -1, -1):
+            self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+            try:
+                self.page.get_by_text("| Idle").wait_for(timeout=PATIENCE / (reloads + 1))
+                return
+            except playwright_api.TimeoutError:
+                if not left:
+                    raise
+                self.page.reload()
 
     def run(self, number: int) -> None:
         """Select the `number`-th code cell (0 is the first) and press Shift+Enter.

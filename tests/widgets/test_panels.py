@@ -6,12 +6,14 @@ import threading
 from typing import Any
 
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 from labkit import Cluster, Network, Uniform
 from labkit.runtime.errors import BadFault
 from labkit.systems.chord import Chord
 from labkit_widgets import ClusterPanel, RingPanel, SpaceTimePanel
 from labkit_widgets.actions import sentence
+from labkit_widgets.charts import Iterations
 from tests.widgets.acting import acted, eventually, states
 
 # -- a click, and what it does --------------------------------
@@ -455,3 +457,13 @@ def test_why_of_a_timeout_goes_back_to_the_fault(ring: Chord, cluster: Cluster) 
     panel.refresh()
     names = {label["text"] for label in panel.stage.scene["labels"] if label["cls"] == "name"}
     assert names <= {"client", "m1", "m2", "m3", "m4"}
+
+
+@pytest.mark.parametrize(("amount", "form"), [(1.0, "~g"), (40.0, "~g"), (2_500.0, "~s")])
+def test_half_of_one_is_not_500_thousandths(amount: float, form: str) -> None:
+    before = set(_instances)
+    chart = Iterations("Alarms")
+    chart.show([1], [amount])
+    assert chart.left.tick_format == form
+    for made in set(_instances) - before:
+        _instances[made].close()

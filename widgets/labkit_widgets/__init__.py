@@ -5,25 +5,53 @@ that what stands on a stage, `pieces.py` what stands around it; `stage.js` draws
 `snapshot.py` as a static image; `panel.py` keeps time and carries out clicks.
 """
 
+from importlib import import_module
+from typing import Any
+
 from .panel import Panel, close_all
-from .panels.chord import RingPanel
-from .panels.cluster import ClusterPanel
-from .panels.dryad import DryadPanel
-from .panels.haloop import HaLoopPanel
-from .panels.mapreduce import MapReducePanel
-from .panels.paramserver import StalenessPanel
-from .panels.spacetime import SpaceTimePanel
-from .panels.spark import LineagePanel
+
+#: Whose panel it is. Read when it is asked for: some need NumPy, which a page in a browser may lack.
+_PANELS = {
+    "ClusterPanel": "cluster",
+    "DryadPanel": "dryad",
+    "FileSharingPanel": "filesharing",
+    "GraphLabPanel": "graphlab",
+    "GraphXPanel": "graphx",
+    "HaLoopPanel": "haloop",
+    "LineagePanel": "spark",
+    "LockssPanel": "lockss",
+    "MapReducePanel": "mapreduce",
+    "NfsPanel": "nfs",
+    "PowerGraphPanel": "powergraph",
+    "PregelPanel": "pregel",
+    "RingPanel": "chord",
+    "SpaceTimePanel": "spacetime",
+    "StalenessPanel": "paramserver",
+}
 
 __all__ = [
     "ClusterPanel",
     "DryadPanel",
+    "FileSharingPanel",
+    "GraphLabPanel",
+    "GraphXPanel",
     "HaLoopPanel",
     "LineagePanel",
+    "LockssPanel",
     "MapReducePanel",
+    "NfsPanel",
     "Panel",
+    "PowerGraphPanel",
+    "PregelPanel",
     "RingPanel",
     "SpaceTimePanel",
     "StalenessPanel",
     "close_all",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PANELS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    panel = globals()[name] = getattr(import_module(f".panels.{_PANELS[name]}", __name__), name)
+    return panel

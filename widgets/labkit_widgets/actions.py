@@ -1,5 +1,5 @@
 """What a click does. Every action returns at once: it changes the panel's position, or starts a worker
-thread.
+thread (where there are threads).
 
 Faults go through the cluster, so they are checked there and recorded in its schedule. The table of what a
 person can do is the names of the methods: a control that sends `{"action": "kill", "machine": "m2"}` ends in
@@ -9,11 +9,11 @@ person can do is the names of the methods: a control that sends `{"action": "kil
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from labkit.runtime.beside import Beside, start
 from labkit.runtime.errors import LabError
 from labkit.runtime.script import Made, script
 from labkit.trace.fold import History
@@ -48,7 +48,7 @@ class Actions:
     _beside: dict[str, Part]
     _code: str
     _machines: tuple[MachineView, ...]
-    _work: dict[str, threading.Thread]
+    _work: dict[str, Beside]
     #: What is done for actions that have no method: controls bring it along.
     doing: dict[str, Callable[..., None]]
     _closed: bool
@@ -95,7 +95,7 @@ class Actions:
         """
         self._waits, place = True, self._place
         running = self._work.get(key)
-        if running is not None and running.is_alive():
+        if running is not None and running.alive:
             return
 
         def work() -> None:
@@ -108,11 +108,10 @@ class Actions:
                 self.fail(error, key, place)
             POLLER.wake()
 
-        self._work[key] = threading.Thread(target=work, name=f"labkit-panel-{key}", daemon=True)
-        self._work[key].start()
+        self._work[key] = start(work, f"labkit-panel-{key}")
 
     def busy(self, key: str) -> bool:
-        return key in self._work and self._work[key].is_alive()
+        return key in self._work and self._work[key].alive
 
     def fail(self, error: BaseException, what: str, place: Part | None = None) -> None:
         """Show an error in the panel: an exception in a callback shows nowhere else in a notebook."""

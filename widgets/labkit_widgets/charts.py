@@ -1,13 +1,18 @@
-"""bqplot charts, with the colours of the panel and no more traits sent than changed."""
+"""bqplot charts, with the colours of the panel and no more traits sent than changed. Where there is no bqplot
+(it needs NumPy, which a page in a browser may lack), `drawn` draws the same marks as SVG."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import bqplot
 import ipywidgets
-import numpy as np
+
+try:
+    import bqplot
+except ModuleNotFoundError:
+    from . import drawn as bqplot  # type: ignore[no-redef]
 
 from .looks import CHARTS, COLOURS
 from .stage import update
@@ -24,6 +29,8 @@ EARLIER = 100
 COLUMNS = 16
 #: Stretches of one curve that are drawn.
 STRETCHES = 12
+#: A part of a curve: x, y and colour.
+Stretch = tuple[list[float], list[float], str]
 
 
 def heading(words: str) -> ipywidgets.Label:
@@ -54,6 +61,7 @@ class _Plot:
     x: Any
 
     def __init__(self, words: str, height: int, form: str = "~g", low: float = 0.0, top: float = 1.0) -> None:
+        self.form = form
         self.y = bqplot.LinearScale(min=low, max=top)
         self.scales = {"x": self.x, "y": self.y}
         marks = self.draw()
@@ -87,6 +95,8 @@ class _Plot:
     def up_to(self, top: float, ticks: Sequence[float] = ()) -> None:
         """The end of the upright axis; without ticks: its half is marked."""
         update(self.y, max=top)
+        # Half of 1 is 0.5, which the form for thousands and millions calls 500m.
+        update(self.left, tick_format="~g" if self.form == "~s" and top < 1000 else self.form)
         _ticks(self.left, list(ticks) or [0.0, top / 2, top])
 
 
@@ -127,12 +137,13 @@ class Traffic(_Curves):
         update(self.words, value=TRAFFIC if traced else SILENCE)
         update(self.sent, visible=traced)
         rows = traffic if len(traffic) > 1 else [(0.0, 0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)]
-        times, sent, dropped, silent = (np.array(column) for column in zip(*rows, strict=True))
-        self.across(float(times[0]), float(times[-1]))
-        top = _ceiling(float(max(sent.max() if traced else 0.0, (dropped + silent).max())))
+        times, sent = [row[0] for row in rows], [row[1] for row in rows]
+        lost = [dropped + silent for _, _, dropped, silent in rows]
+        self.across(times[0], times[-1])
+        top = _ceiling(max(*lost, *(sent if traced else [])))
         self.up_to(top, _counts(top))
         _set(self.sent, times, sent)
-        _set(self.lost, times, dropped + silent)
+        _set(self.lost, times, lost)
 
 
 class Loads(_Plot):
@@ -161,12 +172,12 @@ class Loads(_Plot):
     def show(self, own: Sequence[int], copies: Sequence[int]) -> None:
         """Set the bars, if they changed."""
         count = max(1, len(own))
-        values = np.array([own or [0], copies or [0]], dtype=float)
-        top = _ceiling(float(values.sum(axis=0).max()))
+        values = [[float(keys) for keys in kind] or [0.0] for kind in (own, copies)]
+        top = _ceiling(_highest(values))
         self.up_to(top, _counts(top))
-        _set(self.bars, np.arange(count), values)
-        mean = float(values[0].mean())
-        _set(self.mean, np.array([-0.5, count - 0.5]), np.array([mean, mean]))
+        _set(self.bars, list(range(count)), values)
+        mean = sum(values[0]) / count
+        _set(self.mean, [-0.5, count - 0.5], [mean, mean])
 
 
 class _Columns(_Plot):
@@ -200,12 +211,14 @@ class Jobs(_Columns):
         """Set the bars, if they changed."""
         if not jobs:
             return
-        took = np.array([(job.end if job.end is not None else now) - job.start for job in jobs])
-        again = np.array([bool(job.again) for job in jobs])
+        took = [(job.end if job.end is not None else now) - job.start for job in jobs]
+        parts = [
+            (0.0, seconds) if job.again else (seconds, 0.0) for job, seconds in zip(jobs, took, strict=True)
+        ]
         names = [f"{job.id} ↻" if job.again else str(job.id) for job in jobs]
         update(self.x, domain=names)
-        self.up_to(_upto(float(took.max())))
-        _set(self.bars, np.array(names), np.array([np.where(again, 0.0, took), np.where(again, took, 0.0)]))
+        self.up_to(_upto(max(took)))
+        _set(self.bars, names, [list(part) for part in zip(*parts, strict=True)])
 
 
 class Iterations(_Columns):
@@ -221,10 +234,11 @@ class Iterations(_Columns):
         if not numbers:
             return
         names = [str(number) for number in numbers][-COLUMNS:]
-        values = np.array([below, above or [0.0] * len(below)], dtype=float)[:, -COLUMNS:]
+        kinds = (below, above or [0.0] * len(below))
+        values = [[float(amount) for amount in kind][-COLUMNS:] for kind in kinds]
         update(self.x, domain=names)
-        self.up_to(_upto(float(values.sum(axis=0).max())))
-        _set(self.bars, np.array(names), values)
+        self.up_to(_upto(_highest(values)))
+        _set(self.bars, names, values)
 
 
 class Waiting(_Columns):
@@ -236,9 +250,9 @@ class Waiting(_Columns):
     def show(self, workers: Sequence[Any]) -> None:
         """Set the bars, if they changed."""
         names = [w.name if len(workers) <= 5 else str(w.shard) for w in workers] or ["0"]
-        values = np.array([[w.worked for w in workers] or [0.0], [w.waited for w in workers] or [0.0]])
-        self.up_to(_hundredths(float(values.sum(axis=0).max()) or 1.0))
-        _set(self.bars, np.array(names), values.round(2))
+        values = [[w.worked for w in workers] or [0.0], [w.waited for w in workers] or [0.0]]
+        self.up_to(_hundredths(_highest(values) or 1.0))
+        _set(self.bars, names, [[round(seconds, 2) for seconds in kind] for kind in values])
 
 
 class Stretches:
@@ -248,12 +262,12 @@ class Stretches:
     """
 
     def __init__(self, scales: dict[str, bqplot.Scale], **look: Any) -> None:
-        nowhere = np.array([0.0, 0.0])
+        nowhere = [0.0, 0.0]
         self.marks = [
             bqplot.Lines(x=nowhere, y=nowhere, scales=scales, visible=False, **look) for _ in range(STRETCHES)
         ]
 
-    def show(self, stretches: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> None:
+    def show(self, stretches: Sequence[Stretch]) -> None:
         """Draw the last of these: x, y and colour of each."""
         shown = [each for each in stretches if len(each[0]) > 1][-STRETCHES:]
         for number, mark in enumerate(self.marks):
@@ -279,11 +293,11 @@ class Rates(_Curves):
 
     def show(self, seconds: Sequence[float], rates: Mapping[str, Sequence[float]]) -> None:
         """Set the curve, if it changed."""
-        xs, ys = np.array(seconds), np.array(rates[self.what])
+        xs, ys = list(seconds), list(rates[self.what])
         if len(xs) < 2:
             return
         self.across(0.0, max(float(xs[-1]), 1.0))
-        top, low = _ceiling(float(ys.max())), float(ys.min())
+        top, low = _ceiling(float(max(ys))), float(min(ys))
         low = -_ceiling(-low) if low < 0 else 0.0
         update(self.y, min=low)
         self.up_to(top, [*([low] if low else []), 0.0, top])
@@ -306,21 +320,19 @@ class Losses(_Curves):
     def show(self, points: Sequence[Any], began: float, before: Sequence[Any]) -> None:
         """Set the curves, if they changed."""
         old = before[:: max(1, len(before) // EARLIER)]
-        old_xs, old_ys = self._places(old, old[0].time if old else 0.0), np.array([p.loss for p in old])
-        xs, ys = self._places(points, began), np.array([p.loss for p in points])
+        old_xs, old_ys = self._places(old, old[0].time if old else 0.0), [p.loss for p in old]
+        xs, ys = self._places(points, began), [p.loss for p in points]
         self.across(0.0, float(max([1.0 if self.against == "time" else 10.0, *xs[-1:], *old_xs[-1:]])))
         self.up_to(_hundredths(float(max([0.1, *ys, *old_ys]))))
         self.curve.show(list(self._by_kind(xs, ys, [p.kind for p in points])))
         self.before.show([(old_xs, old_ys, GREY)])
 
-    def _places(self, points: Sequence[Any], origin: float) -> np.ndarray:
+    def _places(self, points: Sequence[Any], origin: float) -> list[float]:
         if self.against == "time":
-            return np.array([p.time - origin for p in points])
-        return np.array([p.iteration for p in points])
+            return [p.time - origin for p in points]
+        return [p.iteration for p in points]
 
-    def _by_kind(
-        self, xs: np.ndarray, ys: np.ndarray, kinds: list[str]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, str]]:
+    def _by_kind(self, xs: list[float], ys: list[float], kinds: list[str]) -> Iterator[Stretch]:
         """A stretch for each time a kind held; neighbours share a point."""
         start = 0
         for place in range(1, len(kinds) + 1):
@@ -338,7 +350,7 @@ class Staleness(_Curves):
     def draw(self) -> list[bqplot.Mark]:
         """Dots and lines."""
         self.dots = bqplot.Scatter(
-            x=np.array([]), y=np.array([]), scales=self.scales, colors=[COLOURS[4]], default_size=14,
+            x=[], y=[], scales=self.scales, colors=[COLOURS[4]], default_size=14,
             opacities=[0.75], stroke=None,
         )  # fmt: skip
         self.bound = Stretches(self.scales, line_style="dashed", stroke_width=1.8)
@@ -350,27 +362,31 @@ class Staleness(_Curves):
         """Set dots and lines, if they changed."""
         first = (reads[0].time if reads else began) - began
         last = max(now - began, (reads[-1].time if reads else now) - began, first + 0.5)
-        stale = np.array([r.staleness for r in reads], dtype=float)
+        stale = [float(r.staleness) for r in reads]
         limits = _held(bounds, began, first, last)
         top = max([4.0, *stale, *(y for _, ys, _ in limits for y in ys)]) + 0.5
         self.across(first, last)
         step = next((s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if top / s <= 6), 1000)
-        self.up_to(float(np.ceil(top)), [float(k) for k in range(0, int(top) + 1, step)])
-        _set(self.dots, np.array([r.time for r in reads]) - began, stale)
+        self.up_to(float(math.ceil(top)), [float(k) for k in range(0, int(top) + 1, step)])
+        _set(self.dots, [r.time - began for r in reads], stale)
         self.bound.show(limits)
 
 
 def _held(
     bounds: Sequence[tuple[float, int | None]], began: float, first: float, last: float
-) -> list[tuple[np.ndarray, np.ndarray, str]]:
+) -> list[Stretch]:
     """A horizontal stretch for each bound, while it held, between two moments."""
     ends = [time - began for time, _ in bounds[1:]] + [last]
     found = []
     for (time, bound), end in zip(bounds, ends, strict=False):
         if bound is not None and end > first:
-            xs = np.array([max(time - began, first), end])
-            found.append((xs, np.array([bound, bound], dtype=float), COLOURS[1]))
+            found.append(([max(time - began, first), end], [float(bound)] * 2, COLOURS[1]))
     return found
+
+
+def _highest(columns: Sequence[Sequence[float]]) -> float:
+    """Of amounts that stand on top of each other: how high they reach."""
+    return float(max(map(sum, zip(*columns, strict=True))))
 
 
 # -- round numbers ------------------------------------------------------------
@@ -379,7 +395,7 @@ def _held(
 def _moments(first: float, last: float) -> list[float]:
     """Round moments between two times."""
     step = _ceiling((last - first) / 6) if last - first > 5 else 0.5
-    return [k * step for k in range(int(np.ceil(first / step)), int(last / step) + 1)]
+    return [k * step for k in range(math.ceil(first / step), int(last / step) + 1)]
 
 
 def _counts(top: float) -> list[float]:
@@ -401,7 +417,7 @@ def _upto(value: float) -> float:
     """The next round number, of any size."""
     if value <= 0:
         return 1.0
-    power = 10.0 ** np.floor(np.log10(value))
+    power = 10.0 ** math.floor(math.log10(value))
     return float(next(power * k for k in (1, 1.5, 2, 3, 4, 6, 8, 10) if power * k >= value * (1 - 1e-9)))
 
 
@@ -409,12 +425,17 @@ def _upto(value: float) -> float:
 
 
 def _ticks(axis: bqplot.Axis, values: list[float]) -> None:
-    if axis.comm is not None and not np.array_equal(axis.tick_values, values):
-        axis.tick_values = np.array(values)
+    if axis.comm is not None and _plain(axis.tick_values) != values:
+        axis.tick_values = values
 
 
-def _set(mark: bqplot.Mark, x: np.ndarray, y: np.ndarray) -> None:
-    if mark.comm is None or (np.array_equal(mark.x, x) and np.array_equal(mark.y, y)):
+def _set(mark: bqplot.Mark, x: list[Any], y: list[Any]) -> None:
+    if mark.comm is None or (_plain(mark.x) == x and _plain(mark.y) == y):
         return
     with mark.hold_sync():
         mark.x, mark.y = x, y
+
+
+def _plain(values: Any) -> Any:
+    """The array that a mark keeps, as lists."""
+    return values.tolist() if hasattr(values, "tolist") else values

@@ -47,12 +47,13 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of a lane on which its machine was dead, paused or slow."""
+    """A stretch of a lane on which its machine was dead, paused or slow; or a client waited for an answer."""
 
     lane: str
     start: float
     end: float
     state: str
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,10 @@ def frame(
         machines=machines,
         points=points,
         arrows=_arrows(shown, lane_of, homes, machines),
-        bands=_bands(happened, machines, start, end),
+        bands=(
+            *_bands(happened, machines, start, end),
+            *_operations(happened, lane_of, machines, start, end),
+        ),
         left_out=len(inside) - len(shown),
         spans=_spans(happened),
         order=tuple(
@@ -205,6 +209,38 @@ def _bands(events: Sequence[Any], machines: dict[str, str], start: float, end: f
         for machine, since, until, state in stretches
         if machine == home and until > start and since < end
     )
+
+
+def _operations(
+    events: Sequence[Any], lane_of: Any, machines: dict[str, str], start: float, end: float
+) -> list[Band]:
+    """What recorded clients asked, from the question to the answer, or on and on without one."""
+    asked: dict[Any, Any] = {}
+    bands = []
+    for event in events:
+        if event.kind not in ("operation_invoked", "operation_returned", "operation_failed"):
+            continue
+        who = (event.node, event.data.get("client"), event.data.get("operation"))
+        if event.kind == "operation_invoked":
+            asked[who] = event
+        elif who in asked:
+            begun = asked.pop(who)
+            result = event.data.get("result")
+            told = "" if result is None and begun.data.get("argument") is not None else f" → {result!r}"
+            failed = event.kind == "operation_failed"
+            bands.append((begun, event.time, " did not happen" if failed else told))
+    bands += [(begun, end, " → ?") for begun in asked.values()]
+    return [
+        Band(lane_of(begun), max(begun.time, start), min(until, end), "asked", _question(begun) + answer)
+        for begun, until, answer in bands
+        if lane_of(begun) in machines and until >= start and begun.time <= end
+    ]
+
+
+def _question(event: Any) -> str:
+    key, argument = event.data.get("key"), event.data.get("argument")
+    about = "" if key is None else f" {key!r}"
+    return f"{event.data.get('call')}{about}" + ("" if argument is None else f"({argument!r})")
 
 
 def _spans(events: Sequence[Any]) -> tuple[tuple[int, str], ...]:

@@ -35,8 +35,8 @@ class Movers {
       this.seen = new Set();
       this.flights = [];
     }
-    this.standing = items.filter((p) => p.at !== null || still.matches);
-    const fresh = items.filter((p) => p.at === null && !still.matches && !this.seen.has(p.id));
+    this.standing = items.filter((p) => p.at != null || still.matches);
+    const fresh = items.filter((p) => p.at == null && !still.matches && !this.seen.has(p.id));
     this.seen = new Set(items.map((p) => p.id)); // Python repeats a pulse in successive states, never later
     const now = performance.now();
     fresh.forEach((pulse, index) => {
@@ -77,7 +77,7 @@ class Movers {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     const marks = new Map(scene.marks.map((m) => [m.id, m]));
     const palette = this.colours();
-    for (const pulse of this.standing) this.dot(context, marks, pulse, pulse.at === null ? 0.5 : pulse.at, palette);
+    for (const pulse of this.standing) this.dot(context, marks, pulse, pulse.at == null ? 0.5 : pulse.at, palette);
     for (const { pulse, begin } of this.flights) {
       if (now >= begin) this.dot(context, marks, pulse, (now - begin) / FLIGHT_MS, palette);
     }
@@ -88,7 +88,7 @@ class Movers {
     if (!a || !b) return;
     const path = curve(this.scene, a, b);
     context.fillStyle = context.strokeStyle = palette[pulse.kind] || palette.request;
-    if (pulse.kind === "lost" && progress > 0.5 && pulse.at === null) {
+    if (pulse.kind === "lost" && progress > 0.5 && pulse.at == null) {
       // A lost message stops on its way: that is all anybody will ever see of it.
       const { x, y } = along(path, 0.5);
       const d = 4;

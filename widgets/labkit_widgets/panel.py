@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from labkit.runtime.beside import Beside
 from labkit.trace.fold import History
 from labkit.trace.machines import MachineView
 
@@ -47,7 +48,7 @@ class Panel(Actions):
     title: ClassVar[str] = "Panel"
     #: The system's name as an attribute of its panel.
     named: ClassVar[str] = "cluster"
-    #: The fold behind the frames: given the machines that are known, a reducer.
+    #: The fold behind the frames: given the machines that are known, a reducer. A method: of its system only.
     fold: ClassVar[Callable[[Any], Any]]
     #: The few numbers that matter, of a frame.
     figures: ClassVar[Callable[[Any], tuple[Number, ...]]] = staticmethod(lambda frame: frame.numbers)
@@ -98,7 +99,7 @@ class Panel(Actions):
         self._ticked = time.monotonic()
         self._moved = 0.0  # when virtual time was last seen to move
         self._last_now = -1.0
-        self._work: dict[str, threading.Thread] = {}
+        self._work: dict[str, Beside] = {}
         self.doing = {}
         self._writing = threading.RLock()
         self._closed = False
@@ -122,8 +123,9 @@ class Panel(Actions):
         """From the begin of the cluster's trace."""
         # A full trace has forgotten its beginning: the cluster is asked what it no longer tells.
         known = self._now_there() if self.cluster.trace.dropped else ()
-        self.log = Log(type(self).fold(known), self.noted)
+        self.log = Log(self.fold(known), self.noted)
         self.history = History(self.cluster.trace, self.log)
+        self._runs: dict[str, History] = {}
         self._outbox = Outbox()
         self._heard = 0  # the newest event that was read aloud
 
@@ -139,6 +141,20 @@ class Panel(Actions):
         update(self.stage, selected="", route={})
         self.wanted.clear()
         self.forget()
+
+    def run_of(self, name: str, reducer: Callable[[str, Any], Any]) -> History:
+        """The fold of one run of the system, by its name, beside the panel's own of all that happens."""
+        if name not in self._runs:
+            known = self._now_there() if self.cluster.trace.dropped else ()
+            self._runs[name] = History(self.cluster.trace, reducer(name, known))
+        return self._runs[name]
+
+    def seen(
+        self, lab: Any, position: float | None
+    ) -> tuple[tuple[MachineView, ...], tuple[Any, ...], float]:
+        """What every frame has of the lab: the machines, the lines of its event list, what time it is."""
+        now = max(lab.now, self._clock()) if position is None else position
+        return lab.views(), tuple(lab.lines), now
 
     # -- what a subclass gives --------------------------------------------------------
 
@@ -342,7 +358,8 @@ class Panel(Actions):
         engine = {"sim": "simulator", "ray": "Ray: real processes"}.get(
             self.cluster.engine, self.cluster.engine
         )
-        words = [self.cluster.name, engine, f"seed {self.cluster.seed}", self.about(frame)]
+        seed = "" if self.cluster.seed is None else f"seed {self.cluster.seed}"
+        words = [self.cluster.name, engine, seed, self.about(frame)]
         return " · ".join(filter(None, words))
 
     def about(self, frame: Any) -> str:

@@ -261,7 +261,12 @@ const KINDS = { top, numbers, events, steps, checks, cost, note, network, ask, c
 function render({ model, el }) {
   const kind = model.get("kind");
   el.classList.add("labkit-part", `labkit-${kind}`);
-  const send = (action, data = {}) => model.send({ action, ...data });
+  // In JupyterLite a widget's message would wait for the end of the cell: see direct.py.
+  const line = model.get("line") ? new BroadcastChannel(model.get("line")) : null;
+  const send = (action, data = {}) => {
+    if (line) line.postMessage(JSON.stringify({ action, ...data }));
+    else model.send({ action, ...data });
+  };
   const draws = KINDS[kind](model, el, send);
   draws.error = failure(model, el, send);
   for (const [name, draw] of Object.entries(draws)) {
@@ -275,6 +280,7 @@ function render({ model, el }) {
   });
   return () => {
     watch?.disconnect();
+    line?.close();
     for (const [name, draw] of Object.entries(draws)) model.off(`change:${name}`, draw);
   };
 }

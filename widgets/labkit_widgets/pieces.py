@@ -7,6 +7,7 @@ None). A `name` makes its widget an attribute of the panel. What a control is us
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,7 +74,8 @@ class Button:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several. `value` is what holds now; without an action it waits for a button."""
+    """One of several. `value` is what holds now; `set` makes it another, in a worker thread. Without an
+    action it waits for a button."""
 
     name: str
     label: str
@@ -81,19 +83,32 @@ class Choice:
     value: Callable[[Any], Any] | None = None
     action: str = ""
     off: Of | None = None
+    set: Of | None = None
 
     def make(self, panel: Any) -> Made:
         """The select."""
         first = {} if self.value is None else {"value": self.value(panel)}
         box = ipywidgets.Dropdown(options=self.options, description=self.label, **first)
         box.style.description_width = "initial"
+        showing: set[int] = set()  # threads in which the box follows what holds: nobody has chosen that here
+
+        def chosen(change: Any) -> None:
+            if threading.get_ident() not in showing:
+                panel.act(self.action, change["new"])
+
         if self.action:
-            box.observe(lambda change: panel.act(self.action, change["new"]), "value")
+            box.observe(chosen, "value")
+        if self.set is not None:
+            panel.doing[self.action] = lambda new: panel.later(self.action, lambda: self.set(panel, new))
         setattr(panel, self.name, box)
 
         def show(frame: Any) -> None:
             if self.value is not None and not panel.busy(self.action):
-                update(box, value=self.value(panel))
+                showing.add(threading.get_ident())
+                try:
+                    update(box, value=self.value(panel))
+                finally:
+                    showing.discard(threading.get_ident())
             if self.off is not None:
                 update(box, disabled=bool(self.off(panel, frame)))
 

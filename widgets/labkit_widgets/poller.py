@@ -1,4 +1,5 @@
-"""One thread refreshes every panel of the notebook, ten times a second, and ends with the last panel.
+"""One thread refreshes every panel of the notebook, ten times a second, and ends with the last panel. (In a
+browser's tab, which has no threads, it is a task on the kernel's event loop.)
 
 ipywidgets has no back-pressure and the server drops messages beyond 1,000 a second, so panels never send at
 the pace of the run: each tick sends the newest state, if it differs. On a busy machine a refresh takes long,
@@ -11,7 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
+
+from labkit.runtime.beside import Beside
 
 #: Seconds between refreshes.
 TICK = 0.1
@@ -33,44 +37,44 @@ class Poller:
     def __init__(self) -> None:
         self._panels: list[Refreshable] = []
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._refreshing: Beside | None = None
 
     def add(self, panel: Refreshable) -> None:
         """Refresh `panel` from now on."""
         with self._lock:
             self._panels.append(panel)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="labkit-panels", daemon=True)
-                self._thread.start()
+            if self._refreshing is None:
+                self._refreshing = Beside(self._run(), "labkit-panels")
 
     def remove(self, panel: Refreshable) -> None:
         """Stop refreshing `panel`; the last one ends the thread, and this call waits for its end."""
         with self._lock:
             if panel in self._panels:
                 self._panels.remove(panel)
-            thread = None if self._panels else self._thread
-        self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=5.0)
+            refreshing, last = self._refreshing, not self._panels
+        if refreshing is not None:
+            refreshing.wake()
+            if last:
+                refreshing.join(timeout=5.0)
 
     def wake(self) -> None:
         """Refresh now: somebody clicked."""
-        self._wake.set()
+        refreshing = self._refreshing
+        if refreshing is not None:
+            refreshing.wake()
 
     @property
     def running(self) -> bool:
-        """Whether the thread lives."""
-        return self._thread is not None
+        """Whether it refreshes."""
+        return self._refreshing is not None
 
-    def _run(self) -> None:
+    def _run(self) -> Iterator[float]:
         took = 0.0
         while True:
-            self._wake.wait(max(TICK, min(REST * took, LONGEST)))
-            self._wake.clear()
+            yield max(TICK, min(REST * took, LONGEST))
             with self._lock:
                 if not self._panels:
-                    self._thread = None
+                    self._refreshing = None
                     return
                 panels = list(self._panels)
             begun = time.monotonic()

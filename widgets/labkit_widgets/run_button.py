@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets
+
+from labkit.runtime.beside import start as start_beside
 
 __all__ = ["run_button"]
 
@@ -32,7 +33,7 @@ def run_button(label: str, action: Callable[[], Any]) -> ipywidgets.HBox:
     def start(_: ipywidgets.Button) -> None:
         if not button.disabled:
             button.disabled = True
-            threading.Thread(target=run, name="labkit-run-button", daemon=True).start()
+            start_beside(run, "labkit-run-button")
 
     button.on_click(start)
     return ipywidgets.HBox([button, said])

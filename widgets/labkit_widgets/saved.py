@@ -35,7 +35,8 @@ class Outputs:
         handle = display(bundle, raw=True, display_id=True, metadata={"labkit": {"pid": os.getpid()}})
         if handle is not None:
             self._shown.append(handle)
-            self._file = _folder() / f"{model}.html"
+            with contextlib.suppress(ModuleNotFoundError):  # in a browser's tab there is no server to read it
+                self._file = _folder() / f"{model}.html"
 
     def keep(self, page: Callable[[], str]) -> None:
         """Keep the panel's picture for the next time that the notebook is saved."""

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import html
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import ipywidgets
 
 from labkit.runtime.again import call
+from labkit.runtime.beside import Beside, start
 from labkit.runtime.cluster import Cluster
 
 from .opened import current_cell, run_again, tree
@@ -114,9 +114,9 @@ class Setup:
             widget.observe(lambda _change: self._show_code(), "value")
             self._controls[each.name] = widget
         self._more = options
-        self._thread: threading.Thread | None = None
+        self._starting: Beside | None = None
         self._button = ipywidgets.Button(description="Start", button_style="primary")
-        self._button.on_click(lambda _button: self._in_a_thread())
+        self._button.on_click(lambda _button: self._beside())
         self._code, self._said, self._below = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.VBox()
         row = ipywidgets.Box([*self._controls.values(), self._button])
         row.add_class("labkit-setup")
@@ -185,11 +185,10 @@ class Setup:
         if cluster is not None:
             cluster.close()
 
-    def _in_a_thread(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
+    def _beside(self) -> None:
+        if self._starting is None or not self._starting.alive:
             self._button.disabled = True
-            self._thread = threading.Thread(target=self._started, name="labkit-setup", daemon=True)
-            self._thread.start()
+            self._starting = start(self._started, "labkit-setup")
 
     def _started(self) -> None:
         self._said.value = "starting …"
@@ -204,8 +203,8 @@ class Setup:
     def close(self) -> None:
         """End the run, and close every widget. Closing twice is fine."""
         _open.discard(self)
-        if self._thread is not None:
-            self._thread.join()
+        if self._starting is not None:
+            self._starting.join()
         self.stop()
         for widget in tree(self.root):
             widget.close()

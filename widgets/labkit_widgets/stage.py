@@ -13,6 +13,7 @@ from typing import Any
 import anywidget
 import traitlets as t
 
+from .direct import Line
 from .looks import script, style_sheet
 
 _HERE = Path(__file__).parent
@@ -73,14 +74,25 @@ class Part(anywidget.AnyWidget):
     #: What went wrong when a control of this part was used; "" for nothing.
     error = t.Unicode("").tag(sync=True)
     code = t.Unicode("").tag(sync=True)
+    #: Where the page says what the person does, if not by a widget's message; see `direct`.
+    line = t.Unicode("").tag(sync=True)
+    _line: Line | None = None
 
     def on_action(self, act: Callable[..., None]) -> None:
         """Call `act(action, **data)` for everything the person does in this part."""
 
-        def receive(_widget: Any, content: dict[str, Any], _buffers: Any) -> None:
+        def hear(content: dict[str, Any]) -> None:
             act(content.pop("action"), **content)
 
-        self.on_msg(receive)
+        self._line = Line(hear)
+        self.line = self._line.name
+        self.on_msg(lambda _widget, content, _buffers: hear(content))
+
+    def close(self) -> None:
+        """End it, in the page too."""
+        if self._line is not None:
+            self._line.close()
+        super().close()
 
 
 def update(widget: Any, **values: Any) -> None:

@@ -136,7 +136,7 @@ function top(model, el, send) {
   function drawClock() {
     const c = model.get("clock");
     if (c.now === undefined) return;
-    const past = c.position !== null;
+    const past = c.position != null; // JupyterLite makes undefined of None
     el.dataset.live = past ? "past" : "live";
     live.className = `lk-live ${past ? "past" : c.closed ? "closed" : c.running || !c.steps ? "live" : "stands"}`;
     say(live, past ? `◷ past: ${seconds(c.position)}` : c.closed ? "■ closed" : c.running ? "● live" : c.steps ? "❚❚ time stands: press ▶" : "● live");

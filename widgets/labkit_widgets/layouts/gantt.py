@@ -9,7 +9,9 @@ from typing import NamedTuple
 from ..scene import Box, Field, Label, Link, line
 from .lamport import round_moments
 
-LEFT, RIGHT = 50.0, 14.0
+LEFT, RIGHT, MARGIN = 50.0, 14.0, 16.0
+#: Width of a character of the title, and of what stands beside it, as far as one can know without drawing it.
+BOLD, NOTE = 6.8, 5.6
 #: A line's height, and the height of all of them at most.
 LINE, TALL = 15.0, 190.0
 #: More bars than this are joined where no eye could tell them apart.
@@ -52,7 +54,8 @@ def gantt(
     tall = min(LINE, TALL / len(slots))
     first, last = span
     long = max(last - first, 1e-9)
-    y0 = top + 46
+    beside = MARGIN + BOLD * len(heads[0]) + 12 + NOTE * len(heads[1]) + RIGHT <= width
+    y0 = top + (46 if beside else 60)
     bottom = y0 + tall * len(slots)
 
     def x(time: float) -> float:
@@ -79,10 +82,12 @@ def gantt(
             *lines,
         ],
         labels=[
-            Label(16, top + 14, heads[0], "name", "start"),
+            Label(MARGIN, top + 14, heads[0], "name", "start"),
             *_machines(slots, y0, tall),
             *written,
-            Label(width - RIGHT, top + 14, heads[1], "note", "end"),
+            Label(width - RIGHT, top + 14, heads[1], "note", "end")
+            if beside
+            else Label(MARGIN, top + 29, heads[1], "note", "start"),
             *names,
             *fates,
             *axis,

@@ -13,6 +13,8 @@ from ..looks import indexes
 from ..scene import Box, Label, Link, Mark, Scene, line
 
 WIDTH = 900.0
+#: So many operations are written beside their bands.
+ASKED = 16
 LEFT, RIGHT, TOP, LANE = 118.0, 18.0, 26.0, 34.0
 _SHAPES = {"fault": "cross", "trouble": "cross", "repair": "square", "message": "circle", "plain": "circle"}
 _SIZES = {"fault": 8.0, "trouble": 6.0, "repair": 6.0, "message": 3.2, "plain": 4.5}
@@ -37,7 +39,7 @@ def lamport(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
         height,
         marks=marks,
         links=(*_lanes(frame, rows, colours), *_arrows(frame, marks, rows)),
-        labels=(*_names(frame, rows), *_axis(frame, height, x), *_notes(frame)),
+        labels=(*_names(frame, rows), *_axis(frame, height, x), *_notes(frame), *_asked(frame, rows, x)),
         boxes=tuple(_band(f"b:{n}", b, rows, x) for n, b in enumerate(frame.bands)),
         title=f"Space-time diagram of {len(frame.points)} events, {frame.start:.3f} s to {frame.end:.3f} s",
         rows=True,
@@ -47,9 +49,8 @@ def lamport(frame: SpaceTimeFrame, chosen: int | None = None) -> Scene:
 def _band(name: str, band: Band, rows: dict[str, float], x: Callable[[float], float]) -> Box:
     start, end = x(band.start), x(band.end)
     cls = f"band {band.state}"
-    return Box(
-        name, start, rows[band.lane] - 11, max(2.0, end - start), 22, cls, tip=f"{band.lane} was {band.state}"
-    )
+    tip = f"{band.lane}: {band.text}" if band.text else f"{band.lane} was {band.state}"
+    return Box(name, start, rows[band.lane] - 11, max(2.0, end - start), 22, cls, tip=tip)
 
 
 def _mark(point: Point, x: float, y: float, colour: int, frame: SpaceTimeFrame, chosen: int | None) -> Mark:
@@ -95,6 +96,20 @@ def _names(frame: SpaceTimeFrame, rows: dict[str, float]) -> list[Label]:
         home = frame.machines[lane]
         words = lane if home in (lane, "client") else f"{lane} ({home})"
         found.append(Label(LEFT - 10, y + 4, words, "name", "end"))
+    return found
+
+
+def _asked(frame: SpaceTimeFrame, rows: dict[str, float], x: Callable[[float], float]) -> list[Label]:
+    """What clients asked and were told, while there is room for it."""
+    bands = [band for band in frame.bands if band.text]
+    if len(bands) > ASKED:
+        return []
+    found = []
+    for band in bands:
+        text = band.text if len(band.text) <= 32 else band.text[:31] + "…"
+        late = x(band.start) > WIDTH - 150
+        at = x(band.end if late else band.start)
+        found.append(Label(at, rows[band.lane] - 13, text, "note", "end" if late else "start"))
     return found
 
 

@@ -15,7 +15,8 @@ from labkit.trace.machines import MachineView
 from ..looks import sign
 from ..scene import MARKS, Box, Field, Label, Link, Mark
 
-WIDTH = 620.0
+#: A page of 700 px shows all of it.
+WIDTH = 590.0
 #: Where the columns stand: graph, names, what is still to do, machines.
 EDGE, LANE0, LANE, LANES, NAMES, TODO, GRID = 8.0, 22.0, 11.0, 5, 36.0, 200.0, 254.0
 #: Height of a band's heading and of a line of squares.
@@ -88,8 +89,10 @@ def layers(
     *,
     hidden: str = "",
     legend: Sequence[tuple[str, str]] = (),
+    todo: str = "to do",
 ) -> Field:
-    """The field. `hidden`: words on the rows left out; `legend`: states, and words for each."""
+    """The field. `hidden`: words on the rows left out; `legend`: states, and words for each; `todo`: what the
+    column of pieces on no machine is called."""
     columns = _columns(machines)
     rows = [row for band in bands for row in band.rows]
     places, ends, bottom = _places(bands, columns, len(machines))
@@ -117,7 +120,7 @@ def layers(
     return Field(
         marks=[*dots, *marks],
         links=links,
-        labels=[*_heads(machines, columns, hidden), *labels, *meanings],
+        labels=[*_heads(machines, columns, hidden, todo), *labels, *meanings],
         boxes=[*boxes, *squares],
         bottom=bottom,
     )
@@ -188,9 +191,9 @@ def _machines(
         yield Box(f"machine:{machine.name}", x, 24, width, bottom - 20, cls, colours[machine.name], tip)
 
 
-def _heads(machines: Sequence[MachineView], columns: Columns, hidden: str) -> list[Label]:
+def _heads(machines: Sequence[MachineView], columns: Columns, hidden: str, todo: str) -> list[Label]:
     x, width = columns[""]
-    found = [Label(x + width / 2, 16, "to do", "note")]
+    found = [Label(x + width / 2, 16, todo, "note")] if todo else []
     found += [Label(10, 36, hidden, "note", "start")] if hidden else []
     for machine in machines:
         x, width = columns[machine.name]
@@ -205,7 +208,9 @@ def _words(row: Row, left: float, y: float) -> list[Label]:
     name = f"↻ {row.name}" if row.again else row.name
     x = left + row.indent
     room = int((TODO - 6 - x) / (BOLD if row.kept else LETTER))
-    name = name if len(name) <= room else name[: room - 1] + "…"
+    if len(name) > room:  # names that begin alike differ at the end
+        last = max(1, room // 3)
+        name = name[: room - 1 - last] + "…" + name[-last:]
     found = [Label(x, y, name, "kept" if row.kept else "rdd", "start")]
     if row.note and len(name) + len(row.note) + 2 <= room:
         found.append(Label(TODO - 8, y, row.note, "note", "end"))

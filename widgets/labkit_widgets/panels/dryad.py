@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from labkit.runtime.errors import LabError
 from labkit.systems.dryad.view import JobReducer, JobState, Record
-from labkit.trace.fold import History
 from labkit.trace.machines import EventLine, MachineView, natural
 from labkit.trace.words import many, size
 
@@ -64,20 +63,10 @@ class DryadPanel(Panel):
         """A job cannot be begun without its graph. Raises ``LabError``."""
         raise LabError("a job is submitted in a cell, with its graph; then job.panel() shows it")
 
-    def forget(self) -> None:
-        """The job of the run before."""
-        self.__dict__.pop("_jobs", None)
-
     def frame(self, position: float | None) -> DryadFrame:
         """The job at a position."""
-        trace = self.history.trace
-        jobs: dict[str, History] = self.__dict__.setdefault("_jobs", {})
-        if self.job.name not in jobs:
-            known = self._now_there() if trace.dropped else ()
-            jobs[self.job.name] = History(trace, JobReducer(self.job.name, known))
-        job: JobState = jobs[self.job.name].at(position)
-        now = max(job.lab.now, self._clock()) if position is None else position
-        return DryadFrame(job, job.lab.views(), tuple(job.lab.lines), now)
+        job: JobState = self.run_of(self.job.name, JobReducer).at(position)
+        return DryadFrame(job, *self.seen(job.lab, position))
 
     def scene(self, frame: DryadFrame) -> Scene:
         """Vertices by stage and machine, processes over time."""

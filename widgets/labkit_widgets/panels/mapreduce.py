@@ -10,7 +10,6 @@ from labkit.runtime.errors import LabError
 from labkit.systems.mapreduce.messages import MAP, REDUCE
 from labkit.systems.mapreduce.status import rates
 from labkit.systems.mapreduce.view import Execution, JobReducer, JobState
-from labkit.trace.fold import History
 from labkit.trace.words import many, size
 
 from ..charts import CHARTS, Rates
@@ -57,19 +56,11 @@ class MapReducePanel(Panel):
         """A job cannot be begun without its program and its input. Raises ``LabError``."""
         raise LabError("a job is begun in a cell, with its program and its input; then job.panel() shows it")
 
-    def forget(self) -> None:
-        """The jobs of the run before."""
-        self._histories = {}
-
     def frame(self, position: float | None) -> JobFrame:
         """The job at a position."""
-        name, trace = self._shown(position), self.history.trace
-        histories: dict[str, History] = self.__dict__.setdefault("_histories", {})
-        if name not in histories:
-            histories[name] = History(trace, self.reducer(name, self._now_there() if trace.dropped else ()))
-        job: JobState = histories[name].at(position)
-        now = max(job.lab.now, self._clock()) if position is None else position
-        return JobFrame(job, job.lab.views(), tuple(job.lab.lines), now, rates(job, now))
+        job: JobState = self.run_of(self._shown(position), self.reducer).at(position)
+        machines, lines, now = self.seen(job.lab, position)
+        return JobFrame(job, machines, lines, now, rates(job, now))
 
     def _shown(self, position: float | None) -> str:
         """This job; at a moment at which it did not run, one that did, or the last before."""
