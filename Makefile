@@ -5,18 +5,21 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 # Seconds that one cell of a notebook may take. Past that the whole notebook has failed.
 CELL_TIMEOUT ?= 180
-# The versions that lock.txt names, also of what builds labkit: pip reads the one variable, a newer pip the other.
-PIP   := PIP_CONSTRAINT=lock.txt PIP_BUILD_CONSTRAINT=lock.txt $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+INSTALL := sh .ci/install.sh $(BIN)/python
 OLD   := .venv-oldest
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format bench notebooks update test-oldest clean browser
+.PHONY: help lab lite test lint format bench notebooks update test-oldest clean browser
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 lab: $(VENV)/installed  ## start JupyterLab with a Ray beside it, on the welcome notebook
 	@$(BIN)/labkit lab $(ARGS)
+
+lite: $(VENV)/installed-dev  ## build the course as a static page in dist/lite: Python runs in the browser's tab
+	@sh .ci/node.sh
+	$(BIN)/labkit lite build $(ARGS)
 
 test: $(VENV)/installed-dev browser  ## run every test: units, both engines, notebooks, browser
 	@sh .ci/test.sh $(BIN)/python $(CELL_TIMEOUT) $(ARGS)
@@ -31,7 +34,7 @@ format: $(VENV)/installed-dev  ## let ruff repair style and format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev browser  ## measure every speed claim beside its peer
-	$(PIP) install --editable '.[dev,bench]'
+	$(INSTALL) --editable '.[dev,bench]'
 	$(BIN)/labkit bench $(ARGS)
 
 notebooks: $(VENV)/installed-dev  ## generate and run the lecture notebooks from their sources
@@ -57,12 +60,12 @@ browser: $(VENV)/installed-dev
 	@sh .ci/browser.sh $(BIN)/python
 
 # The stamps: older than these files means that the dependencies may have changed.
-$(VENV)/installed: pyproject.toml lock.txt .ci/venv.sh
+$(VENV)/installed: pyproject.toml lock.txt .ci/venv.sh .ci/install.sh
 	@sh .ci/venv.sh $(VENV)
-	$(PIP) install --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
-$(VENV)/installed-dev: pyproject.toml lock.txt .ci/venv.sh
+$(VENV)/installed-dev: pyproject.toml lock.txt .ci/venv.sh .ci/install.sh
 	@sh .ci/venv.sh $(VENV)
-	$(PIP) install --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/installed

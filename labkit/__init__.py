@@ -2,11 +2,16 @@
 ``labkit.systems``.
 """
 
+import sys
 from typing import Any
 
 from labkit.runtime import *  # noqa: F403
 from labkit.runtime import __all__ as _runtime
+from labkit.runtime.tab import tell_what_is_missing
 from labkit.show import show
+
+if sys.platform == "emscripten":
+    tell_what_is_missing()
 
 __version__ = "0.1.0"
 __all__ = [*_runtime, "__version__", "show"]

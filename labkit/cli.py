@@ -1,4 +1,5 @@
-"""The `labkit` command: lab, demo, doctor, bench, kernel. Those of coursework are in `coursework/cli.py`.
+"""The `labkit` command: lab, demo, doctor, bench, kernel. Those of coursework are in `coursework/cli.py`,
+those of the page without a server in `lite/cli.py`.
 
 Each command imports what it needs when it runs, so that `labkit --help` is quick and `labkit doctor` works
 where JupyterLab or Ray do not.
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from labkit.coursework.cli import register as register_coursework
+from labkit.lite.cli import register as register_lite
 
 __all__ = ["app", "main"]
 
@@ -121,6 +123,7 @@ def bench(
 
 
 register_coursework(app)
+register_lite(app)
 
 kernel = typer.Typer(no_args_is_help=True, help='The Jupyter kernel "labkit": magics loaded, Ray found.')
 app.add_typer(kernel, name="kernel")

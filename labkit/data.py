@@ -12,6 +12,7 @@ import ast
 import sys
 import sysconfig
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def standard_library() -> dict[str, str]:
 
     A package stands for its ``__init__.py``. About 200 entries and 5 MB.
     """
-    root = Path(sysconfig.get_paths()["stdlib"])
+    root: Any = Path(sysconfig.get_paths()["stdlib"])
+    if not (root / "ast.py").is_file():  # WebAssembly's Python has its library in an archive
+        root = zipfile.Path(Path(ast.__file__).parent)
     sources = {}
     for name in sorted(sys.stdlib_module_names):
         for path in (root / f"{name}.py", root / name / "__init__.py"):

@@ -5,7 +5,8 @@ page. This runs it from top to bottom in a fresh kernel and writes ``NAME.ipynb`
 which ``make test`` compares with those of another run. Saved widget state is left out: it would make the
 exported page blank, and each panel brings a static picture of itself.
 
-``pages/NAME.py`` are pages for Voilà, which runs them itself, so they are only converted.
+``pages/NAME.py`` are pages for Voilà, which runs them itself, so they are only converted; ``lite/NAME.py``
+are for the course in a browser's tab (``labkit lite build``).
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="such as start; all if none is given")
     names = parser.parse_args().names
-    sources = [HERE / "index.py", *sorted(HERE.glob("lectures/*.py")), *sorted(HERE.glob("pages/*.py"))]
+    folders = ("lectures", "pages", "lite")
+    sources = [HERE / "index.py", *(path for each in folders for path in sorted(HERE.glob(f"{each}/*.py")))]
     known: dict[str, list[Path]] = {}  # a lecture and a page may have the same name
     for each in sources:
         known.setdefault(each.stem, []).append(each)

@@ -21,6 +21,14 @@
 # | 8 | [MapReduce](lectures/mapreduce.ipynb) | [Backup tasks](exercises/mapreduce-backup.ipynb) | A worker dies. Which of its completed tasks are done again, and why not the others? |
 # | 9 | [HaLoop](lectures/haloop.ipynb) | [Caching](exercises/haloop-caching.ipynb) | A machine dies in the third iteration. What has to be read again, and from where? |
 # | 10 | [Dryad](lectures/dryad.ipynb) | [Refinement](exercises/dryad-refinement.ipynb) | What did your manager know that the user could not know when the graph was drawn? |
+# | 11 | [Pregel](lectures/pregel.ipynb) | [Shortest paths](exercises/pregel-sssp.ipynb) | A worker dies in superstep 7. Which partitions compute again, and from which messages? |
+# | 12 | [GraphLab](lectures/graphlab.ipynb) | – | Your updates may overlap a little more. What does your program lose, and how would you notice? |
+# | 13 | [PowerGraph](lectures/powergraph.ipynb) | [A vertex cut](exercises/powergraph-cut.ipynb) | One vertex has half of all edges. How many machines compute it, and what do they tell each other? |
+# | 14 | [GraphX](lectures/graphx.ipynb) | | Which attributes did an iteration not send, and how did it know that nobody would miss them? |
+# | 15 | [NFS](lectures/nfs.ipynb) | [Duplicate requests](exercises/nfs-duplicate-requests.ipynb) | What happens if several clients update a file? Which of your answers does the server know of? |
+# | 16 | [File sharing](lectures/filesharing.ipynb) | [Flooding](exercises/gnutella-flooding.ipynb) | Where is the index, and who finds what when its keeper dies? |
+# | 17 | [LOCKSS](lectures/lockss.ipynb) | [A tally](exercises/lockss-tally.ipynb) | A third of the libraries lies. Why does nothing happen for years, and what happens then? |
+# | 18 | [COST](lectures/cost.ipynb) | [Estimate](exercises/cost-estimate.ipynb) | At how many cores does your system beat one thread, if at any, and whose thread was it? |
 #
 # An exercise is checked with its own cells, or all at once: `labkit validate exercises/chord-routing.ipynb`.
 

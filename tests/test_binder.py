@@ -70,7 +70,7 @@ def test_start_becomes_the_command_even_without_ray(tmp_path: Path) -> None:
         env=env,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert done.stdout == "two words $HOME\n"
     assert "built for another machine" in done.stderr
@@ -116,7 +116,7 @@ def test_a_fresh_environment_becomes_a_session_with_ray_in_2_gb(tmp_path: Path) 
 
     # The session's end is Ray's end: in a pod for want of a pod, here because the head watches.
     processes = [psutil.Process(int(pid)) for pid in answers["pids"].split() if psutil.pid_exists(int(pid))]
-    _, alive = psutil.wait_procs(processes, timeout=30)
+    _, alive = psutil.wait_procs(processes, timeout=300)
     assert alive == []
     assert not Path(answers["token"]).exists()
     shutil.rmtree(Path(answers["token"]).parents[1])

@@ -334,6 +334,14 @@ def test_an_unknown_bench_is_refused_with_the_known_ones(run: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_the_first_part_of_a_name_stands_for_all_that_begin_so() -> None:
+    for name in ("graphs-b", "graphs-a", "graph"):
+        bench(name)(list)
+    assert [each.name for each in benches.benches(["graphs"])] == ["graphs-a", "graphs-b"]
+    assert [each.name for each in benches.benches(["graph"])] == ["graph"]
+
+
+@pytest.mark.usefixtures("registry")
 def test_a_module_of_the_folder_is_found_and_imported_when_wanted(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

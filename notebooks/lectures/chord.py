@@ -283,9 +283,34 @@ for maintenance in ("correct", "sigcomm2001"):
     print(f"{maintenance}: {failure or 'no schedule of a hundred breaks it'}\n")
 
 # %% [markdown]
+# ### What do the clients see?
+# Pointers are the ring's business. A client of the store wants to know something else: does a read return what was last written? Let four clients read and write two keys at the same time, write down what each
+# asked and was told, and when: a **history**. It is **linearizable** if the operations can be put into one order in which each read returns the last write before it, and in which an operation that had ended comes before
+# one that began later (Herlihy and Wing, 1990). The checker tries the orders, and the search tries schedules of failures again:
+
+# %%
+from labkit.systems.chord.consistency import halves, inconsistent, store_used
+
+print(search(store_used, failures(), inconsistent, limit=10) or "no schedule of ten breaks it")
+
+# %% [markdown]
+# And if the machines all live, but the network falls in two for a while? Predict first: which of the three, consistency, availability, or answers in both halves, does the store give up?
+
+# %%
+verdict = store_used(0, halves())
+print(verdict)
+
+# %% [markdown]
+# Each half takes the other for dead, closes its ring, and has an owner of the key of its own. The checker shows the smallest part of the history that no order explains; here as a picture:
+
+# %% tags=["nbval-ignore-output"]
+verdict.panel()
+
+# %% [markdown]
 # ## 6. Your turn
 # * `Chord(..., routing="iterative")` lets the asking node do all the asking. Which of the two sends more messages, and which one notices a dead node sooner?
 # * With `successors=1`, how many failures does it take to break the ring? Predict; then search.
+# * Which is the least that would make the store linearizable when the network falls in two, and what would its clients lose?
 # * `stabilize_every=10` is ten times cheaper. What does it cost? Measure with `experiments.churn(stabilize_every=...)`.
 # * The panel below breaks the *network* instead of machines: it loses messages, delays them, parts the machines in two. Press ▶ and part them. What becomes of the ring? And when
 #   the partition is healed?

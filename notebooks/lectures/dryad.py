@@ -107,6 +107,7 @@ job.cluster.run(2.5)
 job.panel()
 
 # %%
+await job.cluster.arun(2.0)  # at the speed of a clock: watch the panel above
 job.result()
 print(job.output() == dryad.run_locally(graph), "|", job.check())
 job.graph()

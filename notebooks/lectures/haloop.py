@@ -108,7 +108,7 @@ job.panel()
 # * *Inter-iteration locality* (§3): a partition goes to the worker that had it in the iteration before. Without that, who could use a cache?
 # * Some of the first step's map tasks are completed before anything has begun: those of the links. Their outputs of the *first* iteration are still on the disks, and are not needed now.
 #
-# Click a square for the story of its partition. Then let it go on:
+# Click a square for the story of its partition. Then let it go on: two seconds at the speed of a clock, and the rest at once.
 
 # %%
 oracle = dict(job.program.run_locally().pairs)
@@ -117,6 +117,7 @@ def same(job):
     ranks = dict(job.output().itertuples(index=False))
     return ranks.keys() == oracle.keys() and all(abs(ranks[page] - oracle[page]) < 1e-12 for page in oracle)
 
+await job.cluster.arun(2.0)
 job.result()
 print("the oracle's ranks:", same(job))
 print("why it ended:", job.view().why)

@@ -100,13 +100,14 @@ job.panel()
 
 # %% [markdown]
 # This is 2.5 seconds after the start. The master has given each worker a map task, near a copy of its input if it could (§3.4), and a reduce task, which **waits**: it fetches map outputs as they come, but `reduce` cannot begin before the last map
-# task is completed. Why not? Then let it go on:
+# task is completed. Why not? Then let it go on: three seconds at the speed of a clock, so that you can watch the panel above, and the rest at once.
 
 # %%
 def same(job):
     files = {path.split("/")[-1]: job.fs.cat(path) for path in job.files}
     return files == oracle.files and job.counters == oracle.counters
 
+await job.cluster.arun(3.0)
 job.result()
 print("the oracle's files, to the last byte, and its counters:", same(job))
 

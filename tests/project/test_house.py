@@ -32,9 +32,10 @@ BELOW = {
     "tools": set(),
     "explore": {"runtime", "trace"},
     "parts": {"runtime", "trace", "tools"},
+    "cost": {"parts", "runtime", "trace", "tools"},
     "systems": {"parts", "explore", "runtime", "trace", "tools"},
     "kit": {"runtime", "trace", "tools"},
-    "panels": {"systems", "kit", "parts", "runtime", "trace", "tools"},
+    "panels": {"systems", "cost", "kit", "parts", "runtime", "trace", "tools"},
 }
 #: Modules beside the rooms that know nothing of the house: data sets, progress bars.
 TOOLS = {"labkit.data", "labkit.progress"}
@@ -50,12 +51,19 @@ def room(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in BELOW else "top"
 
 
+#: What may show its own picture.
+DOORS = {
+    "labkit.parts.system",
+    "labkit.runtime.cluster",
+    "labkit.cost.meter",
+    "labkit.explore.histories.verdict",
+}
+
+
 def is_door(arrow: Arrow) -> bool:
     """A system or a cluster that shows its picture, or the controls before its start, when a person asks."""
     return (
-        arrow.importer in {"labkit.parts.system", "labkit.runtime.cluster"}
-        and arrow.function in {"panel", "setup"}
-        and room(arrow.imported) == "panels"
+        arrow.importer in DOORS and arrow.function in {"panel", "setup"} and room(arrow.imported) == "panels"
     )
 
 

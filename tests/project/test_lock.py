@@ -59,13 +59,14 @@ def test_it_names_no_registry() -> None:
     assert "://" not in LOCK
 
 
-@pytest.mark.parametrize("file", ["Makefile", "binder/postBuild"])
-def test_whoever_installs_uses_it(file: str) -> None:
-    text = (ROOT / file).read_text()
-    assert "PIP_CONSTRAINT=lock.txt PIP_BUILD_CONSTRAINT=lock.txt" in text
-    for line in text.splitlines():
-        if "--editable" in line:
-            assert "uv pip" in line or "$(PIP)" in line or file == "binder/postBuild"
+def test_whoever_installs_uses_it() -> None:
+    shared = (ROOT / ".ci" / "install.sh").read_text()
+    for tool in ("PIP", "UV"):
+        assert f"{tool}_CONSTRAINT=lock.txt {tool}_BUILD_CONSTRAINT=lock.txt" in shared
+    for file in ("Makefile", "binder/postBuild"):
+        for line in (ROOT / file).read_text().splitlines():
+            if "--editable" in line:
+                assert re.search(r"\.ci/install\.sh|\$\(INSTALL\)|lowest-direct", line), line
 
 
 def test_an_update_says_what_changed() -> None:

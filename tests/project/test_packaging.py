@@ -22,6 +22,8 @@ from tests.project.house import ROOT, imports
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"labkit", "labkit_widgets", "tests"}
+#: What Python in a browser's tab comes with.
+TAB = {"js", "pyodide"}
 
 
 def declared(*extras: str) -> set[str]:
@@ -46,7 +48,7 @@ def imported(folder: Path) -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("labkit", ("bench", "nbgrader")),
+        ("labkit", ("bench", "nbgrader", "cost")),
         ("widgets/labkit_widgets", ()),
         ("tests", ("test", "bench", "dev")),
         ("notebooks", ("test",)),
@@ -57,7 +59,7 @@ def test_every_import_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     undeclared = {
         (name, str(path.relative_to(ROOT)))
         for name, path in imported(ROOT / folder)
-        if name not in sys.stdlib_module_names | OURS
+        if name not in sys.stdlib_module_names | OURS | TAB
         # A test may make a module of its own, and import it: nobody distributes that.
         and (folder != "tests" or name in distributions)
         and not declared(*extras) & {canonicalize_name(each) for each in distributions.get(name, [name])}

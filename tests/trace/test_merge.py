@@ -136,6 +136,22 @@ def test_on_another_hosts_clock_no_event_comes_before_its_cause() -> None:
     assert history.at().seqs == [10, 20, 21]
 
 
+def test_another_hosts_clock_is_what_it_was_while_the_machine_is_paused_after_that_and_at_its_end() -> None:
+    trace, _, _ = merged("m1")
+    trace.expect("far", 0.0, own_clock=True, offset=-100.0)
+    trace.forget("far")
+    trace.report("far", [row(101.0, 20, "far")], until=102.0)
+    trace.goes_on("far", 3.0)
+    trace.report("far", [row(104.0, 21, "far")], until=104.5)
+    trace.died("far")
+    trace.recovered("far", [row(105.0, 22, "far")])
+    assert [(event.seq, event.time) for event in trace] == [(20, 1.0), (21, 4.0), (22, 5.0)]
+    assert trace.complete_until({"far"}) == (5.0, "far")
+    trace.expect("far", 6.0)
+    trace.report("far", [row(7.0, 23, "far")], until=8.0)
+    assert trace[-1].time == 7.0, "its next life is on our host"
+
+
 def test_machines_are_asked_to_report_nothing_only_while_somebody_looks() -> None:
     trace, clock, history = merged("m1")
     clock.now = 100.0
@@ -163,3 +179,15 @@ def test_what_the_dead_and_the_paused_have_not_told() -> None:
     trace.forget("m2")
     trace.died("m2")
     assert trace.complete_until({"m2"}) == (3.0, "m2"), "paused, then killed"
+
+
+def test_what_a_recorder_of_the_dead_held_goes_to_its_place() -> None:
+    trace, _, _ = merged("m1", "m2")
+    trace.report("m1", [row(1.0, 10)], until=1.5)
+    trace.report("m2", [row(1.2, 20), row(1.9, 21)], until=2.0)
+    trace.died("m1")
+    trace.recovered("m1", [row(1.4, 11), row(1.8, 12)])
+    assert [event.seq for event in trace] == [10, 20, 11, 12, 21]
+    assert trace.complete_until({"m1", "m2"}) == (1.8, "m1"), "what it did after that is not known"
+    trace.recovered("m1", [])
+    assert trace.complete_until({"m1"}) == (1.8, "m1")
