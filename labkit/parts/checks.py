@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from labkit.runtime.cluster import Cluster
@@ -11,8 +10,6 @@ from labkit.trace.event import Event
 
 __all__ = ["Findings", "Violation", "whole"]
 
-#: Seconds between two looks at how far the machines have reported.
-ASK_EVERY = 0.02
 #: Violations that a report prints; the others are counted.
 SHOWN = 10
 
@@ -54,10 +51,7 @@ def whole(cluster: Cluster) -> list[Event]:
     """All events so far, in their final order, to be replayed from the beginning. On real processes, waits
     until the machines have reported. Raises ``LabError`` if the beginning is forgotten."""
     trace = cluster.trace
-    now = float("-inf") if cluster.closed else cluster.now
-    while trace.watermark() <= now:
-        trace.settled()  # they report sooner to somebody who asks
-        time.sleep(ASK_EVERY)
+    trace.catch_up(whole=True)
     if trace.dropped:
         raise LabError(
             f"the first {trace.dropped} events are forgotten, so the run cannot be replayed: make the "

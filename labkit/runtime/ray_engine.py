@@ -84,6 +84,9 @@ class RayEngine(RayLives):
         self.epoch = time.time()
         self.loop = RealLoop(self.epoch)
         self._surroundings = Surroundings.here()  #: as the machines know them
+        self._news = self._told = 0.0
+        self._reported = asyncio.Event()
+        trace.before_reading = self._catch_up
         self._lost = lost
         self._ended: float | None = None  #: the cluster's time when it was closed
         self._processes = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
@@ -59,6 +60,9 @@ class RayLines(Engine):
     actors: dict[str, Actor]  #: by machine, of its present life
     crashes: list[tuple[str, BaseException]]
     blocked: deque[tuple[float, str]]
+    _news: float  #: when the client last heard, or did, something that others' events can be the cause of
+    _told: float  #: up to when a program that reads has waited
+    _reported: asyncio.Event
     _lost: Callable[[], Callable[[str], None] | None]
     _aio: asyncio.AbstractEventLoop | None
     _thread: threading.Thread | None
@@ -110,7 +114,9 @@ class RayLines(Engine):
         try:
             self._note(name, actor, report)
         finally:
+            self._reported.set()
             if report.messages:
+                self._news = self.now
                 self.client_machine.receive(report.messages)
 
     def _note(self, name: str, actor: Actor, report: Report) -> None:
@@ -124,6 +130,26 @@ class RayLines(Engine):
         for seconds, where in report.blocked:
             self.blocked.append((seconds, where))
             self.record(name, None, "blocked", None, {"seconds": round(seconds, 1), "where": where})
+
+    def _catch_up(self, whole: bool) -> None:
+        """See ``Trace.catch_up``; nobody waits in the client's own thread."""
+        if self.closed or threading.current_thread() is self._thread:
+            return
+        if whole or self._told <= self._news:
+            with contextlib.suppress(RuntimeError):  # it was closed just now
+                self._told = self._await(self._all_told(self.now))
+
+    async def _all_told(self, until: float) -> float:
+        """Wait for all events up to a time. Who does not report is not waited for (``merge.PATIENCE``)."""
+        self.trace.settled()  # it is asked for
+        for actor in self._reachable():
+            if not actor.stopped:
+                actor.handle.hurry.remote()
+        while self.trace.watermark() <= until and not self.closed:
+            self._reported.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reported.wait(), DRAIN_EVERY)
+        return until
 
     def _read(self, records: Iterable[bytes]) -> list[Row]:
         """The events in these records. One that cannot be read here takes along neither the others nor the
@@ -168,6 +194,7 @@ class RayLines(Engine):
         """One event of the client's."""
         if not self.trace.on:
             return 0
+        self._news = self.now
         return self.trace.record(self.now, machine, node, kind, span, None, data)
 
     def _reachable(self) -> list[Actor]:

@@ -2,7 +2,7 @@
 
 The client is not an actor, so nobody can call it: it keeps one ``poll`` waiting at every machine, which
 returns as soon as there is a message for it, and otherwise with the machine's trace events, at most ten times
-a second.
+a second, or when it is asked for them.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class MachineProcess:
         self.blocked: list[tuple[float, str]] = []
         self._something = asyncio.Event()
         self._last_drain = 0.0
+        self._hurried = False  #: the next report is to be whole, at once
         self._closing = False
 
     async def ready(self) -> None:
@@ -205,6 +206,11 @@ class MachineProcess:
             case _:
                 change_network(machine.network, fault)
 
+    async def hurry(self) -> None:
+        """Somebody waits for the events up to now."""
+        self._hurried = True
+        self._something.set()
+
     async def poll(self, awaited: bool) -> tuple[bytes, list[Any]]:
         """Wait for something to tell the client, and tell it: a ``Report``.
 
@@ -214,6 +220,7 @@ class MachineProcess:
         until = time.monotonic() + POLL_LIMIT
         while (
             not machine.for_client
+            and not self._hurried
             and not self._closing
             and (wait := self._patience(machine, until, awaited)) > 0
         ):
@@ -235,9 +242,9 @@ class MachineProcess:
         messages, machine.for_client = machine.for_client, []
         self.recorder.save()
         now = time.monotonic()
-        if now - self._last_drain < DRAIN_EVERY and not self._closing:
+        if now - self._last_drain < DRAIN_EVERY and not self._hurried and not self._closing:
             return NOTHING._replace(messages=messages)
-        self._last_drain = now
+        self._last_drain, self._hurried = now, False
         machine.loop.refresh()  # no event to come is earlier than this
         crashes = [(node, Failure.of(error)) for node, error in machine.crashes]
         machine.crashes.clear()

@@ -89,6 +89,11 @@ class History:
             count = self._count if position is None else min(self._count, self.trace.upto(position))
             return self._state if count == self._count else self._back(count)
 
+    def read(self, position: float | None = None) -> Any:
+        """As `at`, for a program: what its answers come from is in it (`Trace.catch_up`)."""
+        self.trace.catch_up()
+        return self.at(position)
+
     @property
     def span(self) -> tuple[float, float]:
         """The times of the first and the last event."""

@@ -9,6 +9,10 @@ A machine that is dead or paused is not waited for, nor is one that has not repo
 What it reports later than that goes to its place all the same, is marked (``Trace.late``), and makes a view
 fold again from there (``Trace.rewritten``).
 
+Who has been answered may look at once for what the answer comes from. So a program that reads waits until the
+order is final up to then (``catch_up``), which is one question to each machine. Panels, which look ten times
+a second, do not wait.
+
 The clocks of processes on one host are one clock. A machine on another host has a clock of its own: its
 events are shifted by what the first exchange with it said (``Stream.offset``), and further wherever an event
 would come before the event that caused it, as Lamport's clocks are (Time, Clocks, and the Ordering of Events
@@ -60,6 +64,7 @@ class MergedTrace(Trace):
         self._times: dict[int, float] = {}  #: an event's seq to its time, where clocks differ
         self._silent: dict[str, float] = {}  #: who is not waited for, and up to when it has reported
         self._lost: list[tuple[str, float]] = []  #: who died, and up to when it had reported
+        self.before_reading: Callable[[bool], None] = lambda whole: None  #: the engine's part of ``catch_up``
 
     # machines ------------------------------------------------------------
 
@@ -164,6 +169,10 @@ class MergedTrace(Trace):
         return (moment, *row[1:])
 
     # reading ------------------------------------------------------------
+
+    def catch_up(self, whole: bool = False) -> None:
+        """See ``Trace.catch_up``."""
+        self.before_reading(whole)
 
     def watermark(self) -> float:
         """The time before which every machine that is waited for has reported everything."""

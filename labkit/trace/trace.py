@@ -170,6 +170,10 @@ class Trace:
 
     # reading ------------------------------------------------------------
 
+    def catch_up(self, whole: bool = False) -> None:
+        """Before the user's program reads: all that its answers come from is here (``whole``: all that
+        happened up to now). Pictures do not wait."""
+
     @property
     def count(self) -> int:
         """Events ever recorded, including those forgotten."""
@@ -215,12 +219,15 @@ class Trace:
         return [Event._make(full(row)) for row in rows]
 
     def __len__(self) -> int:
+        self.catch_up()
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Event]:
+        self.catch_up()
         return iter(self.since(0))
 
     def __getitem__(self, index: int | slice) -> Any:
+        self.catch_up()
         if isinstance(index, slice):
             return [Event._make(full(row)) for row in self._rows[index]]
         return Event._make(full(self._rows[index]))
@@ -264,6 +271,7 @@ class Trace:
 
     def digest(self) -> str:
         """A hash of all events ever recorded: equal for equal runs, in any process."""
+        self.catch_up()
         with self._lock:
             total = self._forgotten.copy()
             rows = list(self._rows)

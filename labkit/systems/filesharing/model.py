@@ -15,7 +15,6 @@ What is *not* promised is that what somebody shares is found: ``recall`` says ho
 from __future__ import annotations
 
 import numbers
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,8 +50,6 @@ AT_ONCE = 200
 PATIENCE = 10.0
 #: Bytes of a file's name, as file systems have it.
 LONGEST_NAME = 255
-#: Real seconds that machines have to report of a search.
-REPORTED_WITHIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -253,18 +250,10 @@ class FileSharing(System):
         """Copies sent and nodes reached, as the trace tells; None if it was not told."""
         if not self.options.announced:
             return None, None
-        self._hear(self.cluster.now)
         view = self.view()
         mine = [view.queries[query] for query in queries if query in view.queries]
         nodes = {node for query in mine for node in query.hops} - {query.origin for query in mine}
         return sum(query.messages for query in mine), len(nodes)
-
-    def _hear(self, now: float) -> None:
-        """On real processes, wait a little for what the machines have to report of this moment."""
-        trace, deadline = self.cluster.trace, time.monotonic() + REPORTED_WITHIN
-        while self.cluster.engine == "ray" and trace.watermark() <= now and time.monotonic() < deadline:
-            trace.settled()  # they report sooner to somebody who asks
-            time.sleep(0.02)
 
     def download(self, what: Found | Hit, at: Any = None) -> Loaded:
         """Load a file from the peers that have it; it is shared from then on. Returns how it went; the bytes
@@ -443,7 +432,7 @@ class FileSharing(System):
 
     def view(self, position: float | None = None) -> SharingState:
         """What the trace tells, now or at a position in seconds."""
-        state: SharingState = self._history.at(position)
+        state: SharingState = self._history.read(position)
         return state
 
     def check(self) -> Report:

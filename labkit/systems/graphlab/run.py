@@ -280,7 +280,7 @@ class Run(Held, System):
 
     def view(self, position: float | None = None) -> RunState:
         """What the trace tells of it, now or at a position in seconds."""
-        state: RunState = self._history.at(position)
+        state: RunState = self._history.read(position)
         return state
 
     def check(self) -> Report:

@@ -100,7 +100,7 @@ class GraphX(System, Quiet):
 
     def view(self, position: float | None = None) -> GraphXState:
         """What the trace tells of graphs and loops, now or at a position in seconds."""
-        state: GraphXState = self._history.at(position)
+        state: GraphXState = self._history.read(position)
         return state
 
     def iterations(self, run: str | None = None) -> pd.DataFrame:

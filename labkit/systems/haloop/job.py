@@ -237,7 +237,7 @@ class LoopJob(Job):
 
     def view(self, position: float | None = None) -> LoopState:
         """What the trace tells of it, now or at a position in seconds."""
-        state: LoopState = self._history.at(position)
+        state: LoopState = self._history.read(position)
         return state
 
     @property

@@ -230,7 +230,7 @@ class Lockss(System):
 
     def view(self, position: float | None = None) -> ArchiveState:
         """What the trace tells of it, now or at a position in seconds of the cluster."""
-        state: ArchiveState = self._history.at(position)
+        state: ArchiveState = self._history.read(position)
         return state
 
     def check(self) -> Report:

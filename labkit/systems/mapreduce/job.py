@@ -206,7 +206,7 @@ class Job(Held, System):
 
     def view(self, position: float | None = None) -> JobState:
         """What the trace tells of it, now or at a position in seconds."""
-        state: JobState = self._history.at(position)
+        state: JobState = self._history.read(position)
         return state
 
     def timeline(self, every: float | None = None) -> Any:

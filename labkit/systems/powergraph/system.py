@@ -240,7 +240,7 @@ class PowerGraph(Held, System):
 
     def view(self, position: float | None = None) -> State:
         """What the trace tells of it, now or at a position in seconds."""
-        state: State = self._history.at(position)
+        state: State = self._history.read(position)
         return state
 
     def check(self) -> Report:

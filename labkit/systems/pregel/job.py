@@ -278,7 +278,7 @@ class Job(Held, System):
 
     def view(self, position: float | None = None) -> PregelState:
         """What the trace tells of it, now or at a position in seconds."""
-        state: PregelState = self._history.at(position)
+        state: PregelState = self._history.read(position)
         return state
 
     def statistics(self) -> Statistics:
