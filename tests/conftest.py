@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # pytester runs a pytest inside a test: tests/project checks our own plugin with it.
 pytest_plugins = ["pytester", "tests.engines"]
@@ -21,6 +22,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell's background job ignores Ctrl-C, and so would every process that a test interrupts.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says how busy the host is.
+    patient = settings(settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("labkit", patient)
+    settings.load_profile("labkit")
     schedules = config.getoption("--schedules")
     if schedules is not None:
         os.environ["LABKIT_SCHEDULES"] = str(schedules)

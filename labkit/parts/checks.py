@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import LabError
 from labkit.trace.event import Event
+from labkit.trace.words import many
 
 __all__ = ["Findings", "Violation", "whole"]
 
@@ -41,9 +43,13 @@ class Findings:
         """Note a violation at an event."""
         self.violations.append(Violation(event.time, what, detail))
 
-    def lines(self, judged: str) -> list[str]:
-        """The report's text: what was judged, how many violations there were, and the first of them."""
-        head = f"{judged} judged, {len(self.violations)} violations"
+    def lines(self, judged: Mapping[str, int] | str) -> list[str]:
+        """The report's text: what was judged, how many violations there were, and the first of them. judged:
+        how many of what (``{"job": 1, "task": 20}``), or that in words."""
+        if not isinstance(judged, str):
+            *others, last = (many(count, noun) for noun, count in judged.items())
+            judged = f"{', '.join(others)} and {last}"
+        head = f"{judged} judged, {many(len(self.violations), 'violation')}"
         return [head, *map(str, self.violations[:SHOWN])]
 
 

@@ -59,6 +59,7 @@ from labkit.runtime.open_clusters import (
 from labkit.runtime.playing import FRAME
 from labkit.runtime.raised import named
 from labkit.trace.trace import DEFAULT_LIMIT, Trace
+from labkit.trace.words import many
 
 __all__ = ["Cluster", "MachineHandle", "Operation", "clusters", "defaults"]
 
@@ -184,8 +185,8 @@ class Cluster(Calls, Faults, Repeatable):
             return f"<cluster {self.name!r}: closed>"
         dead = sum(not machine.alive for machine in self.machines)
         return (
-            f"<cluster {self.name!r}: {len(self.machines)} machines ({dead} dead) on {self.engine}, "
-            f"{len(self.nodes)} nodes, {self.now:.2f} s>"
+            f"<cluster {self.name!r}: {many(len(self.machines), 'machine')} ({dead} dead) on {self.engine}, "
+            f"{many(len(self.nodes), 'node')}, {self.now:.2f} s>"
         )
 
     # nodes ------------------------------------------------------------

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from labkit.runtime.copying import copy_value, dumps, loads_anew
+from labkit.trace.words import many
 
 __all__ = ["Disk", "DiskStore", "FileStore", "Files", "FolderFiles", "MemoryFiles", "MemoryStore"]
 
@@ -167,7 +168,7 @@ class Disk(MutableMapping[Any, Any]):
         return len(self._all())
 
     def __repr__(self) -> str:
-        return f"Disk({len(self)} keys, {len(self._unsynced)} unsynced)"
+        return f"Disk({many(len(self), 'key')}, {len(self._unsynced)} unsynced)"
 
 
 class Files:

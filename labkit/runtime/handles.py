@@ -8,6 +8,7 @@ from typing import Any
 
 from labkit.runtime.errors import Timeout, UnknownMachine
 from labkit.runtime.loop import Future, Task
+from labkit.trace.words import many
 
 __all__ = ["MachineHandle", "Operation", "find", "machine_name", "machine_names_of"]
 
@@ -45,7 +46,7 @@ class MachineHandle:
 
     def __repr__(self) -> str:
         pid = f", pid {self.pid}" if self.pid else ""
-        return f"<machine {self.name}: {self.state}, {len(self.nodes)} nodes{pid}>"
+        return f"<machine {self.name}: {self.state}, {many(len(self.nodes), 'node')}{pid}>"
 
 
 class Operation:

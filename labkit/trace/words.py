@@ -43,7 +43,12 @@ def many(number: Any, noun: str) -> str:
 
 
 def plural(noun: str) -> str:
-    """``keys``, ``copies``, ``matches``, ``vertices``."""
+    """``keys``, ``copies``, ``matches``, ``vertices``, ``runs of vertices``."""
+    noun, of, whole = noun.partition(" of ")
+    return _plural(noun) + of + whole
+
+
+def _plural(noun: str) -> str:
     if noun.endswith("ex"):
         return noun[:-2] + "ices"
     if noun.endswith("y") and noun[-2:-1] not in "aeiou":

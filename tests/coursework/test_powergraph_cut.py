@@ -34,7 +34,7 @@ RIGHT: list[Callable[..., Any]] = [own, exercise.greedy, lambda e, m: tuple(exer
 WRONG: list[tuple[str, Callable[..., Any], str]] = [
     ("replicas", exercise.by_chance, "labkit's cut makes .* at random it would be"),
     ("replicas", lambda edges, machines: None, "cut gave None, not a list of numbers of machines"),
-    ("replicas", lambda edges, machines: [0], "cut gave 1 machines for 2991 edges: give one for each"),
+    ("replicas", lambda edges, machines: [0], "cut gave 1 machine for 2,991 edges: give one for each"),
     ("balance", lambda edges, machines: [machines] * len(edges), "gave machine 8; the 8 machines are 0 to 7"),
     ("balance", lambda edges, machines: [0] * len(edges), "8.00 times the mean, and 2.5 times is allowed"),
     ("balance", lambda edges, machines: edges[10**6], "cut raised IndexError"),

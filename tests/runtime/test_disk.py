@@ -97,7 +97,7 @@ class TestMapping:
         disk.update(a=1, b=2)
         del disk["a"]
         assert (len(disk), list(disk), disk.get("a", 9), disk.unsynced) == (1, ["b"], 9, ("a", "b"))
-        assert repr(disk) == "Disk(1 keys, 2 unsynced)"
+        assert repr(disk) == "Disk(1 key, 2 unsynced)"
         with pytest.raises(KeyError, match="a"):
             del disk["a"]
         disk.sync()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import labkit.trace.fold as common
@@ -45,7 +45,6 @@ actions = st.lists(st.one_of(st.lists(moments, max_size=8), st.none(), moments),
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(actions)
 def test_a_remembered_fold_equals_the_fold_from_scratch(actions: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
@@ -61,7 +60,6 @@ def test_a_remembered_fold_equals_the_fold_from_scratch(actions: list[Any]) -> N
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.lists(moments, min_size=1, max_size=40), moments)
 def test_steps_go_to_the_neighbouring_events(times: list[float], position: float) -> None:
     with pytest.MonkeyPatch.context() as patch:

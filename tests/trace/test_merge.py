@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import labkit.trace.fold as folds
@@ -96,7 +96,6 @@ def test_our_own_events_go_to_their_places_too() -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None)
 @given(st.data())
 def test_whatever_the_batches_the_fold_is_that_of_the_order_by_time(data: st.DataObject) -> None:
     machines = ["m1", "m2", "m3"]

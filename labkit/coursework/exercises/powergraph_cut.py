@@ -16,6 +16,7 @@ import numpy as np
 from labkit.parts.graphs.cuts import Greedy
 from labkit.parts.graphs.generate import barabasi_albert
 from labkit.runtime.copying import stream
+from labkit.trace.words import many
 
 from ..answers import Answers, Wrong
 from ..tasks import Case, Tasks, judge_prediction
@@ -80,7 +81,8 @@ def placed(answers: Answers, edges: list[Edge], machines: int) -> list[int]:
     except TypeError:
         raise Wrong(f"cut gave {got!r:.80}, not a list of numbers of machines") from None
     if len(places) != len(edges):
-        raise Wrong(f"cut gave {len(places)} machines for {len(edges)} edges: give one for each, in order")
+        count = f"{many(len(places), 'machine')} for {many(len(edges), 'edge')}"
+        raise Wrong(f"cut gave {count}: give one for each, in order")
     if wrong := [place for place in places if not 0 <= place < machines]:
         raise Wrong(f"cut gave machine {wrong[0]}; the {machines} machines are 0 to {machines - 1}")
     return places

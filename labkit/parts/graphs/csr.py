@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.runtime.raised import short
+from labkit.trace.words import many
 
 __all__ = ["Graph", "only_graph"]
 
@@ -299,7 +300,7 @@ def _weights(given: ArrayLike, m: int) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         raise type(error)(f"weights are numbers, one for each edge: {error}") from None
     if len(w) != m:
-        raise ValueError(f"{len(w)} weights for {m} edges: give one for each")
+        raise ValueError(f"{many(len(w), 'weight')} for {many(m, 'edge')}: give one for each")
     if np.isnan(w).any():
         raise ValueError(f"the weight of edge {int(np.isnan(w).argmax())} is missing (nan): give it a number")
     return w

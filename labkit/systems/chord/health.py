@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from labkit.trace.words import many
+
 from .ids import NamedId
 from .invariants import Pointers, Verdict, judge, not_ideal, with_names
 from .options import Settings
@@ -51,8 +53,8 @@ class Health:
         return "ideal" if self.ideal else "stabilising" if self.ok else "broken"
 
     def __str__(self) -> str:
-        keys = f"{self.keys} keys, {len(self.scarce)} with too few copies"
-        lines = [f"{self.members} members, {self.state}; {keys}"]
+        keys = f"{many(self.keys, 'key')}, {len(self.scarce)} with too few copies"
+        lines = [f"{many(self.members, 'member')}, {self.state}; {keys}"]
         lines += [f"  {verdict}{_promise(verdict)}" for verdict in self.verdicts]
         lines += [f"  to repair: {difference}" for difference in self.differences[:5]]
         if len(self.differences) > 5:

@@ -48,7 +48,7 @@ class Report(Findings):
     suspended: str = ""
 
     def __str__(self) -> str:
-        lines = self.lines(f"{self.states} states and {self.lookups} lookups")
+        lines = self.lines({"state": self.states, "lookup": self.lookups})
         return "\n".join([*lines, f"not judged further: {self.suspended}"] if self.suspended else lines)
 
 

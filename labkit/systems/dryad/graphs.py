@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from labkit.trace.words import many
+
 from .drawing import Picture, bundle, skeleton, svg
 from .model import Graph
 from .view import JobState
@@ -26,8 +28,9 @@ class Graphs:
     def _text(self) -> str:
         edges = ", ".join(f"{n} × {a} → {b}" for (a, b), n in self.skeleton.items())
         return (
-            f"as drawn: {len(self.drawn.stages)} vertices, {len(self.drawn.edges)} edges\n"
-            f"as it ran: {len(self.ran.stages)} vertices, {len(self.ran.edges)} edges\nskeleton: {edges}"
+            f"as drawn: {many(len(self.drawn.stages), 'vertex')}, {many(len(self.drawn.edges), 'edge')}\n"
+            f"as it ran: {many(len(self.ran.stages), 'vertex')}, {many(len(self.ran.edges), 'edge')}\n"
+            f"skeleton: {edges}"
         )
 
     def __repr__(self) -> str:

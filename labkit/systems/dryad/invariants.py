@@ -33,7 +33,7 @@ class Report(Findings):
     reads: int = 0
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(f"{self.processes} processes and {self.reads} reads"))
+        return "\n".join(self.lines({"process": self.processes, "read": self.reads}))
 
 
 class _Replay:

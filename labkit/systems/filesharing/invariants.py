@@ -36,8 +36,13 @@ class Report(Findings):
     downloads: int = 0
 
     def __str__(self) -> str:
-        judged = f"{self.queries} queries, {self.copies} copies of them, {self.answers} answers and "
-        return "\n".join(self.lines(f"{judged}{self.downloads} downloads"))
+        judged = {
+            "query": self.queries,
+            "copy of them": self.copies,
+            "answer": self.answers,
+            "download": self.downloads,
+        }
+        return "\n".join(self.lines(judged))
 
 
 class Replay:

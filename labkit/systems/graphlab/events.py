@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.trace.words import Events, fault, plain, quiet, repair
+from labkit.trace.words import Events, fault, many, plain, quiet, repair
 
 __all__ = ["EVENTS"]
 
@@ -17,7 +17,7 @@ ENDS = {
 def _epoch(event: Any) -> str:
     data = event.data
     if data["epoch"] == 1:
-        return f"{data['run']} begins on {len(data['members'])} machines"
+        return f"{data['run']} begins on {many(len(data['members']), 'machine')}"
     since = f"snapshot {data['snapshot'][1]}" if data["snapshot"] else "the start: there is no snapshot"
     return f"{data['run']}: {data['why']}; all go back to {since}"
 

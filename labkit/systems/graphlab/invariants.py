@@ -45,7 +45,7 @@ class Report(Findings):
         verdict = "serializable" if self.serializable else "NOT serializable"
         if not self.promised:
             verdict += " (and nothing had promised it)"
-        lines = self.lines(f"{self.updates} updates and {self.snapshots} snapshots")
+        lines = self.lines({"update": self.updates, "snapshot": self.snapshots})
         return "\n".join([*lines, f"the run was {verdict}", *(f"  {each}" for each in self.cycle)])
 
 

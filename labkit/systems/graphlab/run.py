@@ -21,6 +21,7 @@ from labkit.runtime.packing import dumps
 from labkit.runtime.raised import named, short
 from labkit.runtime.script import Made, options_of, variable
 from labkit.trace.fold import History
+from labkit.trace.words import many
 
 from .atoms import colouring, cut_of, cut_up
 from .invariants import Report, check_run
@@ -69,7 +70,7 @@ class GraphLab(OnCluster, Repeatable):
         return run_locally(program, graph, **options)
 
     def _in_short(self) -> str:
-        return f"GraphLab on {len(self.cluster.machines)} machines"
+        return f"GraphLab on {many(len(self.cluster.machines), 'machine')}"
 
 
 def _first(tasks: Any, n: int, what: str = "tasks") -> dict[int, float] | None:

@@ -47,7 +47,7 @@ class Report(Findings):
     too_large: list[int] = field(default_factory=list)  #: graphs that were not judged
 
     def __str__(self) -> str:
-        judged = f"{self.graphs} graphs, {self.runs} loops and {self.iterations} iterations"
+        judged = {"graph": self.graphs, "loop": self.runs, "iteration": self.iterations}
         return "\n".join(self.lines(judged))
 
 

@@ -39,7 +39,7 @@ class Report(JobReport):
     iterations: int = 0
 
     def __str__(self) -> str:
-        judged = f"{self.iterations} iterations, {self.tasks} executions and {self.commits} commits"
+        judged = {"iteration": self.iterations, "execution": self.tasks, "commit": self.commits}
         return "\n".join(self.lines(judged))
 
 

@@ -17,6 +17,7 @@ from labkit.runtime.script import Made, options_of, variable
 from labkit.systems.mapreduce.job import Job, MapReduce, place_of
 from labkit.systems.mapreduce.nodes import Master, Worker
 from labkit.systems.mapreduce.readers import Pairs, TextLines, parts_of
+from labkit.trace.words import many
 
 from .invariants import Report, check_loop
 from .model import CombiningStep, Step
@@ -300,4 +301,4 @@ class LoopJob(Job):
 
     def _in_short(self) -> str:
         view = self.view()
-        return f"loop {self.name}: {view.result or 'under way'}, {len(view.iterations)} iterations"
+        return f"loop {self.name}: {view.result or 'under way'}, {many(len(view.iterations), 'iteration')}"

@@ -42,7 +42,7 @@ class Report(Findings):
     repairs: int = 0
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(f"{self.polls} polls, {self.votes} votes and {self.repairs} repairs"))
+        return "\n".join(self.lines({"poll": self.polls, "vote": self.votes, "repair": self.repairs}))
 
 
 @dataclass

@@ -27,6 +27,7 @@ from labkit.runtime.node import Node
 from labkit.runtime.script import Made, variable
 from labkit.runtime.sync import gather
 from labkit.trace.fold import History
+from labkit.trace.words import many
 
 from .adversaries import Adversary, loyal_remain, minions_of
 from .invariants import Report, check
@@ -257,7 +258,7 @@ class Lockss(System):
         bad, alarms = view.bad_loyal, len(view.alarms)
         return (
             f"Lockss {self.name}: {self.options.libraries} libraries, {self.years:.1f} years, "
-            f"{bad} of {view.loyal} replicas damaged, {alarms} alarms"
+            f"{bad} of {view.loyal} replicas damaged, {many(alarms, 'alarm')}"
         )
 
     # helpers ------------------------------------------------------------

@@ -32,7 +32,7 @@ class Report(Findings):
     commits: int = 0
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(f"{self.tasks} executions and {self.commits} commits"))
+        return "\n".join(self.lines({"execution": self.tasks, "commit": self.commits}))
 
 
 class Replay:

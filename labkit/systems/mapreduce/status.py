@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from labkit.trace.words import many
+
 from .messages import MAP, REDUCE
 from .view import RATES, JobState
 
@@ -60,7 +62,7 @@ class Status:
             f"{k} tasks: {done} of {total} completed, {now} in progress" for k, total, done, now in self.rows
         ]
         lines.append(", ".join(f"{what} {size:,} bytes" for what, size in self.moved.items()))
-        lines.append(f"{self.workers} workers, failed: {', '.join(self.failed) or 'none'}")
+        lines.append(f"{many(self.workers, 'worker')}, failed: {', '.join(self.failed) or 'none'}")
         return lines + [f"{name} = {count:,}" for name, count in self.counters.items()]
 
     def __repr__(self) -> str:

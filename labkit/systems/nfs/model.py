@@ -22,6 +22,7 @@ from labkit.runtime.cluster import Cluster
 from labkit.runtime.errors import MachineDead, NameTaken, Timeout
 from labkit.runtime.script import Made, options_of
 from labkit.trace.fold import fold
+from labkit.trace.words import many
 
 from .files import SERVERS, Client
 from .invariants import Report, judge
@@ -173,4 +174,4 @@ class NFS(System):
     def _in_short(self) -> str:
         calls = "with" if self.duplicates else "without"
         how = f"{self.consistency}, {calls} a duplicate request cache"
-        return f"NFS server {self.name!r} on {self.machine} with {len(self.clients)} clients, {how}"
+        return f"NFS server {self.name!r} on {self.machine} with {many(len(self.clients), 'client')}, {how}"

@@ -35,6 +35,7 @@ from labkit.runtime.errors import LabError, MachineDead
 from labkit.runtime.node import Node
 from labkit.runtime.script import Made, options_of
 from labkit.runtime.sync import gather
+from labkit.trace.words import many
 
 from .checkpoints import read_checkpoint, write_checkpoint
 from .consistency import BSP, Consistency
@@ -399,6 +400,6 @@ class ParameterServer(System):
 
     def _in_short(self) -> str:
         return (
-            f"parameter server: {len(self.servers)} servers, {len(self.workers)} workers, "
-            f"{self.consistency!r}, {len(self._vectors)} vectors"
+            f"parameter server: {many(len(self.servers), 'server')}, {many(len(self.workers), 'worker')}, "
+            f"{self.consistency!r}, {many(len(self._vectors), 'vector')}"
         )

@@ -30,7 +30,7 @@ class Report(Findings):
     suspended: str = ""
 
     def __str__(self) -> str:
-        lines = self.lines(f"{self.pushes} pushes, {self.reads} reads and {self.clocks} clocks")
+        lines = self.lines({"push": self.pushes, "read": self.reads, "clock": self.clocks})
         return "\n".join([*lines, f"not all was judged: {self.suspended}"] if self.suspended else lines)
 
 

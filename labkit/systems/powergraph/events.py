@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from labkit.trace.words import Events, fault, plain, quiet, repair
+from labkit.trace.words import Events, fault, many, plain, quiet, repair
 
 __all__ = ["EVENTS"]
 
@@ -12,7 +12,8 @@ __all__ = ["EVENTS"]
 def _epoch(event: Any) -> str:
     data = event.data
     count = len(data.get("members", ()))
-    begin = f"{count} machines load {data.get('edges'):,} edges, cut: {data.get('cut')}"
+    load = "loads" if count == 1 else "load"
+    begin = f"{many(count, 'machine')} {load} {many(data.get('edges'), 'edge')}, cut: {data.get('cut')}"
     if not data.get("why"):
         return begin
     origin = "the last snapshot" if data.get("snapshot") else "the beginning"

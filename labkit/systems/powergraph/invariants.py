@@ -47,7 +47,7 @@ class Report(Findings):
     cycle: list[Conflict] | None = field(default=None)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(f"{self.edges} placed edges and {self.runs} runs of vertices"))
+        return "\n".join(self.lines({"placed edge": self.edges, "run of vertices": self.runs}))
 
 
 def conflicts(graph: Any, values: Mapping[int, Any]) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ class Report(Findings):
     computations: int = 0
 
     def __str__(self) -> str:
-        return "\n".join(self.lines(f"{self.supersteps} supersteps and {self.computations} computations"))
+        return "\n".join(self.lines({"superstep": self.supersteps, "computation": self.computations}))
 
 
 class Replay:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from labkit.trace.words import many
+
 from .view import PregelState
 
 __all__ = ["Statistics", "table"]
@@ -50,8 +52,9 @@ class Statistics:
         running = [worker for worker, state in view.workers.items() if state == "alive"]
         return [
             f"{view.name}: {view.program}, {view.result or 'in progress'}, {self.seconds:.2f} s",
-            f"{view.vertices:,} vertices, {view.edges:,} edges in {view.partitions} partitions; "
-            f"{len(running)} workers, failed: {len(view.workers) - len(running) or 'none'}",
+            f"{many(view.vertices, 'vertex')}, {many(view.edges, 'edge')} in "
+            f"{many(view.partitions, 'partition')}; {many(len(running), 'worker')}, "
+            f"failed: {len(view.workers) - len(running) or 'none'}",
             "out-degrees: " + ", ".join(f"{name}: {count:,}" for name, count in self.degrees().items()),
         ]
 

@@ -39,7 +39,7 @@ class Report(Findings):
     run_again: dict[int, list[int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        judged = f"{self.jobs} jobs, {self.stages} stages and {self.tasks} tasks"
+        judged = {"job": self.jobs, "stage": self.stages, "task": self.tasks}
         return "\n".join(self.lines(judged))
 
 

@@ -70,7 +70,7 @@ def test_names_have_their_own_order_or_that_in_which_they_come() -> None:
         (lambda: Graph.from_arrays([0], [3], n=3), ValueError, "vertex 3 of an edge is not one of the 3"),
         (lambda: Graph.from_arrays([-1], [0]), ValueError, "vertex -1"),
         (lambda: Graph.from_arrays([0.5], [1]), TypeError, r"Graph\.of"),
-        (lambda: Graph.from_arrays([0], [1], weights=[]), ValueError, "0 weights for 1 edges"),
+        (lambda: Graph.from_arrays([0], [1], weights=[]), ValueError, "0 weights for 1 edge"),
         (lambda: Graph.of([(1,)]), ValueError, r"not \(1,\)"),
         (lambda: Graph.of([("a", "b")]).index("z"), KeyError, "no vertex 'z' among the 2"),
         (lambda: Graph.of([(0, 1)]).index(2), KeyError, "they are 0 to 1"),

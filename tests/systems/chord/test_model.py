@@ -82,7 +82,7 @@ def test_health_is_printed_and_shown(sim_ring: MakeRing) -> None:
     ring["lecture"] = 1
     health = ring.health()
     assert str(health).startswith(
-        "8 members, ideal; 1 keys, 0 with too few copies\n  holds   OneLiveSuccessor"
+        "8 members, ideal; 1 key, 0 with too few copies\n  holds   OneLiveSuccessor"
     )
     assert "<td>OneOrderedRing</td><td>✓ holds</td><td>must hold</td>" in health._repr_html_()
     ring.cluster.kill("m1")

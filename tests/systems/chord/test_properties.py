@@ -36,7 +36,7 @@ change = st.one_of(
 
 def schedules(count: int) -> settings:
     """This many examples, however long one takes."""
-    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
 
 
 class World:

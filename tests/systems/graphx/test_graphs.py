@@ -31,8 +31,7 @@ from labkit.systems.spark import SingleContext
 
 from .graphs import CUTS, by_vertex, column, loaded, named, numbers
 
-settings.register_profile("graphx", deadline=None, max_examples=8)
-settings.load_profile("graphx")
+some = settings(max_examples=8)
 
 
 def both(sc: SingleContext, seed: int, cut: str = "", parts: int = 3) -> tuple[Graph, LocalGraph]:
@@ -46,6 +45,7 @@ def rows(graph: Graph) -> list[Any]:
     return sorted((t.srcId, t.dstId, t.srcAttr, t.dstAttr, t.attr) for t in graph.triplets.collect())
 
 
+@some
 @given(st.integers(0, 10_000), st.sampled_from(CUTS), st.integers(1, 7))
 def test_triplets_are_the_join_for_every_cut(seed: int, cut: str, parts: int) -> None:
     graph, local = both(SingleContext(2), seed, cut, parts)
@@ -63,6 +63,7 @@ def to_both(t: Any) -> list[tuple[int, int]]:
     return [(t.srcId, t.attr), (t.dstId, t.attr + len(t.srcAttr))]
 
 
+@some
 @given(st.integers(0, 10_000), st.sampled_from(CUTS))
 def test_messages_and_pregel_are_the_definitions(seed: int, cut: str) -> None:
     graph, local = both(SingleContext(2), seed, cut)
@@ -79,6 +80,7 @@ def test_messages_and_pregel_are_the_definitions(seed: int, cut: str) -> None:
     assert first == local.pregel(*program, 1)
 
 
+@some
 @given(st.integers(0, 10_000), st.sampled_from(CUTS))
 def test_subgraph_mask_reverse_and_groups(seed: int, cut: str) -> None:
     graph, local = both(SingleContext(2), seed, cut)
@@ -354,6 +356,7 @@ def test_hand_over(sc: SingleContext, tmp_path: Any) -> None:
     assert GraphLoader.fromArrays(sc, [1, 2], [2, 3], np.array([0.5, 1.5])).edges.collect()[0].attr == 0.5
 
 
+@some
 @given(st.integers(0, 1000), st.integers(1, 40), st.sampled_from(sorted(STRATEGIES)))
 def test_replicas_are_within_the_bound(seed: int, parts: int, name: str) -> None:
     draw = np.random.default_rng(seed)

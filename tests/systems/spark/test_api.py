@@ -206,7 +206,7 @@ def test_lookup_computes_one_partition(single: SingleContext) -> None:
     assert sorted(single.parallelize([("a", 1), ("b", 2), ("a", 3)]).lookup("a")) == [1, 3]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.integers(-5, 5)), max_size=20),
     st.lists(st.tuples(st.sampled_from("cdef"), st.integers(-5, 5)), max_size=20),

@@ -27,7 +27,7 @@ from tests.systems.spark.test_keys import Key
 # --- files ----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text("ab\r", max_size=8)), st.booleans(), st.integers(1, 9))
 def test_every_line_is_in_exactly_one_split(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], ended: bool, goal: int

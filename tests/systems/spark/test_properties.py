@@ -68,7 +68,7 @@ fault = st.tuples(
 
 def schedules(count: int) -> Any:
     """This many examples, however long one takes."""
-    return settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
 
 
 def build(sc: Any, steps: list[tuple[str, int]]) -> Any:

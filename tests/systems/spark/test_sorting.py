@@ -13,7 +13,7 @@ from labkit.systems.spark import BaseContext, SingleContext
 from labkit.systems.spark.partitioners import RangePartitioner
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-20, 20)), st.integers(1, 5), st.integers(1, 6), st.booleans(), st.booleans())
 def test_sorting(
     numbers: list[int], slices: int, partitions: int, ascending: bool, reverse_key: bool

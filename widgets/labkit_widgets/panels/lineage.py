@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from labkit.systems.spark.lineage import LineageView
 from labkit.systems.spark.rows import Band, Cell, Row
 from labkit.systems.spark.state import Piece, TaskView
-from labkit.trace.words import size
+from labkit.trace.words import many, size
 
 from ..layouts import layers
 from ..layouts.gantt import Bar, gantt
@@ -77,7 +77,7 @@ def lineage_scene(
         ],
     )
     lost = sum(cell.state == "lost" for row in frame.rows for cell in row.cells)
-    title = f"Job {job.id}, {job.action}, in {len(frame.bands)} stages"
+    title = f"Job {job.id}, {job.action}, in {many(len(frame.bands), 'stage')}"
     title += f"; {lost} pieces lost" if lost else ""
     return scene_of(width, top, tasks, title=title, rows=True)
 
