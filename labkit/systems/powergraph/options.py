@@ -37,6 +37,8 @@ class Options:
     #: 1000 vertices.
     log: bool | None = None
     snapshot_every: float | None = None  #: between two snapshots; None: only when asked for (§4.4)
+    #: Of the synchronous engine, >= 1: a program that has not ended then has failed; None: it goes on.
+    max_supersteps: int | None = None
     in_flight: int = 32  #: vertices that a machine runs at the same time on the asynchronous engines, >= 1
     beat_every: float = 0.25  #: between two signs of life of a machine
     timeout: float = 2.0  #: silence after which a machine counts as dead; > 2 signs of life
@@ -56,6 +58,8 @@ def _rule(field: Field[Any]) -> Rule:
         return switch.or_none()
     if field.name == "snapshot_every":
         return seconds().or_none()
+    if field.name == "max_supersteps":
+        return whole(1, write=100).or_none()
     return whole(1, write=32) if field.type == "int" else number(0, write=field.default)
 
 

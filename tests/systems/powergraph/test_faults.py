@@ -106,6 +106,20 @@ def test_colouring_never_ends_on_the_synchronous_engine_but_does_when_the_engine
         right(pg.result(timeout=60.0))
 
 
+def test_supersteps_have_an_end_if_one_is_given() -> None:
+    told = r"after 30 supersteps.*asynchronous engines.*max_supersteps=60"
+    with Cluster(machines=3, engine="sim") as cluster, pytest.raises(ProgramFailed, match=told):
+        lab(cluster, Colouring(), engine="synchronous", max_supersteps=30).run()
+    with Cluster(machines=3, engine="sim") as cluster:
+        right(lab(cluster, PageRank(iterations=20), max_supersteps=20).run())  # as many as it needs
+    for batch in (False, True):
+        with (
+            Cluster(machines=3, engine="sim") as cluster,
+            pytest.raises(ProgramFailed, match="after 19 supers"),
+        ):
+            lab(cluster, PageRank(iterations=20), max_supersteps=19, batch=batch, log=False).run()
+
+
 def test_delta_caching_saves_gathers_and_bytes() -> None:
     totals = []
     for caching in (True, False):

@@ -20,6 +20,7 @@ from labkit.runtime.node import Node, every, rpc
 from labkit.runtime.packing import dumps
 from labkit.runtime.raised import named
 from labkit.runtime.sync import Signal
+from labkit.trace.words import many
 
 from ..arrays import ArrayReplicas, Batch
 from ..asynchronous import Asynchronous
@@ -249,6 +250,12 @@ class GraphMachine(Node):
 
     def begin_superstep(self, active: Any) -> None:
         """active: the masters that take part, or how many."""
+        if self.superstep == (most := self.options.max_supersteps):
+            raise LabError(
+                f"after {many(most, 'superstep')} vertices are still active: some programs end only on the "
+                "asynchronous engines (two neighbours that recolour themselves at once do so for ever); "
+                f"for one that needs more, give max_supersteps={2 * most}"
+            )
         self.superstep += 1
         self._before = (self.replicas.counts.gathers, self.channels.bytes)
         listed = isinstance(active, list)
