@@ -373,7 +373,9 @@ def question(student: str) -> tuple[str, str, list[int]]:
     return text, f"{alive[:3]}: the next three members that live", alive[:3]
 
 
-def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -> list[str]:
+def watch(
+    answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0, patience: float = 30.0
+) -> list[str]:
     """The ring as the student's functions keep it, with a newcomer and a failure; a line for each member."""
     ids, newcomer = place(seed)
     settings = Settings(BITS, LENGTH, 1, 1.0, timeout=TIMEOUT, sampling=False)
@@ -388,9 +390,9 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         contacts = tuple(peer.name for peer in ring.peers)
         cluster.spawn(cls, newcomer, settings, None, contacts, name=name_of(newcomer), machine="m1")
         try:
-            _pass(cluster, seconds / 2)
+            _pass(cluster, seconds / 2, patience)
             cluster.remove(name_of(ids[0]))
-            _pass(cluster, seconds / 2)
+            _pass(cluster, seconds / 2, patience)
         except LabError as error:
             return [str(answers.failed or error)]
         lines = []
@@ -403,9 +405,10 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         return lines
 
 
-def _pass(cluster: Cluster, seconds: float) -> None:
-    """Let time pass. Real processes on a busy computer may need more of it until the ring is in order."""
+def _pass(cluster: Cluster, seconds: float, patience: float) -> None:
+    """Let time pass. Real processes on a busy computer may need more of it until the ring is in order, and
+    get so much."""
     cluster.run(seconds)
     if cluster.engine != "sim":
         with suppress(Timeout):
-            cluster.run_until(lambda: not differences(cluster), timeout=5 * seconds, every=0.5)
+            cluster.run_until(lambda: not differences(cluster), timeout=patience, every=0.5)
