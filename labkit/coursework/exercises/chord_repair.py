@@ -57,8 +57,9 @@ LATENCY, ON_ITS_WAY = 0.01, 0.005
 #: Seconds between two things that happen to the ring, and at the end, to come to rest.
 PAUSE, REST = 8.0, 25.0
 
-#: Seconds after which a silent node is taken for dead.
-TIMEOUT = 0.3
+#: Seconds after which a silent node is taken for dead; and a real process, which may stand still for a while:
+#: two neighbours that are taken for dead at the same time break a ring with lists of two for ever.
+TIMEOUT, REAL_TIMEOUT = 0.3, 3.0
 
 #: How often a busy node is asked again.
 PATIENCE = 50
@@ -73,7 +74,7 @@ class Repair(Correct):
     at_work = False
 
     def request(self, name: str) -> Future:
-        return self.node.call(name, "pointers_for", self.node.name, timeout=TIMEOUT)
+        return self.node.call(name, "pointers_for", self.node.name, timeout=self.node.patience)
 
     async def stabilize(self) -> None:
         """One round, by the student's function."""
@@ -99,7 +100,10 @@ class RepairNode(Answering, BlockStore):
 
     maintained_by = Repair
     sendable = ("notify",)
-    patience = TIMEOUT
+
+    def __init__(self, id: int, settings: Settings, *more: Any) -> None:
+        super().__init__(id, settings, *more)
+        self.patience = settings.timeout
 
     def told(self) -> dict[str, Any]:
         return {
@@ -378,7 +382,8 @@ def watch(
 ) -> list[str]:
     """The ring as the student's functions keep it, with a newcomer and a failure; a line for each member."""
     ids, newcomer = place(seed)
-    settings = Settings(BITS, LENGTH, 1, 1.0, timeout=TIMEOUT, sampling=False)
+    timeout = TIMEOUT if engine == "sim" else REAL_TIMEOUT
+    settings = Settings(BITS, LENGTH, 1, 1.0, timeout=timeout, sampling=False)
     ring = IdealRing([(id, name_of(id)) for id in ids], BITS)
     with Cluster(machines=4, engine=engine, seed=seed, name="exercise") as cluster:
         cls = answered_by(answers, RepairNode)
