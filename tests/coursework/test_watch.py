@@ -48,7 +48,7 @@ def test_an_experiment_shows_a_run(
 @pytest.mark.slow
 @pytest.mark.ray
 def test_the_ring_of_real_processes_is_repaired(ray_head: Any) -> None:
-    lines = solved("chord-repair").watch(engine="ray", seed=1)
+    lines = solved("chord-repair").watch(engine="ray", seed=1, patience=300.0)
     members = [each.split()[0] for each in lines]
     before = {each.split()[0]: each.split()[2].rstrip(",") for each in lines}
     order = sorted(members, key=lambda name: int(name[1:]))

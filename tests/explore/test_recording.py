@@ -50,38 +50,40 @@ class Box(Node):
         return self.seen
 
 
-async def writes(node: Node, *values: int) -> None:
+async def writes(node: Node, timeout: float, *values: int) -> None:
     writer = Recorder(node, "writer")
     for value in values:
         try:
-            await writer.call("write", value, node.call("box", "put", value, timeout=0.5))
+            await writer.call("write", value, node.call("box", "put", value, timeout=timeout))
         except (Timeout, Full):
             pass
         await node.sleep(0.05)
 
 
-async def reads(node: Node, count: int) -> None:
+async def reads(node: Node, timeout: float, count: int) -> None:
     reader = Recorder(node)
     for _ in range(count):
         try:
-            await reader.call("read", None, node.call("box", "get", timeout=0.5), answers={KeyError: None})
+            await reader.call(
+                "read", None, node.call("box", "get", timeout=timeout), answers={KeyError: None}
+            )
         except (Timeout, KeyError):
             pass
         await node.sleep(0.03)
 
 
-def run(cluster: Any, cached: bool = False, count: int = 8) -> list[Operation]:
+def run(cluster: Any, cached: bool = False, count: int = 8, timeout: float = 0.5) -> list[Operation]:
     cluster.spawn(Box, cached, name="box", machine="m2")
 
     async def program(client: Node) -> None:
-        await gather(writes(client, 1, 2, 100, 3), reads(client, count))
+        await gather(writes(client, timeout, 1, 2, 100, 3), reads(client, timeout, count))
 
     cluster.submit(program).result()
     return from_trace(cluster.trace)
 
 
 def test_a_correct_box(make_cluster: Any) -> None:
-    history = run(make_cluster(machines=2))
+    history = run(make_cluster(machines=2), timeout=60.0)
     assert [each.argument for each in history if each.call == "write"] == [1, 2, 3], "100 did not happen"
     assert {each.client for each in history} == {"writer", "client"}
     assert all(each.answered for each in history)

@@ -57,8 +57,9 @@ LATENCY, ON_ITS_WAY = 0.01, 0.005
 #: Seconds between two things that happen to the ring, and at the end, to come to rest.
 PAUSE, REST = 8.0, 25.0
 
-#: Seconds after which a silent node is taken for dead.
-TIMEOUT = 0.3
+#: Seconds after which a silent node is taken for dead; and a real process, which may stand still for a while:
+#: two neighbours that are taken for dead at the same time break a ring with lists of two for ever.
+TIMEOUT, REAL_TIMEOUT = 0.3, 3.0
 
 #: How often a busy node is asked again.
 PATIENCE = 50
@@ -73,7 +74,7 @@ class Repair(Correct):
     at_work = False
 
     def request(self, name: str) -> Future:
-        return self.node.call(name, "pointers_for", self.node.name, timeout=TIMEOUT)
+        return self.node.call(name, "pointers_for", self.node.name, timeout=self.node.patience)
 
     async def stabilize(self) -> None:
         """One round, by the student's function."""
@@ -99,7 +100,10 @@ class RepairNode(Answering, BlockStore):
 
     maintained_by = Repair
     sendable = ("notify",)
-    patience = TIMEOUT
+
+    def __init__(self, id: int, settings: Settings, *more: Any) -> None:
+        super().__init__(id, settings, *more)
+        self.patience = settings.timeout
 
     def told(self) -> dict[str, Any]:
         return {
@@ -373,10 +377,13 @@ def question(student: str) -> tuple[str, str, list[int]]:
     return text, f"{alive[:3]}: the next three members that live", alive[:3]
 
 
-def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -> list[str]:
+def watch(
+    answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0, patience: float = 30.0
+) -> list[str]:
     """The ring as the student's functions keep it, with a newcomer and a failure; a line for each member."""
     ids, newcomer = place(seed)
-    settings = Settings(BITS, LENGTH, 1, 1.0, timeout=TIMEOUT, sampling=False)
+    timeout = TIMEOUT if engine == "sim" else REAL_TIMEOUT
+    settings = Settings(BITS, LENGTH, 1, 1.0, timeout=timeout, sampling=False)
     ring = IdealRing([(id, name_of(id)) for id in ids], BITS)
     with Cluster(machines=4, engine=engine, seed=seed, name="exercise") as cluster:
         cls = answered_by(answers, RepairNode)
@@ -388,9 +395,9 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         contacts = tuple(peer.name for peer in ring.peers)
         cluster.spawn(cls, newcomer, settings, None, contacts, name=name_of(newcomer), machine="m1")
         try:
-            _pass(cluster, seconds / 2)
+            _pass(cluster, seconds / 2, patience)
             cluster.remove(name_of(ids[0]))
-            _pass(cluster, seconds / 2)
+            _pass(cluster, seconds / 2, patience)
         except LabError as error:
             return [str(answers.failed or error)]
         lines = []
@@ -403,9 +410,10 @@ def watch(answers: Answers, engine: str, seed: int = 1, seconds: float = 12.0) -
         return lines
 
 
-def _pass(cluster: Cluster, seconds: float) -> None:
-    """Let time pass. Real processes on a busy computer may need more of it until the ring is in order."""
+def _pass(cluster: Cluster, seconds: float, patience: float) -> None:
+    """Let time pass. Real processes on a busy computer may need more of it until the ring is in order, and
+    get so much."""
     cluster.run(seconds)
     if cluster.engine != "sim":
         with suppress(Timeout):
-            cluster.run_until(lambda: not differences(cluster), timeout=5 * seconds, every=0.5)
+            cluster.run_until(lambda: not differences(cluster), timeout=patience, every=0.5)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labkit.runtime.copying import copy_value
 from labkit.runtime.errors import LabError, MachineDead, Timeout, UnknownNode, Unpicklable
-from labkit.runtime.loop import Future
+from labkit.runtime.loop import Future, running_loop
 from labkit.runtime.node import Node
 from labkit.runtime.sync import gather
 
@@ -210,7 +210,8 @@ class ClientPrograms:
                 )
             )
         except Timeout:
-            self._silent[gateway] = client.now + self.settings.avoid_for
+            seconds = self.settings.avoid_for
+            self._silent[gateway] = client.now + seconds + running_loop().grace(seconds)
             raise
 
     def _store(self, client: Node, owner: Peer, copy: Copy) -> Future:
@@ -221,13 +222,17 @@ class ClientPrograms:
         )
 
     async def _again(self, client: Node, what: str, once: Callable[[], Awaitable[Result]]) -> Result:
-        """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself."""
+        """Repeat until it works, for ``give_up_after`` seconds; meanwhile the ring repairs itself. On an
+        overloaded host every timeout lasts longer, and that is not counted: few tries would be left."""
         deadline = client.now + self.give_up_after
         pause = self.settings.timeout / 2
         while True:
+            begun = client.now
             try:
                 return await once()
             except AGAIN as error:
+                lasted = client.now - begun
+                deadline += min(lasted, running_loop().grace(lasted))
                 if client.now + pause >= deadline:
                     raise _given_up(what, self.give_up_after, error) from error
                 await client.sleep(pause * (0.5 + client.random.random()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labkit.systems.chord import Chord
-from tests.systems.chord.conftest import MakeRing
+from tests.systems.chord.conftest import MakeRing, store
 
 VALUES = {f"module-{i}": i for i in range(40)}
 
@@ -20,8 +20,8 @@ def stop_neighbours(ring: Chord, first: int, count: int) -> list[str]:
 
 def test_join_sets_the_successor_and_stabilize_does_the_rest(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=8)
-    ring.update(VALUES)
-    new = ring.join()
+    store(ring, VALUES)
+    new = ring.join(timeout=300)
     assert ring.settle(fingers=False).members == 9
     assert ring.get_many(VALUES) == VALUES
     assert new.name in [node.name for node in ring.nodes]
@@ -29,7 +29,7 @@ def test_join_sets_the_successor_and_stabilize_does_the_rest(make_ring: MakeRing
 
 def test_voluntary_leave_hands_keys_over_and_is_then_a_failure(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=8)
-    ring.update(VALUES)
+    store(ring, VALUES)
     ring.leave(ring.nodes[3])
     assert ring.get_many(VALUES) == VALUES
     assert ring.settle(fingers=False).members == 7
@@ -37,7 +37,7 @@ def test_voluntary_leave_hands_keys_over_and_is_then_a_failure(make_ring: MakeRi
 
 def test_a_node_failure_is_taken_over_by_the_successor_list(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=12)
-    ring.update(VALUES)
+    store(ring, VALUES)
     dead = ring.owner("module-0")
     ring.cluster.kill(dead.machine)
     assert ring.get_many(VALUES) == VALUES  # timeouts, detours, and nothing lost
@@ -79,7 +79,7 @@ def test_a_long_partition_leaves_two_rings_that_stabilize_cannot_join(sim_ring: 
 
 def test_sampling_joins_the_two_rings_again(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=12, machines=2, successors=4)
-    ring.update(VALUES)
+    store(ring, VALUES)
     ring.cluster.partition(["m1"], ["m2"])
     ring.cluster.run(8.0)
     ring.cluster.heal()
@@ -119,7 +119,7 @@ def test_as_many_failures_as_replicas_lose_keys(sim_ring: MakeRing) -> None:
 
 def test_a_paused_node_is_taken_for_dead_and_comes_back(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=8)
-    ring.update(VALUES)
+    store(ring, VALUES)
     ring.cluster.pause("m2")
     assert ring.get_many(VALUES) == VALUES
     ring["module-0"] = "written meanwhile"
@@ -130,7 +130,7 @@ def test_a_paused_node_is_taken_for_dead_and_comes_back(make_ring: MakeRing) -> 
 
 def test_a_restarted_machine_rejoins(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=8)
-    ring.update(VALUES)
+    store(ring, VALUES)
     ring.cluster.kill("m1")
     ring["module-1"] = "written meanwhile"
     ring.cluster.restart("m1")
@@ -151,7 +151,7 @@ def test_lost_messages_delay_and_do_not_break(sim_ring: MakeRing) -> None:
 def test_machine_failure_in_the_middle_of_a_busy_client(make_ring: MakeRing) -> None:
     """The story of the first lecture: a machine dies while every key is being looked up."""
     ring = make_ring(nodes=12)
-    ring.update(VALUES)
+    store(ring, VALUES)
 
     async def program(client):  # type: ignore[no-untyped-def]
         return [await ring.client_get(client, key) for key in VALUES]

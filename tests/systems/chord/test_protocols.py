@@ -19,7 +19,7 @@ def pointers(ring: Chord, index: int) -> Any:
 
 @pytest.mark.parametrize("maintenance", ["correct", "sigcomm2001"])
 def test_a_ring_at_rest_stays_ideal(make_ring: MakeRing, maintenance: str) -> None:
-    ring = make_ring(nodes=10, maintenance=maintenance)
+    ring = make_ring(nodes=10, patient=True, maintenance=maintenance)
     ring.cluster.run(2.0)
     health = ring.health()
     assert health.ideal
@@ -30,9 +30,9 @@ def test_a_ring_at_rest_stays_ideal(make_ring: MakeRing, maintenance: str) -> No
 @pytest.mark.parametrize("maintenance", ["correct", "sigcomm2001"])
 def test_joins_and_failures_are_repaired(make_ring: MakeRing, maintenance: str) -> None:
     ring = make_ring(nodes=10, maintenance=maintenance)
-    ring.join()
+    ring.join(timeout=300)
     ring.cluster.kill(ring.nodes[0].machine)
-    ring.join()
+    ring.join(timeout=300)
     assert ring.settle(fingers=False).ideal
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from labkit import Cluster, LabError, MachineDead, Timeout
 from labkit.systems.chord import Chord
-from tests.systems.chord.conftest import MakeRing
+from tests.systems.chord.conftest import MakeRing, store
 
 VALUES = {f"module-{i}": i for i in range(30)}
 
@@ -24,7 +24,7 @@ def kill_all(ring: Chord) -> list[str]:
 @pytest.mark.parametrize("maintenance", ["correct", "sigcomm2001"])
 def test_a_ring_whose_members_all_died_is_founded_again(make_ring: MakeRing, maintenance: str) -> None:
     ring = make_ring(nodes=8, machines=4, maintenance=maintenance)
-    ring.update(VALUES)
+    store(ring, VALUES)
     for machine in kill_all(ring):
         ring.cluster.restart(machine)
     health = ring.settle(fingers=False)
@@ -139,15 +139,14 @@ def test_a_first_node_that_restarts_does_not_begin_a_second_ring(sim_ring: MakeR
 
 def test_of_three_only_one_is_left_and_then_a_new_one(make_ring: MakeRing) -> None:
     ring = make_ring(nodes=3, machines=3, successors=2)
-    ring.update(VALUES)
-    ring.cluster.run(2.0)
+    store(ring, VALUES)
     for machine in ("m1", "m2"):
         ring.cluster.kill(machine)
     assert ring.get_many(VALUES) == VALUES
     assert ring.settle(fingers=False).members == 1
     ring["new"] = 1
     assert "absent" not in ring
-    ring.join()
+    ring.join(timeout=300)
     assert ring.settle(fingers=False).members == 2
     assert ring.get_many(VALUES) == VALUES
     assert ring["new"] == 1

@@ -20,7 +20,7 @@ def oracle(ring: Chord) -> IdealRing:
 
 @pytest.mark.parametrize("routing", ["recursive", "iterative"])
 def test_every_member_finds_the_owner_of_every_key(make_ring: MakeRing, routing: str) -> None:
-    ring = make_ring(nodes=12, routing=routing)
+    ring = make_ring(nodes=12, patient=True, routing=routing)
     truth = oracle(ring)
     for key, node in zip(KEYS, ring.nodes * 4, strict=False):
         found = ring.lookup(key, origin=node)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labkit import Cluster
+from labkit import Cluster, Timeout
 from labkit.runtime.network import Network, Uniform
-from labkit.systems.filesharing import FileSharing, SharingFailed
+from labkit.systems.filesharing import FileSharing, Search, SharingFailed
 from labkit.systems.filesharing.collection import file_of, tree_of
 from tests.engines import cluster_maker
 
@@ -32,7 +32,7 @@ def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 def on(cluster: Cluster, architecture: str, **options: Any) -> Iterator[FileSharing]:
     """A system on the shared cluster, which leaves room for the next."""
     # On a busy host real processes answer late, and nobody is to be given up for it.
-    patient = {"call_timeout": 3.0, "timeout": 20.0, "search_wait": 0.7} if cluster.engine == "ray" else {}
+    patient = {"call_timeout": 5.0, "timeout": 20.0, "search_wait": 0.7} if cluster.engine == "ray" else {}
     sharing = lab(cluster, architecture, 1.0, **{"peers": 12, "files": 20, **options, **patient})
     try:
         yield sharing
@@ -55,10 +55,36 @@ def everything_is_found(sharing: FileSharing, text: str) -> None:
                 == sharing.recall(sharing.search(text, at=1))
                 == 1.0
             )
-        except SharingFailed:
+        except (SharingFailed, Timeout):
             return False
 
-    sharing.cluster.run_until(whole, timeout=120.0, what="everything is found")
+    sharing.cluster.run_until(whole, timeout=300.0, what="everything is found")
+
+
+def search_for(sharing: FileSharing, text: str, at: int = 0, hits: int = 1) -> Search:
+    """A search that finds so much. Hits that come after `search_wait` are nobody's: the next search may find
+    more."""
+    found: list[Search] = []
+
+    def enough() -> bool:
+        try:
+            found.append(sharing.search(text, at=at))
+        except (SharingFailed, Timeout):
+            return False
+        return len(found[-1].hits) >= hits
+
+    sharing.cluster.run_until(enough, timeout=300.0, what=f"{hits} hits are found")
+    return found[-1]
+
+
+def refused(sharing: FileSharing, text: str) -> bool:
+    """Whether peer 0 says that it has no server; on an overloaded host it may say nothing for too long."""
+    with pytest.raises((SharingFailed, Timeout)) as caught:
+        sharing.search(text, at=0)
+    if isinstance(caught.value, Timeout):
+        return False
+    caught.match(r"no connection to server-server-0|does not answer")
+    return True
 
 
 @pytest.mark.parametrize("architecture", ALL)
@@ -67,7 +93,7 @@ def test_search_and_download(shared_cluster: Cluster, architecture: str) -> None
         pytest.skip("Napster is below, and Chord has tests of its own")
     with on(shared_cluster, architecture, name=architecture, firewalled=0.3) as sharing:
         everything_is_found(sharing, a_word(sharing))
-        _, file = found_by(sharing)
+        file = search_for(sharing, a_word(sharing))[0]
         loaded = sharing.download(file, at=0)
         assert loaded.result == "done"
         assert loaded.size == file.size
@@ -75,7 +101,7 @@ def test_search_and_download(shared_cluster: Cluster, architecture: str) -> None
         # It is shared from now on, and what somebody adds is found.
         sharing.share(0, "an entirely new song.mp3", b"la" * 5000)
         everything_is_found(sharing, "entirely new")
-        mine = sharing.search("entirely new", at=1)
+        mine = search_for(sharing, "entirely new", at=1)
         assert [hit.peer for hit in mine.hits] == [0]
         assert sharing.download(mine[0], at=1).result == "done"
         assert sharing.content(mine[0], at=1) == b"la" * 5000
@@ -85,12 +111,12 @@ def test_napster_finds_nothing_without_its_server(shared_cluster: Cluster) -> No
     options = {"name": "server", "ping_every": 0.3, "timeout": 1.5}
     with on(shared_cluster, "napster", **options) as sharing:
         everything_is_found(sharing, a_word(sharing))
-        search, file = found_by(sharing)
+        search = search_for(sharing, a_word(sharing))
+        file = search[0]
         assert (search.messages, search.reached) == (1, 1)
         shared_cluster.kill("m1")  # the server's
         shared_cluster.run(1.0)
-        with pytest.raises(SharingFailed, match=r"no connection to server-server-0|does not answer"):
-            sharing.search(search.text, at=0)
+        shared_cluster.run_until(lambda: refused(sharing, search.text), timeout=300.0)
         assert sharing.download(file, at=0).result == "done"  # from peer to peer
         shared_cluster.restart("m1")
         everything_is_found(sharing, search.text)
@@ -101,10 +127,7 @@ def test_a_download_goes_on_from_other_peers(shared_cluster: Cluster) -> None:
         data = bytes(range(256)) * 500
         for peer in (1, 2, 4):  # on m3, m2 and m2
             sharing.share(peer, "the long one.mp3", data)
-        shared_cluster.run_until(
-            lambda: len(sharing.search("long one", at=0).hits) == 3, what="all three are found"
-        )
-        search = sharing.search("long one", at=0)
+        search = search_for(sharing, "long one", hits=3)
         assert len(search) == 1
         shared_cluster.kill(sharing.peer(1).machine)
         loaded = sharing.download(search[0], at=0)

@@ -14,15 +14,16 @@ from .conftest import DOCUMENTS, repairs, right, small
 
 
 def test_a_damaged_page_is_repaired_at_the_next_poll_of_its_library(make_cluster: Any) -> None:
-    archive = small(make_cluster(machines=3, seed=2, trace_limit=500_000), rot=0.0, year=16.0, patience=30.0)
+    archive = small(make_cluster(machines=3, seed=2, trace_limit=500_000), rot=0.0, year=16.0, patience=200.0)
     page = DOCUMENTS["press"]["page-5"].encode()
     assert archive.read(3, "page-5") == page
     archive.damage(3, "page-5")
     spoilt = archive.read(3, "page-5")
-    assert isinstance(spoilt, bytes)
-    assert len(spoilt) == len(page)
-    assert spoilt != page
-    archive.cluster.run_until(lambda: archive.view().repairs == 1, timeout=20.0, what="the page is repaired")
+    if not archive.view().repairs:  # a slow program reads after the next poll
+        assert isinstance(spoilt, bytes)
+        assert len(spoilt) == len(page)
+        assert spoilt != page
+    archive.cluster.run_until(lambda: archive.view().repairs == 1, timeout=300.0, what="the page is repaired")
     assert archive.read(3, "page-5") == page
     archive.cluster.run(1.0)
     right(archive)
@@ -35,16 +36,24 @@ def test_a_killed_machine_comes_back_with_its_replicas_and_a_lost_disk_is_filled
     make_cluster: Any,
 ) -> None:
     cluster = make_cluster(machines=5, seed=3, trace_limit=500_000)
-    archive = small(cluster, rot=0.0, year=16.0, patience=20.0)
+    archive = small(cluster, rot=0.0, year=16.0, patience=100.0)
     cluster.kill("m2")
     cluster.run(1.0)
     cluster.restart("m2")
     cluster.kill("m5")
     cluster.disk_loss("m5")
     cluster.restart("m5")
-    cluster.run_until(lambda: len(archive.damaged()) == 2, timeout=20.0, what="two libraries came back empty")
-    assert set(archive.damaged()) == {"lockss-1-4", "lockss-1-9"}
-    cluster.run_until(lambda: not archive.damaged(), timeout=60.0, what="both are full again")
+    empty = {"lockss-1-4", "lockss-1-9"}
+
+    def came_back_empty() -> bool:  # in the view, which is as far as the order of the events is sure
+        return 2 in [bad for _, bad in archive.view().damage]
+
+    cluster.run_until(came_back_empty, timeout=300.0, what="two libraries came back empty")
+    opened = cluster.trace.filter("opened")
+    assert {event.node for event in opened if not any(event.data["versions"])} == empty
+    if cluster.engine == "sim":  # a slow program may come to it when they are full again
+        assert set(archive.damaged()) == empty
+    cluster.run_until(lambda: not archive.damaged(), timeout=300.0, what="both are full again")
     assert archive.view().repairs == 16
     assert archive.read(4, "page-7") == DOCUMENTS["press"]["page-7"].encode()
     right(archive)
@@ -63,6 +72,18 @@ def test_rot_for_years(rule: str) -> None:
         right(archive)
         proven = cluster.call("lockss-1-0", "replica", 0)["proven"]
         assert len(proven) > 5, "symmetric polls have shown whose replica is as ours"
+
+
+def test_a_poll_that_was_held_up_puts_off_the_next() -> None:
+    """A real process may stand still between the moment at which a poll is due and its call."""
+    with Cluster(machines=3, engine="sim", seed=4, trace_limit=500_000) as cluster:
+        archive = small(cluster, rot=0.0)
+        library = cluster.peek("lockss-1-2")
+        holding = library.holdings[0]
+        called = library.day
+        cluster.submit(lambda _: library._poll(holding, called - 100.0)).result()
+        least = archive.options.interval * (1 - archive.options.jitter)
+        assert holding.next_poll >= called + least
 
 
 def test_several_units_are_audited_apart() -> None:

@@ -39,6 +39,7 @@ def serve(make_cluster: Any) -> Iterator[Callable[..., NFS]]:
     def make(clients: int = 2, seed: int = 3, trace: str = "domain", **options: Any) -> NFS:
         cluster = make_cluster(machines=clients + 1, seed=seed, trace=trace)
         made.append(NFS(cluster, clients, **options))
+        made[-1].give_up_after = 300.0
         return made[-1]
 
     yield make

@@ -146,19 +146,21 @@ def test_a_server_killed_in_the_middle_of_a_write(serve: Serve) -> None:
     data = random.Random(5).randbytes(200_000)
 
     async def write(client: Any) -> None:
-        file, _ = await client.call(one.name, "sys_open", USER, "/f", RDWR, 0o644)
+        file, _ = await client.call(one.name, "sys_open", USER, "/f", RDWR, 0o644, timeout=300.0)
         for at in range(0, len(data), 20_000):
-            await client.call(one.name, "sys_pwrite", USER, file, data[at : at + 20_000], at, timeout=60.0)
-        await client.call(one.name, "sys_close", USER, file, timeout=60.0)
+            await client.call(one.name, "sys_pwrite", USER, file, data[at : at + 20_000], at, timeout=300.0)
+        await client.call(one.name, "sys_close", USER, file, timeout=300.0)
 
     writing = nfs.cluster.submit(write)
-    nfs.cluster.run_until(lambda: len(nfs.cluster.trace.filter("wrote")) > 10, what="it is in the middle")
+    nfs.cluster.run_until(
+        lambda: len(nfs.cluster.trace.filter("wrote")) > 10, timeout=300, what="it is in the middle"
+    )
     nfs.cluster.kill("m1")
     nfs.cluster.run(0.3)
     nfs.cluster.restart("m1")
     writing.result()
     assert one.read_bytes("/f") == data
-    assert nfs.cluster.call(nfs.server, "audit") == []
+    assert nfs.cluster.call(nfs.server, "audit", timeout=300.0) == []
 
 
 def test_hard_mounts_wait_and_soft_ones_give_up() -> None:

@@ -25,11 +25,12 @@ def judge(ps: ParameterServer) -> None:
 
 
 def build(cluster: Cluster, **options: Any) -> ParameterServer:
-    """A parameter server with few ranges, that is quick to notice a death in the simulator."""
+    """A parameter server with few ranges, that is quick to notice a death in the simulator. A real process
+    may stand still for seconds, and is not dead."""
     options.setdefault("servers", 2)
     options.setdefault("workers", 3)
     options.setdefault("virtual_servers", 2)
-    options.setdefault("timeout", 0.5 if cluster.engine == "sim" else 2.0)
+    options.setdefault("timeout", 0.5 if cluster.engine == "sim" else 6.0)
     options.setdefault("consistency", BSP())
     return ParameterServer(cluster, **options)
 

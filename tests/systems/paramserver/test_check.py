@@ -33,7 +33,7 @@ def test_what_the_dead_have_told(make_ps: MakePs) -> None:
     ps = make_ps(servers=2, replicas=1)
     trace = ps.cluster.trace
     operation = books(ps, 40)
-    ps.cluster.run_until(lambda: len(trace.filter(kind="clock")) > 30)
+    ps.cluster.run_until(lambda: len(trace.filter(kind="clock")) > 30, timeout=300)
     home = ps.machine_of("server-0")
     ps.cluster.kill(home)
     operation.result()
@@ -62,7 +62,7 @@ def test_a_planted_bug_is_caught(
 
     monkeypatch.setattr(Consistency, "may_start", one_more)
     cluster = make_cluster(machines=5)
-    ps = build(cluster, consistency=SSP(1))
+    ps = build(cluster, consistency=SSP(1), timeout=20.0)
     ps.vector("books", sparse=True)
     cluster.slow(ps.machine_of("worker-2"), 50)  # so that the others would run ahead, if they may
     ps.start(keep_books, iterations=8, data=[0.02, 0.02, 0.2]).result()
@@ -70,7 +70,7 @@ def test_a_planted_bug_is_caught(
 
 
 def test_a_paused_server_has_not_told_either(make_ps: MakePs) -> None:
-    ps = make_ps(servers=2, replicas=1, timeout=5.0)
+    ps = make_ps(servers=2, replicas=1, timeout=20.0)
     ps.vector("w", 10).push(None, 1.0).result()
     home = ps.machine_of("server-0")
     ps.cluster.pause(home)

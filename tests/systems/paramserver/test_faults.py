@@ -21,7 +21,9 @@ def train(ps: ParameterServer) -> Any:
     data, _ = regression(3)
     ps.vector("w", FEATURES)
     operation = ps.start(descend, iterations=ITERATIONS, data=data)
-    ps.cluster.run_until(lambda: len(ps.cluster.trace.filter(kind="iteration_finished")) > 9, every=0.02)
+    ps.cluster.run_until(
+        lambda: len(ps.cluster.trace.filter(kind="iteration_finished")) > 9, timeout=300, every=0.02
+    )
     return operation
 
 
@@ -41,9 +43,9 @@ def chains(ps: ParameterServer) -> list[tuple[str, ...]]:
 
 def test_a_server_joins(make_ps: MakePs) -> None:
     """It gets its ranges, values and clocks, as master and as replica, while training goes on."""
-    ps = make_ps(machines=6)
+    ps = make_ps(machines=6, timeout=20.0)
     operation = train(ps)
-    name = ps.add_server("m6")
+    name = ps.add_server("m6", timeout=300)
     assert {server for chain in chains(ps) for server in chain} == {"server-0", "server-1", name}
     assert any(chain[0] == name for chain in chains(ps))
     assert any(name in chain[1:] for chain in chains(ps))
@@ -183,7 +185,7 @@ def test_a_slow_server_delays_and_is_not_replaced(sim_ps: MakePs) -> None:
 
 def test_a_short_pause_delays_and_a_long_one_replaces(make_ps: MakePs) -> None:
     """A server that comes back after it was replaced finds out, forgets what it had, and joins anew."""
-    ps = make_ps(machines=5)
+    ps = make_ps(machines=5, timeout=10.0)
     operation = train(ps)
     ps.cluster.pause("m1")
     ps.cluster.run(0.4 * ps.settings.timeout)
@@ -191,11 +193,11 @@ def test_a_short_pause_delays_and_a_long_one_replaces(make_ps: MakePs) -> None:
     ps.cluster.run(0.2 * ps.settings.timeout)
     assert not ps.cluster.trace.filter(kind="server_failed")
     ps.cluster.pause("m1")
-    ps.cluster.run_until(lambda: bool(ps.cluster.trace.filter(kind="server_failed")))
+    ps.cluster.run_until(lambda: bool(ps.cluster.trace.filter(kind="server_failed")), timeout=300)
     ps.cluster.resume("m1")
     finish(ps, operation)
-    ps.cluster.run_until(lambda: bool(ps.cluster.trace.filter(kind="replaced", node="server-0")))
-    ps.settle()
+    ps.cluster.run_until(lambda: bool(ps.cluster.trace.filter(kind="replaced", node="server-0")), timeout=300)
+    ps.settle(timeout=300)
 
 
 def test_a_replaced_server_shows_nothing_old(sim_ps: MakePs) -> None:

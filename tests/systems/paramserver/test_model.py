@@ -87,7 +87,7 @@ def test_what_could_not_start_leaves_nothing_behind(make_cluster: Callable[..., 
         ParameterServer(cluster)
     assert list(cluster.nodes) == ["worker-3"]
     cluster.remove("worker-3")
-    w = ParameterServer(cluster).vector("w", 4)
+    w = ParameterServer(cluster, timeout=20.0).vector("w", 4)
     w.push(None, 1.0).result()
     assert w[:].sum() == 4
 

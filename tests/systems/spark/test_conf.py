@@ -135,7 +135,7 @@ def test_a_program_with_only_its_import_changed(engine: str, tmp_path: Path) -> 
         env={**os.environ, "LABKIT_ENGINE": engine, "TQDM_DISABLE": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["word count local[2] 2", "a 3", "is 2", "rose 3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from operator import add
 from typing import Any
 
@@ -29,6 +30,11 @@ def lost_tasks(sc: SparkContext) -> dict[int, list[int]]:
     return {stage: sorted(maps) for stage, maps in sc.check().run_again.items()}
 
 
+def there(sc: SparkContext) -> set[str]:
+    """Machines of the executors that the driver takes for living."""
+    return {each.machine for each in list(sc._driver.executors.values())}
+
+
 # --- a machine dies -----------------------------------------------------------------------------------------
 
 
@@ -48,13 +54,15 @@ def test_after_a_kill_exactly_what_lineage_says_runs_again(sim_context: MakeCont
 
 def test_a_machine_dies_in_the_middle_of_a_shuffle(make_context: MakeContext) -> None:
     """When the first map stage is half done, and another when the last stage has begun to fetch."""
-    sc = make_context(machines=4, executor_timeout=1.5)
+    sc = make_context(machines=4)
     sc.cluster.play(
         [(when("outputs_stored", count=4), Kill("m3")), (when("task_started", stage=3), Kill("m2"))]
     )
     assert sorted(shuffles(sc).collect()) == EXPECTED
-    sc.cluster.run_until(lambda: len(events(sc, "executor_lost")) == 2, timeout=300)
-    assert [each["machine"] for each in events(sc, "executor_lost")] == ["m3", "m2"]
+    sc.cluster.run_until(lambda: there(sc) == {"m1", "m4"}, timeout=300)
+    lost = [each["machine"] for each in events(sc, "executor_lost")]
+    # A real process may stand still for so long that it is taken for dead, and comes back.
+    assert lost == ["m3", "m2"] if sc.cluster.engine == "sim" else {"m2", "m3"} <= set(lost)
     assert sorted(shuffles(sc).collect()) == EXPECTED  # and nothing hangs afterwards
 
 
@@ -101,7 +109,7 @@ def test_a_replicated_partition_survives_its_machine(sim_context: MakeContext) -
 
 
 def test_a_restarted_machine_joins_again_and_is_empty(make_context: MakeContext) -> None:
-    sc = make_context(machines=2, executor_timeout=1.5)
+    sc = make_context(machines=2, executor_timeout=20.0)  # that it began anew is seen without
     cached = sc.parallelize(range(40), 4).map(lambda x: (x % 3, x)).cache()
     counts = cached.reduceByKey(add, 2)
     expected = counts.collect()
@@ -165,14 +173,22 @@ def test_a_pause_shorter_than_the_timeout_only_delays(sim_context: MakeContext) 
 
 
 def test_a_machine_that_wakes_up_after_it_was_given_up_begins_anew(make_context: MakeContext) -> None:
-    sc = make_context(machines=3, executor_timeout=1.5)
+    sc = make_context(machines=3)
     sc.cluster.play([(when("outputs_stored", count=3), Pause("m2"))])
     assert sorted(shuffles(sc).collect()) == EXPECTED
-    assert [each["machine"] for each in events(sc, "executor_lost")] == ["m2"]
+    sc.cluster.run_until(lambda: there(sc) == {"m1", "m3"}, timeout=300)
+    lost = [each["machine"] for each in events(sc, "executor_lost")]
+    assert lost == ["m2"] if sc.cluster.engine == "sim" else "m2" in lost
     sc.cluster.resume("m2")
-    sc.cluster.run_until(lambda: len(events(sc, "executor_registered")) == 4, timeout=300)
-    assert sorted(shuffles(sc).collect()) == EXPECTED
-    assert "m2" in {each["machine"] for each in events(sc, "task_started")[-12:]}
+    sc.cluster.run_until(lambda: there(sc) == {"m1", "m2", "m3"}, timeout=300)
+    assert len(events(sc, "executor_registered", machine="m2")) > 1
+
+    def it_works() -> bool:
+        before = len(events(sc, "task_started"))
+        assert sorted(shuffles(sc).collect()) == EXPECTED
+        return "m2" in {each["machine"] for each in events(sc, "task_started")[before:]}
+
+    sc.cluster.run_until(it_works, timeout=300)
 
 
 def test_a_task_that_wakes_up_late_writes_into_no_other_save(sim_context: MakeContext, tmp_path: Any) -> None:
@@ -272,18 +288,18 @@ def test_a_long_task_is_no_timeout(sim_context: MakeContext) -> None:
 
 def test_a_driver_that_stood_still_takes_nobody_for_dead(make_context: MakeContext) -> None:
     """It was itself paused or busy: then it has heard nobody, and that says nothing."""
-    sc = make_context(machines=2)
+    sc = make_context(machines=2, executor_timeout=6.0)
     driver, cluster = sc._driver, sc.cluster
-    before, seconds = driver.now, 10 * sc.options.executor_timeout
+    before, seconds = driver.now, 1.5 * sc.options.executor_timeout
     if cluster.engine == "sim":
         driver._machine.pause()
         cluster.run(seconds)
         driver._machine.resume()
     else:
-        cluster._engine.do(lambda: setattr(driver.loop, "epoch", driver.loop.epoch - seconds))
-    cluster.run_until(lambda: driver.now > before + seconds + 2 * sc.options.heartbeat_every)
+        cluster._engine.do(lambda: time.sleep(seconds))
+    cluster.run_until(lambda: driver.now > before + seconds + 2 * sc.options.heartbeat_every, timeout=300)
     assert not events(sc, "executor_lost")
     assert sc.parallelize(range(10), 4).sum() == 45
     cluster.kill("m1")
-    cluster.run_until(lambda: bool(events(sc, "executor_lost")))
+    cluster.run_until(lambda: bool(events(sc, "executor_lost")), timeout=300)
     assert [lost["machine"] for lost in events(sc, "executor_lost")] == ["m1"]

@@ -124,6 +124,8 @@ class Library(Node):
         poll, unit = Poll(holding, self.spec.seed), self.units[holding.unit]
         self._keep(holding)
         self.emit("poll_called", poll=poll.id, unit=unit, number=poll.id[2], nonce=poll.nonce)
+        if self.day - due > PROMPT:  # it was held up meanwhile, and the next comes after this one
+            due = self.day
         await self._invite(poll, poll.wave, poll.inner)
         votes: dict[int, Vote] = {}
         against: dict[int, frozenset[int]] = {}
