@@ -38,13 +38,21 @@ time.sleep(600)
 """
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """What `condition` gives once it is true."""
     give_up = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < give_up, f"{condition} is still false after {seconds} s"
         time.sleep(0.05)
     return result
+
+
+def words(process: psutil.Process) -> list[str]:
+    """A process's command line; none if it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def running(process: psutil.Process) -> bool:
@@ -132,7 +140,7 @@ def test_a_program_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> Non
         assert process.stdout is not None
         program = psutil.Process(int(process.stdout.readline()))
         process.kill()
-    wait_for(lambda: not running(program), 10)
+    wait_for(lambda: not running(program))
 
 
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -343,7 +351,7 @@ class Lab:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {secret}"} if token else {},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.loads(answer.read() or "null")
 
     def descendants(self) -> list[psutil.Process]:
@@ -354,17 +362,17 @@ class Lab:
 
     def jupyter(self) -> psutil.Process:
         """JupyterLab's process."""
-        return next(each for each in self.descendants() if "jupyterlab" in each.cmdline())
+        return next(each for each in self.descendants() if "jupyterlab" in words(each))
 
     def head(self) -> psutil.Process:
         """The process that holds Ray."""
-        return next(each for each in self.descendants() if "labkit.lab.head" in each.cmdline())
+        return next(each for each in self.descendants() if "labkit.lab.head" in words(each))
 
     def end(self) -> tuple[int, str]:
         """Its exit status and what it printed last, when all its processes are gone."""
         rest = self.process.communicate(timeout=600)[0]
         self.output += rest
-        wait_for(lambda: not any(map(running, self.seen)), 15)
+        wait_for(lambda: not any(map(running, self.seen)))
         return self.process.returncode, rest
 
 
@@ -408,7 +416,7 @@ def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
 
     assert running_lab.api("api/kernels", {"name": "python3"})["name"] == "python3"
     kernel = wait_for(
-        lambda: [each for each in running_lab.descendants() if "ipykernel_launcher" in each.cmdline()]
+        lambda: [each for each in running_lab.descendants() if "ipykernel_launcher" in words(each)]
     )
     env = kernel[0].environ()
     ray = {name: value for name, value in env.items() if name.startswith("RAY_")}
