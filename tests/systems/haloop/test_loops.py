@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +23,25 @@ def sim(machines: int = 4, seed: int = 0) -> Cluster:
     return Cluster(machines=machines, engine="sim", seed=seed)
 
 
-def test_pagerank_with_a_lost_cache(make_cluster: Callable[..., Cluster]) -> None:
+def test_pagerank_with_a_lost_cache(make_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
     """The ranks are those of one thread, though a machine dies with its caches."""
-    cluster = make_cluster(machines=3)
+    cluster, gate = make_cluster(machines=3), tmp_path / "gate"
     loop = ranks(cluster, iterations=5)
+
+    def map_rank(task: Any, page: Any, value: Any) -> None:
+        """On real processes it waits for the kill, however long that takes."""
+        while task.iteration == 3 and not gate.exists():
+            time.sleep(0.01)
+        task.emit_intermediate(page, value)
+
+    if cluster.engine == "ray":
+        loop.add_map(map_rank, 1)
     job = loop.start("out", M=3, R=3, seconds_per_task=0.2)
-    cluster.run_until(lambda: len(job.view().iterations) >= 3, what="the third iteration has begun")
+    cluster.run_until(
+        lambda: len(job.view().iterations) >= 3, timeout=300.0, what="the third iteration has begun"
+    )
     cluster.kill("m3")
+    gate.touch()
     job.result()
     # At once, whatever the machines have reported so far.
     assert rows(job.output()) == rows(job.output(5))

@@ -64,7 +64,7 @@ def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster]) -> N
             program, over, f"ranks-{number}", recovery=recovery, checkpoint_every=3, partitions=6,
             arrays=batch, seconds_per_vertex=2e-3,
         )  # fmt: skip
-        cluster.run_until(lambda: job.view().current >= 5, what="superstep 5")  # noqa: B023
+        cluster.run_until(lambda: job.view().current >= 5, timeout=300.0, what="superstep 5")  # noqa: B023
         cluster.kill("m3")
         job.result()
         right(job, program, over)
