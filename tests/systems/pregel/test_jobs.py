@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -41,17 +44,20 @@ class Ranks(PageRank):
         "ever": Sum(sticky=True),
     }
     iterations = 8
+    gate = ""  #: a file without which no superstep beyond the sixth ends
 
     def compute(self, messages: Sequence[float]) -> None:
+        while self.gate and self.superstep > 6 and not os.path.exists(self.gate):
+            time.sleep(0.01)
         super().compute(messages)
         self.aggregate("total", self.value)
         self.aggregate("largest", self.value)
         self.aggregate("ever", 1)
 
 
-def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster]) -> None:
-    """The ranks are those of one thread, though a machine dies in superstep 5: with either recovery, by
-    vertex and over arrays."""
+def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+    """The ranks are those of one thread, though a machine dies in superstep 5 or soon after: with either
+    recovery, by vertex and over arrays."""
     cluster, graph, arrays = make_cluster(machines=3), links(300), weighted(300)
     P = pregel(cluster)
     cases: list[tuple[str, Any, Any, bool]] = [
@@ -60,17 +66,25 @@ def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster]) -> N
         ("confined", PageRank.having(iterations=9), arrays, True),
     ]
     for number, (recovery, program, over, batch) in enumerate(cases):
+        gate = tmp_path / str(number)
+        held = cluster.engine == "ray" and not batch
+        if held:  # it is not over when the kill comes, however late that is
+            program = program.having(gate=str(gate))
         job = P.start(
             program, over, f"ranks-{number}", recovery=recovery, checkpoint_every=3, partitions=6,
             arrays=batch, seconds_per_vertex=2e-3,
         )  # fmt: skip
         cluster.run_until(lambda: job.view().current >= 5, timeout=300.0, what="superstep 5")  # noqa: B023
+        # On a busy computer a worker may seem to have failed before the first checkpoint, too.
+        before = cluster.now
         cluster.kill("m3")
+        gate.touch()
         job.result()
         right(job, program, over)
         view = job.view()
-        # On a busy computer a worker may seem to have failed before the first checkpoint, too.
-        assert not view.recoveries or view.recoveries[-1].kind == recovery
+        recoveries = [each.kind for each in view.recoveries if each.time > before]
+        assert set(recoveries) <= {recovery}
+        assert recoveries or not held
         assert view.checkpoints
         cluster.restart("m3")
 
