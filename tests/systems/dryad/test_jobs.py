@@ -110,8 +110,8 @@ def test_who_writes_for_nobody_ends(kind: str) -> None:
         assert job.check().ok
 
 
-#: Nobody is taken for dead, and nobody is helped: each process runs once.
-PATIENT: dict[str, Any] = {"timeout": 60.0, "stuck_after": 60.0, "duplicates": False}
+#: Nobody is taken for dead, nobody is helped, and no channel grows: each process runs once.
+PATIENT: dict[str, Any] = {"timeout": 60.0, "call_timeout": 60.0, "stuck_after": 60.0, "duplicates": False}
 PIPES = {("X", "distribute"): "fifo", ("distribute", "merge"): "pipe", ("merge", "sort"): "fifo"}
 
 
