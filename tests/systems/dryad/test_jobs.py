@@ -339,6 +339,24 @@ def test_the_job_is_terminated_with_its_manager(make_cluster: Callable[..., Clus
     )
 
 
+@pytest.mark.parametrize("machines", [["m1"], ["m2"], ["m1", "m2", "m3"]])
+def test_a_job_whose_manager_or_computer_stood_still_goes_on(machines: list[str]) -> None:
+    """The others have ended it, or it has itself: what is lost is executed again."""
+    with sim(3) as cluster:
+        dryad = lab(cluster)
+        first = map(lambda x: x + 1, "first").on("m2", "m3") ** 9
+        inputs = dryad.put("numbers", [[k] * 30 for k in range(9)])
+        job = dryad.submit((inputs >= first) >> map(str, "second").on("m1") ** 2, seconds_per_vertex=0.5)
+        cluster.run(1.0)
+        for machine in machines:
+            cluster.pause(machine)
+        cluster.run(6.0)
+        for machine in machines:
+            cluster.resume(machine)
+        same_as_oracle(job.result(timeout=100))
+        assert kinds(cluster, "job_dropped") or machines == ["m2"]
+
+
 def test_a_job_can_be_cancelled() -> None:
     with sim() as cluster:
         dryad = lab(cluster)

@@ -81,12 +81,13 @@ class Daemon(Node):
         what: tuple[Any, ...], wanted: tuple[int, ...] | None,
     ) -> bool | None:  # fmt: skip
         """Orders, selections and cancellations, in order, each message once. wanted: the processes that the
-        manager knows of; others end. None: this is another life."""
+        manager knows of; others end. None: this is another life; False: the job was ended here, and if its
+        manager was only silent, the first message of all begins it anew."""
         if life != self.life:
             return None
-        if job in self.dropped:
-            return False
         here = self.jobs.get(job)
+        if job in self.dropped or (here is None and number > 1):
+            return False
         if here is None:
             here = self.jobs[job] = JobHere(job, manager, options, output, self.now)
             self.spawn(self._keep_reporting(here))
@@ -111,6 +112,7 @@ class Daemon(Node):
     @rpc
     def job_over(self, job: str) -> None:
         """The job has ended: channels are kept until then (§2.2)."""
+        self.dropped[job] = None
         if job in self.jobs:
             self._drop(self.jobs[job])
 
@@ -123,7 +125,6 @@ class Daemon(Node):
             if name.startswith(f"{here.name}/"):
                 self.outputs.remove(name)
         del self.jobs[here.name]
-        self.dropped[here.name] = None
 
     def _begin(self, here: JobHere) -> None:
         """Processes that wait, as far as there are slots."""
