@@ -152,6 +152,24 @@ def test_without_a_checkpoint_the_input_is_read_again() -> None:
         assert len(cluster.trace.filter("graph_loaded")) == 2
 
 
+def test_what_a_worker_builds_that_counts_as_failed_is_void() -> None:
+    """It stood still while it loaded, and goes on with that when the others compute."""
+    graph = links(300)
+    with Cluster(machines=3, engine="sim", seed=1) as cluster:
+        job = pregel(cluster).start(
+            PageRank.having(iterations=8), graph, "r", partitions=6, seconds_per_vertex=2e-3
+        )
+        cluster.run(0.05)
+        cluster.pause("m2")
+        cluster.run(5.0)
+        assert job.view().current > 0
+        cluster.resume("m2")
+        job.result()
+        last = [each for each in cluster.trace.filter("partition_built") if each.machine == "m2"][-1]
+        assert last.time > cluster.trace.filter("superstep_started")[1].time
+        right(job, PageRank.having(iterations=8), graph)
+
+
 def test_youngs_formula_is_the_interval() -> None:
     year = 365 * 86400
     assert young(120, year / 64) == pytest.approx(3.02 * 3600, rel=0.01)
