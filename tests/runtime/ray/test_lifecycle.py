@@ -225,6 +225,9 @@ def main():
     cluster = Cluster(machines=1)  # finds the Ray of the first
     print(cluster.call(cluster.spawn(Greeter), "greet"), flush=True)
     import psutil
+    from pathlib import Path
+    token = next(Path(tempfile.tempdir).glob("labkit-ray-*/token"))
+    print(oct(token.stat().st_mode & 0o777), token.read_text(), flush=True)
     print([each.pid for each in psutil.Process().children(recursive=True)], flush=True)
     END
 if __name__ == "__main__":
@@ -240,11 +243,9 @@ def test_a_ray_of_ones_own_ends_with_the_program(program: Program, tmp_path: Pat
         assert process.stdout is not None
         assert process.stdout.readline() == "hello\n"
         assert process.stdout.readline() == "hello\n"
+        assert re.fullmatch(r"0o600 [0-9a-f]{64}\n", process.stdout.readline())
         children = json.loads(process.stdout.readline())
         assert len(children) >= 4
-        token = next(Path(place).glob("labkit-ray-*/token"))
-        assert oct(token.stat().st_mode & 0o777) == "0o600"
-        assert re.fullmatch(r"[0-9a-f]{64}", token.read_text())
         _, err = process.communicate(timeout=PROGRAM_WITHIN)
         assert not complaints(err), err
         wait_until(lambda: not any(map(psutil.pid_exists, children)), what="all of Ray is gone")
