@@ -357,6 +357,22 @@ def test_a_job_whose_manager_or_computer_stood_still_goes_on(machines: list[str]
         assert kinds(cluster, "job_dropped") or machines == ["m2"]
 
 
+def test_what_a_computer_is_told_while_it_stands_still_is_not_lost() -> None:
+    """A sign of life was on its way to it when there was an order for it, too."""
+    with sim(3) as cluster:
+        dryad = lab(cluster)
+        inputs = dryad.put("numbers", [[k] for k in range(2)])
+        first = map(lambda x: x + 1, "first").on("m1") ** 2
+        graph = (inputs >= first) >> map(str, "second").on("m2") ** 1
+        job = dryad.submit(graph, seconds_per_vertex=0.5)
+        cluster.run_until(lambda: len(kinds(cluster, "process_ended")) == 1, what="the first half is done")
+        cluster.pause("m2")
+        cluster.run_until(lambda: bool(kinds(cluster, "process_started", machine="m2")), what="the order")
+        cluster.run(1.2)
+        cluster.resume("m2")
+        same_as_oracle(job.result(timeout=30))
+
+
 def test_a_job_can_be_cancelled() -> None:
     with sim() as cluster:
         dryad = lab(cluster)

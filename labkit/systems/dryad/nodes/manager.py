@@ -155,15 +155,18 @@ class JobManager(Mastering):
 
     async def _keep_telling(self, at: At) -> None:
         """One message after the other to each daemon: all that there is to say, or nothing, as a sign of
-        life."""
+        life. One that is not answered is said again as it was: the daemon may have heard it."""
         name, options = at.computer.daemon, self.options
+        said: tuple[Any, ...] | None = None
         while self.computers.get(name) is at and not self.over.is_set():
-            batch = tuple(at.outbox[:BATCH])
-            wanted = None if batch else tuple(at.running)
+            if said is None:
+                batch = tuple(at.outbox[:BATCH])
+                del at.outbox[:BATCH]
+                said = batch, None if batch else tuple(at.running)
             try:
                 answer = await self.call(
                     name, "tell", self.job.name, self.name, options, self.job.output, at.computer.life,
-                    at.sent + 1, batch, wanted, timeout=options.call_timeout,
+                    at.sent + 1, *said, timeout=options.call_timeout,
                 )  # fmt: skip
             except LabError:
                 await self.sleep(options.ping_every / 10)
@@ -175,7 +178,7 @@ class JobManager(Mastering):
                 return
             at.heard = self.now
             at.sent += 1
-            del at.outbox[: len(batch)]
+            said = None
             if at.lost:
                 at.lost = False
                 self._joined(at.computer)
