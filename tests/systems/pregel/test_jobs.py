@@ -75,16 +75,15 @@ def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster], tmp_
             arrays=batch, seconds_per_vertex=2e-3,
         )  # fmt: skip
         cluster.run_until(lambda: job.view().current >= 5, timeout=300.0, what="superstep 5")  # noqa: B023
-        # On a busy computer a worker may seem to have failed before the first checkpoint, too.
         before = cluster.now
         cluster.kill("m3")
         gate.touch()
         job.result()
         right(job, program, over)
         view = job.view()
-        recoveries = [each.kind for each in view.recoveries if each.time > before]
-        assert set(recoveries) <= {recovery}
-        assert recoveries or not held
+        # On a busy computer a worker may seem to have failed before, even before the first checkpoint.
+        assert {each.kind for each in view.recoveries if each.time > before} <= {recovery}
+        assert view.recoveries or not held
         assert view.checkpoints
         cluster.restart("m3")
 
