@@ -373,6 +373,26 @@ def test_what_a_computer_is_told_while_it_stands_still_is_not_lost() -> None:
         same_as_oracle(job.result(timeout=30))
 
 
+@pytest.mark.parametrize("stands_still", [[], ["m1"]])
+def test_the_only_computer_that_may_run_it_comes_back(stands_still: list[str]) -> None:
+    """It was given up, and has given up itself; and the job manager's own standstill counts for nothing."""
+    with sim(3) as cluster:
+        dryad = lab(cluster)
+        graph = dryad.put("numbers", [[k] * 30 for k in range(3)]) >= map(str, "text").on("m2") ** 3
+        job = dryad.submit(graph, seconds_per_vertex=1.0)
+        cluster.run(0.5)
+        cluster.partition("m2", ["m1", "m3"])
+        cluster.run_until(lambda: bool(kinds(cluster, "computer_lost", machine="m2")), what="m2 is lost")
+        for machine in stands_still:
+            cluster.pause(machine)
+            cluster.run(6.0)
+            cluster.resume(machine)
+        cluster.run_until(lambda: bool(kinds(cluster, "job_dropped")), what="m2 has ended it")
+        cluster.run(0.5)
+        cluster.heal()
+        same_as_oracle(job.result(timeout=60))
+
+
 def test_a_job_can_be_cancelled() -> None:
     with sim() as cluster:
         dryad = lab(cluster)

@@ -76,6 +76,7 @@ def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster], tmp_
         )  # fmt: skip
         cluster.run_until(lambda: job.view().current >= 5, timeout=300.0, what="superstep 5")  # noqa: B023
         before = cluster.now
+        assigned = cluster.trace.filter("partitions_assigned", node=f"{job.name}-master")[-1].data["places"]
         cluster.kill("m3")
         gate.touch()
         job.result()
@@ -83,7 +84,8 @@ def test_a_kill_in_each_of_three_jobs(make_cluster: Callable[..., Cluster], tmp_
         view = job.view()
         # On a busy computer a worker may seem to have failed before, even before the first checkpoint.
         assert {each.kind for each in view.recoveries if each.time > before} <= {recovery}
-        assert view.recoveries or not held
+        if held and f"{job.name}-m3" in assigned:
+            assert [each for each in view.recoveries if each.time > before]
         assert view.checkpoints
         cluster.restart("m3")
 
