@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import pytest
 from labkit.lab import head, server
 from labkit.lab.processes import Group, Stopped, signals_ignored, stop_signals
 from labkit.runtime import ray_servers
+from tests.engines import wait_until
 
 pytestmark = pytest.mark.slow
 linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
@@ -36,15 +36,6 @@ child = subprocess.Popen([sys.executable, "-c",
 print(child.pid, flush=True)
 time.sleep(600)
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 300) -> Any:
-    """What `condition` gives once it is true."""
-    give_up = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < give_up, f"{condition} is still false after {seconds} s"
-        time.sleep(0.05)
-    return result
 
 
 def words(process: psutil.Process) -> list[str]:
@@ -84,7 +75,7 @@ def start_python(group: Group, code: str, log: Path, name: str = "program") -> s
 def stubborn_child(group: Group, log: Path) -> psutil.Process:
     """A grandchild of ours that no SIGTERM ends."""
     start_python(group, STUBBORN_PARENT, log)
-    return psutil.Process(int(wait_for(log.read_text)))
+    return psutil.Process(int(wait_until(log.read_text)))
 
 
 @linux
@@ -103,7 +94,7 @@ def test_a_program_that_does_not_end_when_asked_is_killed(group: Group, tmp_path
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
     )
     process = start_python(group, code, tmp_path / "log")
-    wait_for((tmp_path / "log").read_text)
+    wait_until((tmp_path / "log").read_text)
     group.stop(grace=0.2)
     assert process.returncode == -signal.SIGKILL
 
@@ -140,7 +131,7 @@ def test_a_program_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> Non
         assert process.stdout is not None
         program = psutil.Process(int(process.stdout.readline()))
         process.kill()
-    wait_for(lambda: not running(program))
+    wait_until(lambda: not running(program))
 
 
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,7 +286,7 @@ def head_with(folder: Path, ray: str, starts: bool) -> tuple[str, list[int]]:
     command = [sys.executable, "-m", "labkit.lab.head", str(home)]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_for(lambda: head.read_environment(home) or process.poll() is not None)
+            wait_until(lambda: head.read_environment(home) or process.poll() is not None)
             assert (process.poll() is None) is starts
         finally:
             process.terminate()
@@ -372,7 +363,7 @@ class Lab:
         """Its exit status and what it printed last, when all its processes are gone."""
         rest = self.process.communicate(timeout=600)[0]
         self.output += rest
-        wait_for(lambda: not any(map(running, self.seen)))
+        wait_until(lambda: not any(map(running, self.seen)))
         return self.process.returncode, rest
 
 
@@ -415,7 +406,7 @@ def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
         running_lab.api("api/contents", token=False)
 
     assert running_lab.api("api/kernels", {"name": "python3"})["name"] == "python3"
-    kernel = wait_for(
+    kernel = wait_until(
         lambda: [each for each in running_lab.descendants() if "ipykernel_launcher" in words(each)]
     )
     env = kernel[0].environ()
