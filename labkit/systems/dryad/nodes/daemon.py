@@ -53,17 +53,19 @@ class Daemon(Node):
         self.jobs: dict[str, JobHere] = {}
         self.dropped: dict[str, None] = {}
         self.life = 0
+        self.looked = 0.0
 
     async def start(self) -> None:
         """Throw away what a former life has left on the disk, and register."""
         self.files.clear()
-        self.life = self.random.getrandbits(62)
+        self.life, self.looked = self.random.getrandbits(62), self.now
         self.outputs = Buckets(self.files, f"{self.life}-")
         await self.register()
 
     @every("register_every")
     async def register(self) -> None:
         """Tell the name server that it lives; end the jobs whose manager is silent."""
+        self._excuse(self.register_every)
         for job in list(self.jobs.values()):
             if self.now - job.heard > 2 * job.options.timeout:
                 self.emit("job_dropped", job=job.name)
@@ -72,6 +74,14 @@ class Daemon(Node):
             await self.call(self.name_server, "register", self.name, self.life, self.machine, timeout=1.0)
         except LabError:
             pass  # soon again
+        self._excuse(1.0)
+
+    def _excuse(self, usual: float) -> None:
+        """A process that has itself stood still has heard no manager."""
+        since, self.looked = self.looked, self.now
+        if self.now - since > usual + 1.0:
+            for job in self.jobs.values():
+                job.heard = self.now
 
     # what the job manager says ------------------------------------------------------------
 
