@@ -63,6 +63,7 @@ def _tell(cluster: Cluster, nodes: int, say: Say) -> int:
     say(f"{theory:.2f}; the successor lists of {ring.settings.successors} shorten the way.")
 
     found = _look_up_and_kill(ring, library, say)
+    cluster.run_until(lambda: bool(cluster.trace.filter(kind="killed")), what="it has been killed")
     ring.settle()
     _show_what_happened(ring, say)
 

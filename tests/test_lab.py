@@ -11,7 +11,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ import pytest
 from labkit.lab import head, server
 from labkit.lab.processes import Group, Stopped, signals_ignored, stop_signals
 from labkit.runtime import ray_servers
+from tests.engines import wait_until
 
 pytestmark = pytest.mark.slow
 linux = pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux only")
@@ -38,13 +38,12 @@ time.sleep(600)
 """
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `condition` gives once it is true."""
-    give_up = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < give_up, f"{condition} is still false after {seconds} s"
-        time.sleep(0.05)
-    return result
+def words(process: psutil.Process) -> list[str]:
+    """A process's command line; none if it has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def running(process: psutil.Process) -> bool:
@@ -76,7 +75,7 @@ def start_python(group: Group, code: str, log: Path, name: str = "program") -> s
 def stubborn_child(group: Group, log: Path) -> psutil.Process:
     """A grandchild of ours that no SIGTERM ends."""
     start_python(group, STUBBORN_PARENT, log)
-    return psutil.Process(int(wait_for(log.read_text)))
+    return psutil.Process(int(wait_until(log.read_text)))
 
 
 @linux
@@ -95,7 +94,7 @@ def test_a_program_that_does_not_end_when_asked_is_killed(group: Group, tmp_path
         "import signal, time; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
     )
     process = start_python(group, code, tmp_path / "log")
-    wait_for((tmp_path / "log").read_text)
+    wait_until((tmp_path / "log").read_text)
     group.stop(grace=0.2)
     assert process.returncode == -signal.SIGKILL
 
@@ -132,7 +131,7 @@ def test_a_program_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> Non
         assert process.stdout is not None
         program = psutil.Process(int(process.stdout.readline()))
         process.kill()
-    wait_for(lambda: not running(program), 10)
+    wait_until(lambda: not running(program))
 
 
 # ── signals ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -287,7 +286,7 @@ def head_with(folder: Path, ray: str, starts: bool) -> tuple[str, list[int]]:
     command = [sys.executable, "-m", "labkit.lab.head", str(home)]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_for(lambda: head.read_environment(home) or process.poll() is not None)
+            wait_until(lambda: head.read_environment(home) or process.poll() is not None)
             assert (process.poll() is None) is starts
         finally:
             process.terminate()
@@ -343,7 +342,7 @@ class Lab:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {secret}"} if token else {},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.loads(answer.read() or "null")
 
     def descendants(self) -> list[psutil.Process]:
@@ -354,17 +353,17 @@ class Lab:
 
     def jupyter(self) -> psutil.Process:
         """JupyterLab's process."""
-        return next(each for each in self.descendants() if "jupyterlab" in each.cmdline())
+        return next(each for each in self.descendants() if "jupyterlab" in words(each))
 
     def head(self) -> psutil.Process:
         """The process that holds Ray."""
-        return next(each for each in self.descendants() if "labkit.lab.head" in each.cmdline())
+        return next(each for each in self.descendants() if "labkit.lab.head" in words(each))
 
     def end(self) -> tuple[int, str]:
         """Its exit status and what it printed last, when all its processes are gone."""
         rest = self.process.communicate(timeout=600)[0]
         self.output += rest
-        wait_for(lambda: not any(map(running, self.seen)), 15)
+        wait_until(lambda: not any(map(running, self.seen)))
         return self.process.returncode, rest
 
 
@@ -407,8 +406,8 @@ def test_one_ray_for_all_notebooks_behind_a_token_and_nothing_left_after_ctrl_c(
         running_lab.api("api/contents", token=False)
 
     assert running_lab.api("api/kernels", {"name": "python3"})["name"] == "python3"
-    kernel = wait_for(
-        lambda: [each for each in running_lab.descendants() if "ipykernel_launcher" in each.cmdline()]
+    kernel = wait_until(
+        lambda: [each for each in running_lab.descendants() if "ipykernel_launcher" in words(each)]
     )
     env = kernel[0].environ()
     ray = {name: value for name, value in env.items() if name.startswith("RAY_")}

@@ -4,7 +4,8 @@ A machine's process tells the client of its events ten times a second. One that 
 take along its last ones, though others have acted on what it sent them: their events would have no cause,
 and a check would see a rule broken that was kept. So, as with a write-ahead log, **its events are in a file
 before anything else leaves the machine**; no kill takes away what the kernel has been given. When the process
-is gone the client reads the file. What a machine did after its last message nobody else can know.
+is gone the client reads the file. What a machine did after its last message nobody else can know. If a
+living machine does not report while somebody waits for what it has told others, its file is read, too.
 
 Two files take turns: whoever asks for more has what was told before, and the file that held it begins anew.
 """
@@ -128,19 +129,20 @@ def rows_of(record: bytes) -> list[Row]:
     return loads_keeping_classes(record)  # type: ignore[no-any-return]
 
 
-def recorded(folder: Path, name: str) -> list[bytes]:
-    """The records that the files of a life that has ended hold; they are removed. Some of them were told."""
+def recorded(folder: Path, name: str, living: bool = False) -> list[bytes]:
+    """The records that the files of a life hold. Some of them were told. If it has ended they are removed."""
     records: list[bytes] = []
     for path in _paths(folder, name):
         with contextlib.suppress(OSError):
             content = path.read_bytes()
             while len(content) >= LENGTH:
                 end = LENGTH + int.from_bytes(content[:LENGTH], "big")
-                if len(content) < end:  # the kill came in the middle of it
+                if len(content) < end:  # the kill came in the middle of it, or it is being written
                     break
                 records.append(content[LENGTH:end])
                 content = content[end:]
-            path.unlink()
+            if not living:
+                path.unlink()
     return records
 
 

@@ -50,6 +50,8 @@ __all__ = ["RayEngine"]
 FOLLOW_WITHIN = 1.0
 #: Seconds that a machine gets, when the cluster is closed, to tell its last events. It may be blocked.
 LAST_WORDS_WITHIN = 1.0
+#: Seconds in which the events are read of those that could not tell.
+LAST_EVENTS_WITHIN = 30.0
 
 
 class RayEngine(RayLives):
@@ -193,7 +195,7 @@ class RayEngine(RayLives):
                     with contextlib.suppress(LabError):
                         self._wait_gone(actor)
                 with contextlib.suppress(Exception):
-                    self._await(self._all_last_events(living), LAST_WORDS_WITHIN + 1.0)
+                    self._await(self._all_last_events(living), LAST_EVENTS_WITHIN)
             assert self._aio is not None
             asyncio.run_coroutine_threadsafe(self._end_thread(), self._aio)
             if threading.current_thread() is not self._thread:

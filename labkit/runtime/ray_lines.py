@@ -140,7 +140,8 @@ class RayLines(Engine):
                 self._told = self._await(self._all_told(self.now))
 
     async def _all_told(self, until: float) -> float:
-        """Wait for all events up to a time. Who does not report is not waited for (``merge.PATIENCE``)."""
+        """Wait for all events up to a time. Who does not report is not waited for (``merge.PATIENCE``): what
+        others can have heard of it is in its recorder."""
         self.trace.settled()  # it is asked for
         for actor in self._reachable():
             if not actor.stopped:
@@ -149,7 +150,22 @@ class RayLines(Engine):
             self._reported.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reported.wait(), DRAIN_EVERY)
+        for name in self.trace.overdue(until):
+            actor = self.actors[name]
+            if not actor.over:
+                self._overhear(name, actor)
+        self.trace.caught_up(until)
         return until
+
+    def _overhear(self, name: str, actor: Actor) -> None:
+        """What a living machine on this host has recorded and not reported: it has no time, or is paused."""
+        if self._disks is None or actor.process is None:
+            return
+        rows: list[Row] = []
+        for record in recorded(self._disks / RECORDERS, life(name, actor.incarnation), living=True):
+            with contextlib.suppress(Exception):  # its report will say so
+                rows += rows_of(record)
+        self.trace.overheard(name, actor.unknown(rows))
 
     def _read(self, records: Iterable[bytes]) -> list[Row]:
         """The events in these records. One that cannot be read here takes along neither the others nor the

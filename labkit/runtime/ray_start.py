@@ -32,7 +32,7 @@ from labkit.runtime.errors import EngineUnavailable
 from labkit.runtime.host import end_with_us
 from labkit.runtime.ray_servers import environment, start_ray, write_secret
 
-__all__ = ["attach", "saying_so", "temporary"]
+__all__ = ["STILL_STARTING", "attach", "saying_so", "temporary"]
 
 #: Where the token and the files of this process's own Ray are, once there is one, and what ends it with us.
 _directory: Path | None = None
@@ -45,6 +45,8 @@ _attacher: int | None = None
 KNOCK_SECONDS = 5.0
 #: Seconds between two words that the machines are still starting.
 SAY_EVERY = 20.0
+#: How such a word begins.
+STILL_STARTING = "The machines are still starting"
 
 USE_SIM = 'Cluster(engine="sim") runs the same program without Ray.'
 
@@ -55,7 +57,7 @@ async def saying_so(starting: Coroutine[Any, Any, None], why: str) -> None:
     try:
         while not (await asyncio.wait({task}, timeout=SAY_EVERY))[0]:
             waited = time.monotonic() - begun
-            print(f"The machines are still starting after {waited:.0f} s; {why}", file=sys.stderr)
+            print(f"{STILL_STARTING} after {waited:.0f} s; {why}", file=sys.stderr)
         task.result()
     finally:
         task.cancel()

@@ -10,8 +10,9 @@ What it reports later than that goes to its place all the same, is marked (``Tra
 fold again from there (``Trace.rewritten``).
 
 Who has been answered may look at once for what the answer comes from. So a program that reads waits until the
-order is final up to then (``catch_up``), which is one question to each machine. Panels, which look ten times
-a second, do not wait.
+order is final up to then (``catch_up``), which is one question to each machine; of one that does not report,
+what others may have heard of is read where it has recorded it. Panels, which look ten times a second, do not
+wait.
 
 The clocks of processes on one host are one clock. A machine on another host has a clock of its own: its
 events are shifted by what the first exchange with it said (``Stream.offset``), and further wherever an event
@@ -26,6 +27,7 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from math import inf, nextafter
 from typing import Any
 
 from labkit.trace.event import Event
@@ -64,6 +66,7 @@ class MergedTrace(Trace):
         self._times: dict[int, float] = {}  #: an event's seq to its time, where clocks differ
         self._silent: dict[str, float] = {}  #: who is not waited for, and up to when it has reported
         self._lost: list[tuple[str, float]] = []  #: who died, and up to when it had reported
+        self._caught_up = float("-inf")
         self.before_reading: Callable[[bool], None] = lambda whole: None  #: the engine's part of ``catch_up``
 
     # machines ------------------------------------------------------------
@@ -96,11 +99,25 @@ class MergedTrace(Trace):
             if machine in self._silent:
                 self._lost.append((machine, self._silent.pop(machine)))
 
-    def recovered(self, machine: str, rows: Iterable[Row]) -> None:
-        """Events of a dead machine that it had recorded before others could notice anything of them."""
+    def overdue(self, until: float) -> list[str]:
+        """Machines that live and have not reported everything up to this time."""
         with self._writing:
-            batch = self._on_our_clock(self._quiet.get(machine), [tuple(row) for row in rows])
+            reported = {**self._silent, **{name: each.until for name, each in self._streams.items()}}
+            return [name for name, moment in reported.items() if moment <= until]
+
+    def overheard(self, machine: str, rows: Iterable[Row]) -> list[Row]:
+        """Events that a machine had recorded before others could notice anything of them, and has not
+        reported; with our times."""
+        with self._writing:
+            stream = self._streams.get(machine) or self._quiet.get(machine)
+            batch = self._on_our_clock(stream, [tuple(row) for row in rows])
             self.extend(batch)
+            return batch
+
+    def recovered(self, machine: str, rows: Iterable[Row]) -> None:
+        """As ``overheard``, of a dead machine."""
+        with self._writing:
+            batch = self.overheard(machine, rows)
             for number in range(len(self._lost) - 1, -1, -1):
                 if batch and self._lost[number][0] == machine:
                     self._lost[number] = machine, max(self._lost[number][1], batch[-1][0])
@@ -193,7 +210,12 @@ class MergedTrace(Trace):
     def settled(self) -> int:
         """See ``Trace.settled``: the events before the watermark."""
         self._asked = self._clock()
-        return self.dropped + bisect_left(self._rows, self.watermark(), key=TIME)
+        return self.dropped + bisect_left(self._rows, max(self.watermark(), self._caught_up), key=TIME)
+
+    def caught_up(self, until: float) -> None:
+        """All up to this time is here that anybody can have heard of. An old report that comes now, of a
+        machine that was not waited for, does not change that."""
+        self._caught_up = max(self._caught_up, nextafter(until, inf))
 
     def fresh(self, count: int, rewritten: int) -> tuple[int, list[Event], int]:
         """See ``Trace.fresh``."""

@@ -11,6 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.engines import wait_until
+
 playwright_api = pytest.importorskip("playwright.sync_api")
 expect = playwright_api.expect
 
@@ -60,7 +62,7 @@ def test_the_whole_story(open_notebook: Callable[..., Any]) -> None:
     dead_nodes = beside.locator('.labkit-stage [data-node][data-state="dead"]')
     expect(dead_nodes).to_have_count(6)
     assert notebook.busy(BUSY), "the panel must change while the cell runs, not after it"
-    assert not psutil.pid_exists(pid), "a killed machine's process is gone"
+    wait_until(lambda: not psutil.pid_exists(pid), what="a killed machine's process is gone")
     notebook.shot("welcome-killed", 1)
     assert "modules lost: []" in notebook.done(BUSY)
 
@@ -118,6 +120,9 @@ print("threads", sorted(thread.name for thread in threading.enumerate() if threa
         seen.append((found["pids"].split(), found["widgets"], found["threads"]))
     (first, *_), (second, *_), (third, *_) = seen
     assert len({*first, *second, *third}) == 6, "each run has machines of its own"
-    assert not [pid for pid in (*first, *second) if psutil.pid_exists(int(pid))], "older machines are gone"
+    wait_until(
+        lambda: not any(psutil.pid_exists(int(pid)) for pid in (*first, *second)),
+        what="older machines are gone",
+    )
     assert seen[0][1] == seen[1][1] == seen[2][1], "the number of widgets stays"
     assert seen[0][2] == seen[1][2] == seen[2][2], "and so do the threads"

@@ -42,7 +42,7 @@ def test_a_silence_is_waited_out(make_cluster: Callable[..., Cluster]) -> None:
 
     cluster.pause("m1")
     operation = cluster.submit(program)
-    cluster.run_until(lambda: len(silences) >= 3)
+    cluster.run_until(lambda: len(silences) >= 3, timeout=300)
     cluster.resume("m1")
     word, asked = operation.result()
     assert word == "hello"

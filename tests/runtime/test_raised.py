@@ -59,7 +59,7 @@ def test_what_nobody_awaits_is_a_crash_that_is_told(make_cluster: MakeCluster) -
 
     def wait() -> None:
         cluster.submit(tell).result()
-        cluster.run_until(lambda: False, timeout=30)
+        cluster.run_until(lambda: False, timeout=300)
 
     with pytest.raises(NodeCrashed, match="Own: its text cannot be made"):
         wait()
@@ -93,10 +93,11 @@ def test_sys_exit_is_the_end_of_the_machine(make_cluster: MakeCluster) -> None:
     for machine, first in (("m1", 0.0), ("m2", 0.001)):
         node = cluster.spawn(Exits, machine=machine)
         with pytest.raises(MachineDied):
-            cluster.call(node, "exit", first, timeout=1.0)
-        cluster.run_until(lambda name=machine: cluster.machine(name).state == "dead")  # type: ignore[misc]
+            cluster.call(node, "exit", first, timeout=8.0)
+        assert cluster.machine(machine).state == "dead"
         cluster.run_until(
-            lambda name=machine: bool(cluster.trace.filter(kind="machine_died", machine=name))  # type: ignore[misc]
+            lambda name=machine: bool(cluster.trace.filter(kind="machine_died", machine=name)),  # type: ignore[misc]
+            timeout=300,
         )
     cluster.restart("m2")
     assert cluster.call(node, "fine") == "fine"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -103,3 +105,33 @@ def test_who_does_not_report_is_not_waited_for(make_cluster: Callable[..., Clust
         cluster.kill("m3")
     assert cluster.call("first", "work", 1) == 1
     assert len(cluster.trace.filter("worked")) == 2 + 2 * (1 + (cluster.engine == "ray"))
+
+
+def test_who_is_paused_after_its_answer(make_cluster: Callable[..., Cluster]) -> None:
+    cluster = make_cluster(machines=2)
+    relays(cluster)
+    history = History(cluster.trace, Reducer())
+    for number in range(TIMES // 4):
+        assert cluster.call("first", "work", number) == number
+        cluster.pause("m2")
+        assert len(cluster.trace.filter("worked", number=number)) == 2
+        assert history.read().numbers == [each for each in range(number + 1) for _ in (1, 2)]
+        cluster.resume("m2")
+
+
+@pytest.mark.parametrize("engine", [pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.slow])])
+def test_who_gets_no_time_after_its_answer(ray_head: Any, make_cluster: Callable[..., Cluster]) -> None:
+    """Its process is stopped, and nobody has told the cluster."""
+    cluster = make_cluster(machines=2)
+    relays(cluster)
+    history = History(cluster.trace, Reducer())
+    pid = cluster.machine("m2").pid
+    assert pid is not None
+    for number in range(3):
+        assert cluster.call("first", "work", number) == number
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert history.read().numbers == [each for each in range(number + 1) for _ in (1, 2)]
+            assert len(cluster.trace.filter("worked", number=number)) == 2
+        finally:
+            os.kill(pid, signal.SIGCONT)

@@ -51,6 +51,23 @@ def merged(*machines: str) -> tuple[MergedTrace, Clock, History]:
     return trace, clock, History(trace, Order())
 
 
+def test_what_a_program_has_waited_for_stays() -> None:
+    trace, clock, history = merged("m1")
+    clock.now = 2 * PATIENCE  # it is not waited for
+    assert trace.overdue(3.0) == ["m1"]
+    trace.overheard("m1", [row(1.0, 10), row(2.0, 11)])
+    trace.caught_up(3.0)
+    trace.report("m1", [], until=1.5)  # an old one, late
+    assert trace.overdue(1.0) == []
+    assert history.at().seqs == [10, 11]
+    trace.report("m1", [row(2.5, 12), row(4.0, 13)], until=3.5)
+    assert history.at().seqs == [10, 11, 12]
+    trace.forget("m1")
+    assert trace.overdue(4.0) == ["m1"]
+    trace.died("m1")
+    assert trace.overdue(4.0) == []
+
+
 def test_a_view_waits_until_every_machine_has_reported() -> None:
     trace, _, history = merged("m1", "m2")
     trace.report("m1", [row(1.0, 10), row(3.0, 11)], until=3.5)

@@ -69,11 +69,17 @@ class Replay:
 
     def on_partition_restored(self, event: Any, data: Any) -> None:
         """It goes on from a checkpoint."""
-        self.next[data["partition"]] = data["superstep"]
+        if self._is_where_it_belongs(event, data):
+            self.next[data["partition"]] = data["superstep"]
 
     def on_partition_built(self, event: Any, data: Any) -> None:
         """It begins, for the first time or once more."""
-        self.next[data["partition"]] = 0
+        if self._is_where_it_belongs(event, data):
+            self.next[data["partition"]] = 0
+
+    def _is_where_it_belongs(self, event: Any, data: Any) -> bool:
+        """A worker that has stood still, and counts as failed, goes on with what it was doing: void."""
+        return bool(event.node == self.places[data["partition"]])
 
     def on_partition_computed(self, event: Any, data: Any) -> None:
         """One superstep of a partition."""

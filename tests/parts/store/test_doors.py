@@ -16,7 +16,7 @@ TABLE = pandas.DataFrame({"name": ["ä", "b", "c"] * 300, "number": range(900)})
 
 
 def test_pandas(make_fs: MakeFs) -> None:
-    fs = make_fs()
+    fs = make_fs(nobody_dies=True)
     fs.put("table.csv", TABLE.to_csv(index=False).encode())
     assert pandas.read_csv("labkit://table.csv").equals(TABLE)
     here = {"cluster": fs.cluster.name}

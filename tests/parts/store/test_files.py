@@ -18,7 +18,7 @@ TEXT = "".join(f"line {number}\n" for number in range(500))  # several blocks
 
 
 def test_begun_anew_with_what_was_put_into_it(make_fs: MakeFs) -> None:
-    fs = make_fs()
+    fs = make_fs(nobody_dies=True)
     fs.put("corpus/", {"a": "first", "b": b"bytes"})
     fs.put("/corpus/a", b"second")
     fs.put_sized("large", 5_000, block_size=2_000)
@@ -30,7 +30,7 @@ def test_begun_anew_with_what_was_put_into_it(make_fs: MakeFs) -> None:
 
 
 def test_a_corpus(make_fs: MakeFs, tmp_path: Path) -> None:
-    fs = make_fs()
+    fs = make_fs(nobody_dies=True)
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "local.bin").write_bytes(b"local")
     contents = {"a.txt": TEXT, "empty": b"", "ein Ordner/größer als ß.txt": b"\x00\xff"}
@@ -59,7 +59,7 @@ def test_a_corpus(make_fs: MakeFs, tmp_path: Path) -> None:
 
 
 def test_each_block_is_on_different_machines(make_fs: MakeFs) -> None:
-    fs = make_fs(machines=5)
+    fs = make_fs(machines=5, nobody_dies=True)
     fs.put("a", TEXT.encode())
     parts = fs.locations("a")
     assert [part.offset for part in parts] == list(range(0, len(TEXT), 1000))
@@ -70,7 +70,7 @@ def test_each_block_is_on_different_machines(make_fs: MakeFs) -> None:
 
 
 def test_names_change_in_one_step(make_fs: MakeFs) -> None:
-    fs = make_fs(machines=2)
+    fs = make_fs(machines=2, nobody_dies=True)
     assert fs.settings.replicas == 2
     fs.put("tmp/part-0", b"new")
     fs.put("out/part-0", b"old")
@@ -86,7 +86,7 @@ def test_names_change_in_one_step(make_fs: MakeFs) -> None:
 
 
 def test_file_objects(make_fs: MakeFs) -> None:
-    fs = make_fs()
+    fs = make_fs(nobody_dies=True)
     with fs.open("a", "w") as file:
         file.write(TEXT)
         assert not fs.exists("a")  # there at once, or not at all
@@ -142,7 +142,7 @@ class Appender(Node):
 
 
 def test_two_that_append_at_once_lose_nothing(make_fs: MakeFs) -> None:
-    append_from_two(make_fs())
+    append_from_two(make_fs(nobody_dies=True))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -154,7 +154,7 @@ def append_from_two(fs: FileSystem) -> None:
     """Two nodes append records, and every one is there, in each one's order."""
     names = [fs.cluster.spawn(Appender, fs.settings, 20, machine=machine) for machine in ("m2", "m3")]
     fs.cluster.run_until(
-        lambda: all(len(fs.cluster.state(name, "places")["places"]) == 20 for name in names), 60
+        lambda: all(len(fs.cluster.state(name, "places")["places"]) == 20 for name in names), 300
     )
     lines = fs.cat("log").decode().splitlines()
     for name in names:
@@ -206,9 +206,9 @@ class Worker(Node):
 
 
 def test_from_inside_a_node(make_fs: MakeFs) -> None:
-    fs = make_fs()
+    fs = make_fs(nobody_dies=True)
     name = fs.cluster.spawn(Worker, fs.settings, machine="m3")
-    fs.cluster.run_until(lambda: fs.cluster.state(name, "found")["found"], 30)
+    fs.cluster.run_until(lambda: fs.cluster.state(name, "found")["found"], 300)
     listed, exists, part, near, block, deleted, *errors = fs.cluster.state(name, "found")["found"]
     assert listed == tuple((f"out/{number}", 1500) for number in (1, 2, 3, 4, "zero"))
     assert (exists, part, block, deleted) == (False, b"\x02" * 100, b"\x01" * 500, 1)

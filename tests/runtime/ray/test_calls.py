@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -40,6 +41,7 @@ class Worker(Node):
     def __init__(self, greeting: str = "hello") -> None:
         self.greeting = greeting
         self.heard: list[Any] = []
+        self.computing = False
         self.table = np.zeros(200_000)
 
     @rpc
@@ -70,7 +72,7 @@ class Worker(Node):
         """Random arrays, to each of which another has added 1; and who does not reach our memory."""
         random = np.random.default_rng(seed)
         sent = [random.random(size) for size in sizes]
-        back = await self.call(other, "add_one_in_place_to_each", sent)
+        back = await self.call(other, "add_one_in_place_to_each", sent, timeout=60.0)
         return back, sorted(self._machine.apart)
 
     @rpc
@@ -88,7 +90,8 @@ class Worker(Node):
     async def ask_many(self, other: str, count: int) -> tuple[int, int]:
         """(answers, Ray calls that carried the questions)."""
         before = self._machine.batches_sent  # type: ignore[attr-defined]
-        answers = await gather(*(self.call(other, "greet", str(number)) for number in range(count)))
+        calls = [self.call(other, "greet", str(number), timeout=60.0) for number in range(count)]
+        answers = await gather(*calls)
         return len(set(answers)), self._machine.batches_sent - before  # type: ignore[attr-defined]
 
     @rpc
@@ -127,8 +130,9 @@ class Worker(Node):
         time.sleep(seconds)
 
     @rpc
-    async def compute_for(self, seconds: float) -> str:
-        return await self.compute(_busy, seconds)
+    async def compute_until(self, file: str) -> str:
+        self.computing = True
+        return await self.compute(_busy, Path(file))
 
     @rpc
     async def compute_long(self) -> None:
@@ -154,9 +158,8 @@ class Unsendable(Exception):
     """Cannot be pickled."""
 
 
-def _busy(seconds: float) -> str:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def _busy(until_there_is: Path) -> str:
+    while not until_there_is.exists():
         sum(range(1000))
     print("computed")
     return "done"
@@ -205,7 +208,8 @@ def test_a_client_program_has_many_calls_under_way(cluster: Cluster) -> None:
     nodes = [cluster.spawn(Worker, machine=machine) for machine in cluster.machines]
 
     async def ask(client: Node) -> list[str]:
-        return await gather(*(client.call(node, "greet", str(n)) for n in range(100) for node in nodes))
+        calls = [client.call(node, "greet", str(n), timeout=60.0) for n in range(100) for node in nodes]
+        return await gather(*calls)
 
     assert len(set(cluster.submit(ask).result())) == 300
 
@@ -224,7 +228,7 @@ def test_calls_from_several_threads(cluster: Cluster) -> None:
 
     def ask(thread: int) -> None:
         for number in range(20):
-            answers.append(cluster.call(node, "greet", f"{thread}.{number}"))
+            answers.append(cluster.call(node, "greet", f"{thread}.{number}", timeout=60))
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -255,7 +259,7 @@ def test_buffers_of_all_sizes_between_machines(cluster: Cluster, reached: bool) 
         cluster.call(sender, "move_elsewhere")
     sizes = [0, 1, 1000, 10_000, 100_000, 1_000_000]
     for seed in range(3):
-        back, apart = cluster.call(sender, "arrays_by_way_of", receiver, sizes, seed)
+        back, apart = cluster.call(sender, "arrays_by_way_of", receiver, sizes, seed, timeout=60)
         assert apart == ([] if reached else ["m2"])
         assert [len(array) for array in back] == sizes
         random = np.random.default_rng(seed)
@@ -335,9 +339,13 @@ def test_nodes_that_cannot_start_leave_nothing(cluster: Cluster) -> None:
 
 def test_an_exception_that_nobody_awaits_reaches_the_user(cluster: Cluster) -> None:
     node = cluster.spawn(Worker, machine="m2")
-    cluster.call(node, "fail_later")
-    with pytest.raises(NodeCrashed, match=r"worker-\d+ failed.*ValueError: nobody listens") as caught:
+
+    def fail() -> None:
+        cluster.call(node, "fail_later")
         wait_until(lambda: cluster.run(0.05), what="the failure")
+
+    with pytest.raises(NodeCrashed, match=r"worker-\d+ failed.*ValueError: nobody listens") as caught:
+        fail()
     assert caught.value.node == node
     assert "crash" in caught.value.story
     (crash,) = cluster.trace.filter(kind="crash", node=node)[-1:]
@@ -347,7 +355,7 @@ def test_an_exception_that_nobody_awaits_reaches_the_user(cluster: Cluster) -> N
 def test_prints_become_events(cluster: Cluster) -> None:
     node = cluster.spawn(Worker, machine="m2")
     cluster.call(node, "say", "one\ntwo")
-    cluster.call(node, "compute_for", 0.0)
+    cluster.call(node, "compute_until", "/")
 
     def texts() -> list[tuple[str | None, str]]:
         return [(e.node, e.data["text"]) for e in cluster.trace.filter(kind="printed", machine="m2")][-4:]
@@ -359,16 +367,25 @@ def test_prints_become_events(cluster: Cluster) -> None:
 # ── computations ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_computation_lets_the_other_nodes_of_its_machine_go_on(cluster: Cluster) -> None:
+def test_a_computation_lets_the_other_nodes_of_its_machine_go_on(cluster: Cluster, tmp_path: Path) -> None:
     node = cluster.spawn(Worker, machine="m1")
     heart = cluster.spawn(Heart, machine="m1")
-    wait_until(lambda: cluster.trace.filter(kind="beat", node=heart), what="a beat")
+    over = tmp_path / "over"
+
+    async def compute(client: Node) -> str:
+        return str(await client.call(node, "compute_until", str(over), timeout=None))
+
+    computing = cluster.submit(compute)
+    wait_until(lambda: cluster.state(node, "computing")["computing"], what="it computes")
     begun = cluster.now
-    assert cluster.call(node, "compute_for", 1.0, timeout=60) == "done"
-    ended = cluster.now
-    wait_until(lambda: cluster.trace.filter(kind="beat", node=heart)[-1].time > ended, what="later beats")
-    meanwhile = [e for e in cluster.trace.filter(kind="beat", node=heart) if begun < e.time < ended]
-    assert len(meanwhile) >= 3
+
+    def beats() -> int:
+        return len([e for e in cluster.trace.filter(kind="beat", node=heart) if e.time > begun])
+
+    wait_until(lambda: beats() >= 3, what="beats meanwhile")
+    assert not computing.done
+    over.touch()
+    assert computing.result() == "done"
 
 
 def test_a_computation_that_fails(cluster: Cluster) -> None:
@@ -380,8 +397,14 @@ def test_a_computation_that_fails(cluster: Cluster) -> None:
 
 
 def block(cluster: Cluster, node: str) -> None:
-    cluster.call(node, "block", 2.5, timeout=60)
-    wait_until(lambda: cluster.trace.filter(kind="blocked", machine="m3"), what="the report of it")
+    """Once more, if who watches had no time to see it."""
+
+    def seen() -> bool:
+        cluster.call(node, "block", 2.5, timeout=60)
+        reports = cluster.trace.filter(kind="blocked", machine="m3")
+        return any(report.data["where"].startswith("block (") for report in reports)
+
+    wait_until(seen, what="the report of it")
     cluster.run(0.01)
 
 

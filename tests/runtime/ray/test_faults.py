@@ -35,6 +35,10 @@ from tests.engines import MakeCluster, wait_until
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
+#: Seconds in which a call that ends its own machine has done so, and the client has heard of it.
+NOTICED_WITHIN = 8.0
+
+
 class Keeper(Node):
     """Keeps what it is told, on disk if asked to."""
 
@@ -59,11 +63,12 @@ class Keeper(Node):
 
     @rpc
     async def wait(self, seconds: float) -> str:
+        self.emit("waits", seconds=seconds)
         await self.sleep(seconds)
         return "awake"
 
     @rpc
-    async def ask(self, other: str, timeout: float = 0.5) -> int:
+    async def ask(self, other: str, timeout: float = 60.0) -> int:
         return await self.call(other, "add", timeout=timeout)
 
     @rpc
@@ -115,7 +120,7 @@ class Pinger(Node):
     async def _send_to(self, other: str) -> None:
         for number in itertools.count():
             self.emit("sending", number=number)
-            await self.call(other, "hear", number, timeout=5.0)
+            await self.call(other, "hear", number, timeout=None)
 
     @rpc
     def hear(self, number: int) -> None:
@@ -140,6 +145,12 @@ def process_of(cluster: Cluster, machine: str) -> HostProcess:
     return HostProcess.of(pid)
 
 
+def gone(process: HostProcess) -> None:
+    """It has ended; a Ray without time takes note of it later."""
+    assert not process.exists()
+    wait_until(lambda: not process.exists(zombie=True), what="Ray has taken note of its end")
+
+
 # ── killed and restarted ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -148,7 +159,7 @@ def test_killed_means_gone(cluster: Cluster) -> None:
     process = process_of(cluster, "m2")
     before = cluster.now
     cluster.kill("m2")
-    assert not process.exists(zombie=True)
+    gone(process)
     assert cluster.machine("m2").state == "dead"
     assert cluster.machine("m2").pid is None
     killed, died = cluster.trace.filter(machine="m2", kind=("killed", "machine_died"))[-2:]
@@ -177,13 +188,13 @@ def test_a_call_under_way_when_its_machine_dies(cluster: Cluster) -> None:
             outcome.append(error)
 
     waiting = cluster.submit(wait)
-    cluster.play([(cluster.now + 0.3, Kill("m2"))])
+    cluster.play([(when(kind="waits", node=node, seconds=60.0), Kill("m2"))])
     with pytest.raises(MachineDied, match="m2 died while the call was under way"):
-        cluster.call(node, "wait", 30.0, timeout=1.0)
+        cluster.call(node, "wait", 60.0, timeout=NOTICED_WITHIN)
     waiting.result()
     assert len(outcome) == 1
     with pytest.raises(Timeout, match="m2 did not answer add"):  # a node knows nothing of m2's death
-        cluster.call(asker, "ask", node)
+        cluster.call(asker, "ask", node, 0.5, timeout=60.0)
     # The client cannot have heard of all events yet that m1 will report.
     wait_until(lambda: cluster.trace.filter(kind="timed_out", node=asker), what="m1's report")
     why = str(cluster.trace.why(cluster.trace.filter(kind="timed_out", node=asker)[-1]))
@@ -229,7 +240,7 @@ def test_a_machine_that_ends_by_itself(cluster: Cluster, how: str) -> None:
     node = cluster.spawn(Keeper, machine="m2")
     process = process_of(cluster, "m2")
     with pytest.raises(MachineDied):
-        cluster.call(node, "exit", how, timeout=2.0)
+        cluster.call(node, "exit", how, timeout=NOTICED_WITHIN)
     wait_until(lambda: cluster.machine("m2").state == "dead", what="m2 dead")
     wait_until(lambda: cluster.trace.filter(kind="machine_died", machine="m2"), what="the event")
     died = cluster.trace.filter(kind="machine_died", machine="m2")[-1]
@@ -242,7 +253,7 @@ def test_a_machine_that_ends_by_itself(cluster: Cluster, how: str) -> None:
 def test_a_machine_killed_from_outside_loses_the_events_it_had_not_told(cluster: Cluster) -> None:
     node = cluster.spawn(Keeper, machine="m3")
     cluster.run(0.3)
-    with pytest.raises(MachineDied):
+    with pytest.raises(Timeout):
         cluster.call(node, "emit_and_die", timeout=2.0)
     wait_until(lambda: cluster.machine("m3").state == "dead", what="m3 dead")
     assert cluster.trace.filter(kind="last_words", node=node) == []
@@ -253,7 +264,7 @@ def test_a_machine_killed_from_outside_loses_the_events_it_had_not_told(cluster:
 def test_what_its_next_life_finds_a_killed_machine_has_told(cluster: Cluster) -> None:
     node = cluster.spawn(Keeper, machine="m3")
     for how in ("disk", "files"):
-        with pytest.raises(MachineDied):
+        with pytest.raises(Timeout):
             cluster.call(node, "keep_and_die", how, timeout=2.0)
         wait_until(lambda: cluster.machine("m3").state == "dead", what="m3 dead")
         assert len(cluster.trace.filter(kind="kept", node=node, how=how)) == 1
@@ -266,7 +277,7 @@ def test_an_event_that_cannot_be_read_here_does_not_make_the_machine_dumb(cluste
 
     def emit() -> None:
         cluster.call(node, "emit_what_is_here_only")
-        cluster.run(1.0)
+        wait_until(lambda: cluster.run(0.05), what="the failure to read it")
 
     with pytest.raises(NodeCrashed, match="somewhere else"):
         emit()
@@ -280,7 +291,7 @@ def test_what_others_have_heard_of_a_killed_machine_it_has_told(make_cluster: Ma
         pinger = cluster.spawn(Pinger, machine="m1")
         cluster.call(pinger, "begin", hearer)
         heard = len(cluster.trace.filter(kind="heard"))
-        cluster.run_until(lambda: len(cluster.trace.filter(kind="heard")) > heard, timeout=60.0)  # noqa: B023
+        cluster.run_until(lambda: len(cluster.trace.filter(kind="heard")) > heard, timeout=300.0)  # noqa: B023
         cluster.kill("m1")
         (killed,) = cluster.trace.filter(kind="killed")[-1:]
         sent = cluster.trace.filter(kind="sending", node=pinger)
@@ -305,7 +316,7 @@ def test_paused_means_stopped_by_the_kernel(cluster: Cluster) -> None:
     with pytest.raises(MachinePaused, match=r"will carry it out after cluster\.resume"):
         cluster.call(node, "add", timeout=0.3)
     with pytest.raises(Timeout, match="did not answer"):
-        cluster.call(asker, "ask", node)
+        cluster.call(asker, "ask", node, 0.5, timeout=60.0)
     with pytest.raises(MachinePaused, match="nothing can be read"):
         cluster.state(node, "count")
     late = cluster.spawn(Keeper, name="late", machine="m2")
@@ -324,7 +335,7 @@ def test_a_paused_machine_can_be_killed(cluster: Cluster) -> None:
     process = process_of(cluster, "m2")
     cluster.pause("m2")
     cluster.kill("m2")
-    assert not process.exists(zombie=True)
+    gone(process)
 
 
 def test_a_slow_machine_takes_longer(cluster: Cluster) -> None:
@@ -360,7 +371,7 @@ def test_partitions(cluster: Cluster) -> None:
     assert cluster.state(b, "count") == {"count": 1}
     with pytest.raises(Timeout):
         cluster.call(b, "ask", a, 0.2)  # the answer is lost, and it was done
-    assert cluster.state(a, "count") == {"count": 1}
+    wait_until(lambda: cluster.state(a, "count") == {"count": 1}, what="it was done")
     cluster.heal()
 
     cluster.partition("client", "m1")

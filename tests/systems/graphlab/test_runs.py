@@ -66,7 +66,7 @@ def test_the_consistency_is_changed_while_it_runs(here: GraphLab) -> None:
     """Two neighbours that change at the same time may do so for ever; the checker sees it."""
     run = here.start(Colouring(), generate.grid(4, 4), consistency="vertex", enforce=False,
                      seconds_per_update=0.01, engine="chromatic")  # fmt: skip
-    here.cluster.run_until(lambda: run.view().updates > 60, what="it turns round")
+    here.cluster.run_until(lambda: run.view().updates > 60, timeout=300.0, what="it turns round")
     assert run.consistency == "vertex"
     run.consistency = "edge"
     assert proper(run.result())

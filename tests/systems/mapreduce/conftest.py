@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -13,13 +14,14 @@ CORPUS = {f"f{n}": f"the quick brown fox {n}\nlazy dog\n\nthe end" * (20 + n) fo
 
 
 class WordCount(MapReduce):
-    """The paper's; ``pause``: real seconds of a record."""
+    """The paper's. On all machines but one the maps wait until there is the file ``gate``."""
 
-    pause = 0.0
+    gate = ""
+    but_in = 0  #: the process of that machine
 
     def map(self, key: Any, value: str) -> None:
-        if self.pause:
-            time.sleep(self.pause)
+        while self.gate and os.getpid() != self.but_in and not os.path.exists(self.gate):
+            time.sleep(0.01)
         for word in value.split():
             self.counter("capitals").increment(word.istitle())
             self.emit_intermediate(word, 1)

@@ -53,17 +53,19 @@ class Daemon(Node):
         self.jobs: dict[str, JobHere] = {}
         self.dropped: dict[str, None] = {}
         self.life = 0
+        self.looked = 0.0
 
     async def start(self) -> None:
         """Throw away what a former life has left on the disk, and register."""
         self.files.clear()
-        self.life = self.random.getrandbits(62)
+        self.life, self.looked = self.random.getrandbits(62), self.now
         self.outputs = Buckets(self.files, f"{self.life}-")
         await self.register()
 
     @every("register_every")
     async def register(self) -> None:
         """Tell the name server that it lives; end the jobs whose manager is silent."""
+        self._excuse(self.register_every)
         for job in list(self.jobs.values()):
             if self.now - job.heard > 2 * job.options.timeout:
                 self.emit("job_dropped", job=job.name)
@@ -72,6 +74,14 @@ class Daemon(Node):
             await self.call(self.name_server, "register", self.name, self.life, self.machine, timeout=1.0)
         except LabError:
             pass  # soon again
+        self._excuse(1.0)
+
+    def _excuse(self, usual: float) -> None:
+        """A process that has itself stood still has heard no manager."""
+        since, self.looked = self.looked, self.now
+        if self.now - since > usual + 1.0:
+            for job in self.jobs.values():
+                job.heard = self.now
 
     # what the job manager says ------------------------------------------------------------
 
@@ -81,12 +91,13 @@ class Daemon(Node):
         what: tuple[Any, ...], wanted: tuple[int, ...] | None,
     ) -> bool | None:  # fmt: skip
         """Orders, selections and cancellations, in order, each message once. wanted: the processes that the
-        manager knows of; others end. None: this is another life."""
+        manager knows of; others end. None: this is another life; False: the job was ended here, and if its
+        manager was only silent, the first message of all begins it anew."""
         if life != self.life:
             return None
-        if job in self.dropped:
-            return False
         here = self.jobs.get(job)
+        if job in self.dropped or (here is None and number > 1):
+            return False
         if here is None:
             here = self.jobs[job] = JobHere(job, manager, options, output, self.now)
             self.spawn(self._keep_reporting(here))
@@ -111,6 +122,7 @@ class Daemon(Node):
     @rpc
     def job_over(self, job: str) -> None:
         """The job has ended: channels are kept until then (§2.2)."""
+        self.dropped[job] = None
         if job in self.jobs:
             self._drop(self.jobs[job])
 
@@ -123,7 +135,6 @@ class Daemon(Node):
             if name.startswith(f"{here.name}/"):
                 self.outputs.remove(name)
         del self.jobs[here.name]
-        self.dropped[here.name] = None
 
     def _begin(self, here: JobHere) -> None:
         """Processes that wait, as far as there are slots."""

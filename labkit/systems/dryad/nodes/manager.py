@@ -67,6 +67,7 @@ class JobManager(Mastering):
         self.refiner = Refiner(self)
         self.committing = 0
         self.stuck: float | None = None  #: since when nothing can begin
+        self.judged = 0.0  #: when that was last looked at
         self.store = Files(self, job.files)
         self._begin_job(job.options.call_timeout / 2)
 
@@ -155,15 +156,18 @@ class JobManager(Mastering):
 
     async def _keep_telling(self, at: At) -> None:
         """One message after the other to each daemon: all that there is to say, or nothing, as a sign of
-        life."""
+        life. One that is not answered is said again as it was: the daemon may have heard it."""
         name, options = at.computer.daemon, self.options
+        said: tuple[Any, ...] | None = None
         while self.computers.get(name) is at and not self.over.is_set():
-            batch = tuple(at.outbox[:BATCH])
-            wanted = None if batch else tuple(at.running)
+            if said is None:
+                batch = tuple(at.outbox[:BATCH])
+                del at.outbox[:BATCH]
+                said = batch, None if batch else tuple(at.running)
             try:
                 answer = await self.call(
                     name, "tell", self.job.name, self.name, options, self.job.output, at.computer.life,
-                    at.sent + 1, batch, wanted, timeout=options.call_timeout,
+                    at.sent + 1, *said, timeout=options.call_timeout,
                 )  # fmt: skip
             except LabError:
                 await self.sleep(options.ping_every / 10)
@@ -175,7 +179,7 @@ class JobManager(Mastering):
                 return
             at.heard = self.now
             at.sent += 1
-            del at.outbox[: len(batch)]
+            said = None
             if at.lost:
                 at.lost = False
                 self._joined(at.computer)
@@ -206,15 +210,15 @@ class JobManager(Mastering):
     def _lost(self, at: At, why: str) -> None:
         """What runs there has failed. What it has written may be there still: who cannot read it will say
         so."""
+        name = at.computer.daemon
+        known = self.computers.get(name) is at
+        if known and "silent" not in why:
+            del self.computers[name]  # it can join again
         if at.lost or self.over.is_set():
             return
         at.lost = True
-        if at.computer.daemon in self.computers:
-            self.emit(
-                "computer_lost", job=self.job.name, daemon=at.computer.daemon, machine=at.machine, why=why
-            )
-        if "silent" not in why:
-            del self.computers[at.computer.daemon]
+        if known:
+            self.emit("computer_lost", job=self.job.name, daemon=name, machine=at.machine, why=why)
         at.outbox.clear()
         for process in list(at.running.values()):
             if process.number in self.processes:
@@ -248,7 +252,11 @@ class JobManager(Mastering):
         self._judge_stuck()
 
     def _judge_stuck(self) -> None:
-        """The deadlock that pipes bring: something is ready, nothing runs, and nothing can."""
+        """The deadlock that pipes bring: something is ready, nothing runs, and nothing can. A time in which
+        the job manager itself stood still does not count: it has heard of no computer."""
+        since, self.judged = self.judged, self.now
+        if self.stuck is not None and self.now - since > self.options.timeout / 2:
+            self.stuck += self.now - since
         if self.processes or self.committing or not self.graph.ready:
             self.stuck = None
             return
