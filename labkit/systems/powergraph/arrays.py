@@ -2,11 +2,12 @@
 machines in each.
 
 Who sends what to whom in which order is settled when the graph is loaded (``Partition.mirrors`` and
-``held``): partial sums for k mirrors are k numbers. Where most vertices run, all edges are gathered in the
-order of their targets and summed by ``ufunc.reduceat``; where few run, only theirs.
+``held``): partial sums for k mirrors are k numbers. Where most vertices run, all edges are gathered and
+summed (``Rows``); where few run, only theirs.
 
 Who runs, and who is activated, is often the same as in the superstep before: then it is not told again, and
-what follows from it is not computed again (``Told``).
+what follows from it is not computed again (``Told``). If nobody anywhere is activated who was not before, all
+know who is active, and the next superstep begins without a barrier.
 """
 
 from __future__ import annotations
@@ -25,42 +26,103 @@ __all__ = ["ArrayReplicas", "Batch"]
 
 #: Below this part of the vertices only the edges of those concerned are looked at.
 FEW = 0.2
+#: Vertices with up to so many edges are summed together: most of them, where degrees follow a power law.
+SMALL = 16
 
 
 class Rows:
-    """Edges in the order of the vertex at one end: ``near``, the one that gathers; ``far``, the other."""
+    """The edges of each vertex at one end, the one that gathers; ``far`` is at the other.
+
+    Vertices with equally many edges, if these are few, are together: first the first edge of each, then the
+    second of each … Their sums are a few sums of arrays, which is quicker than many of a few numbers. The
+    edges of the others stand one vertex after the other.
+    """
 
     def __init__(self, grouped: tuple[Any, Any], far: Any, weight: Any) -> None:
-        order, self.begins = grouped
-        self.far = far[order]
+        order, begins = grouped
+        self.degrees = np.diff(begins)
+        #: Where each vertex's first edge is, and how far it is from one edge to its next.
+        self.first, self.step = np.zeros_like(self.degrees), np.ones_like(self.degrees)
+        self.groups: list[tuple[int, int]] = []  #: degree, vertices
+        rows, edges, at = [], [], 0
+        for degree in range(1, SMALL + 1):
+            rows.append(np.flatnonzero(self.degrees == degree))
+            edges.append((begins[rows[-1]] + np.arange(degree)[:, None]).ravel())
+            self.groups.append((degree, len(rows[-1])))
+            self.first[rows[-1]], self.step[rows[-1]] = at + np.arange(len(rows[-1])), len(rows[-1])
+            at += len(edges[-1])
+        large = np.flatnonzero(self.degrees > SMALL)
+        rows.append(large)
+        edges.append(expanded(begins, large))
+        self.starts = _starts(self.degrees[large])  #: counted from the first edge of these
+        self.first[large] = at + self.starts
+        self.rows = np.concatenate(rows)  #: those that have edges
+        order = order[np.concatenate(edges)]
+        #: Those at the far ends, each once; ``far`` are places in it: what is read at random is small.
+        self.ends, self.far = distinct(far[order], len(self.degrees))
         self.weight = weight[order]
-        self.rows = np.flatnonzero(np.diff(self.begins))  #: those that have edges
-        self.starts = self.begins[self.rows]
         self.buffers: dict[Any, Any] = {}
+
+    def buffer(self, dtype: Any) -> Any:
+        """Memory for a value of each edge, the same each time: a page's first touch costs more than what is
+        done with it."""
+        found = self.buffers.get(dtype)
+        if found is None:
+            found = self.buffers[dtype] = np.empty(len(self.far), dtype)
+            found.fill(0)
+        return found
+
+    def edges(self, rows: Any) -> Any:
+        """The places of the edges of some vertices, one vertex after the other."""
+        degrees = self.degrees[rows]
+        within = np.arange(degrees.sum()) - np.repeat(_starts(degrees), degrees)
+        return np.repeat(self.first[rows], degrees) + within * np.repeat(self.step[rows], degrees)
 
     def reduced(self, offered: Any, along: Any, ufunc: Any, acc: Any, who: Any, first: bool) -> int:
         """Add to acc (k), for each vertex, what its neighbours offer (k). who: booleans (k), those that need
         it; the others may get it too. first: acc has nothing but zeros yet. Returns how many edges were
         looked at."""
+        rows, far, weight, values = self.rows, self.far, self.weight, None
         few = np.count_nonzero(who) < FEW * len(who)
         if few:
-            rows = self.rows[who[self.rows]]
-            edges = expanded(self.begins, rows)
-            values, far, weight = None, self.far[edges], self.weight[edges] if along is not None else None
-            starts = np.concatenate([[0], np.cumsum(self.begins[rows + 1] - self.begins[rows])[:-1]])
-        else:  # the same memory each time: a page's first touch costs more than what is done with it
-            values = self.buffers.get(offered.dtype)
-            if values is None:
-                values = self.buffers[offered.dtype] = np.empty(len(self.far), offered.dtype)
-            rows, far, weight, starts = self.rows, self.far, self.weight, self.starts
+            rows = rows[who[rows]]
+            edges = self.edges(rows)
+            far, weight = far[edges], weight[edges] if along is not None else None
+        else:
+            values = self.buffer(offered.dtype)
         if not len(rows):
             return 0
-        values = np.take(offered, far, out=values, mode="clip")
+        values = np.take(offered[self.ends], far, out=values, mode="clip")
         if along is not None:
             along(values, weight, out=values)
-        found = ufunc.reduceat(values, starts)
+        found = ufunc.reduceat(values, _starts(self.degrees[rows])) if few else self._sums(values, ufunc)
         acc[rows] = found if first else ufunc(acc[rows], found)
         return len(values)
+
+    def _sums(self, values: Any, ufunc: Any) -> Any:
+        """Of each vertex's values, in the order of ``rows``."""
+        found = np.empty(len(self.rows), ufunc.reduce(values[:1]).dtype)
+        row = at = 0
+        for degree, count in self.groups:
+            block = values[at : at + degree * count].reshape(degree, count)
+            ufunc.reduce(block, axis=0, out=found[row : row + count])
+            row, at = row + count, at + degree * count
+        if len(self.starts):
+            ufunc.reduceat(values[at:], self.starts, out=found[row:])
+        return found
+
+
+def _starts(lengths: Any) -> Any:
+    """Where each of some pieces begins that stand one after the other."""
+    return np.cumsum(lengths) - lengths
+
+
+def distinct(numbers: Any, count: int) -> tuple[Any, Any]:
+    """Which of the numbers 0 to count - 1 there are, ascending; and for each number (m) its place among
+    them."""
+    there = np.zeros(count, bool)
+    there[numbers] = True
+    return np.flatnonzero(there), (np.cumsum(there) - 1)[numbers]
 
 
 def reduced(several: list[Rows], offered: Any, along: Any, ufunc: Any, acc: Any, who: Any) -> int:
@@ -88,6 +150,8 @@ class ArrayReplicas:
         self.gathered = _rows(program.gather_nbrs, into, outof)
         self.scattered = _rows(program.scatter_nbrs, into, outof)
         self.activated = _rows(_BACK[program.scatter_nbrs], into, outof)  #: as seen by the neighbour
+        for rows in self.gathered:
+            rows.buffer(np.dtype(float))  # before the first superstep
         self.counts = Counts()
 
     def activate_all(self) -> None:
@@ -183,23 +247,28 @@ class Batch:
     async def run(self) -> list[Any]:
         """Supersteps until nobody is active; then []; or until something is ordered: the orders."""
         machine, replicas, held = self.machine, self.replicas, self.partition.held
-        nothing = [None for _ in self.ranks]
+        nothing, known = [None for _ in self.ranks], False
         while True:
-            active = int(np.count_nonzero(replicas.active))
-            said = [(active, machine.take_orders())] * len(self.ranks)
-            heard = await machine.exchange("begin", said, self._told_active.say(replicas.active, held))
-            news = self._told_active.hear(heard)
-            if (orders := heard[0].what[1]) or not sum(item.what[0] for item in heard):
-                return list(orders)
+            active, news = int(np.count_nonzero(replicas.active)), False
+            if not known:
+                said = [(active, machine.take_orders())] * len(self.ranks)
+                heard = await machine.exchange("begin", said, self._told_active.say(replicas.active, held))
+                news = self._told_active.hear(heard)
+                if (orders := heard[0].what[1]) or not sum(item.what[0] for item in heard):
+                    return list(orders)
             machine.begin_superstep(active)
             partials = await machine.work(self._gather, news)
             heard = await machine.exchange("gather", nothing, partials)
             names, values = await machine.work(self._apply, heard)
             heard = await machine.exchange("apply", [names] * len(self.ranks), values)
             reached = await machine.work(self._scatter, heard)
-            heard = await machine.exchange("scatter", nothing, reached)
-            await machine.work(self._commit, heard)
+            said = [(not any(reached), machine.take_orders())] * len(self.ranks)
+            heard = await machine.exchange("scatter", said, reached)
+            self._commit(heard)
             machine.end_superstep()
+            if orders := heard[0].what[1]:
+                return list(orders)
+            known = all(item.what[0] for item in heard)
 
     def _begin(self) -> None:
         """Others take part than in the superstep before."""
@@ -269,10 +338,14 @@ class Batch:
         """Who has a neighbour that scatters to it: booleans (k)."""
         replicas, reached = self.replicas, np.zeros(len(changed), bool)
         who = np.flatnonzero(changed)
-        if len(who) < FEW * len(changed):
+        if len(who) == len(changed):
+            for rows in replicas.activated:
+                reached[rows.rows] = True
+                replicas.counts.scatters += len(rows.far)
+        elif len(who) < FEW * len(changed):
             for rows in replicas.scattered:
-                edges = expanded(rows.begins, who)
-                reached[rows.far[edges]] = True
+                edges = rows.edges(who)
+                reached[rows.ends[rows.far[edges]]] = True
                 replicas.counts.scatters += len(edges)
         else:
             everyone = np.ones(len(changed), bool)

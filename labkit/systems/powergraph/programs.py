@@ -64,14 +64,15 @@ class PageRank(BatchProgram):
 
     def initial_batch(self, ids: Any, in_degree: Any, out_degree: Any, vertices: int) -> Rank:
         k = len(ids)
-        return Rank(np.ones(k), np.zeros(k), out_degree, np.zeros(k, np.int32))
+        return Rank(np.ones(k), np.zeros(k), np.maximum(out_degree, 1.0), np.zeros(k, np.int32))
 
     def gather_batch(self, D: Rank) -> Any:
-        return D.rank / np.maximum(D.out, 1)
+        return D.rank / D.out
 
     def apply_batch(self, D: Rank, acc: Any) -> Rank:
         rank = 1 - self.damping + self.damping * acc
-        return Rank(rank, (rank - D.rank) / np.maximum(D.out, 1), D.out, D.runs + np.int32(1))
+        delta = D.delta if self.iterations else (rank - D.rank) / D.out  # nobody asks for it
+        return Rank(rank, delta, D.out, D.runs + np.int32(1))
 
     def changed_batch(self, D: Rank) -> Any:
         return D.runs < self.iterations if self.iterations else np.abs(D.delta) > self.tolerance
