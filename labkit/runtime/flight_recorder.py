@@ -23,7 +23,7 @@ from labkit.runtime.packing import dumps
 from labkit.runtime.raised import short
 from labkit.trace.trace import Row, Trace
 
-__all__ = ["RECORDERS", "FlightRecorder", "life", "recorded", "rows_of"]
+__all__ = ["RECORDERS", "FlightRecorder", "life", "recorded", "rows_of", "written"]
 
 #: The folder of all recorders among a cluster's files.
 RECORDERS = ".recorders"
@@ -144,6 +144,16 @@ def recorded(folder: Path, name: str, living: bool = False) -> list[bytes]:
             if not living:
                 path.unlink()
     return records
+
+
+def written(folder: Path, name: str) -> list[tuple[int, int]]:
+    """How much the files of a life hold, and since when: while it is the same, nothing was recorded."""
+    found = []
+    for path in _paths(folder, name):
+        with contextlib.suppress(OSError):
+            state = path.stat()
+            found.append((state.st_size, state.st_mtime_ns))
+    return found
 
 
 def _paths(folder: Path, name: str) -> list[Path]:

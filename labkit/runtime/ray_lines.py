@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future as ThreadFuture
@@ -14,13 +15,13 @@ from typing import Any
 
 from labkit.runtime.engine import CLIENT, Engine
 from labkit.runtime.errors import LabError, MachineDead
-from labkit.runtime.flight_recorder import RECORDERS, life, recorded, rows_of
+from labkit.runtime.flight_recorder import RECORDERS, life, recorded, rows_of, written
 from labkit.runtime.host import HostProcess
 from labkit.runtime.packing import unpack
 from labkit.runtime.ray_machine import RayMachine, is_gone
 from labkit.runtime.ray_process import DRAIN_EVERY, Report
 from labkit.runtime.real_loop import RealLoop
-from labkit.trace.merge import MergedTrace
+from labkit.trace.merge import PATIENCE, MergedTrace
 from labkit.trace.trace import Row
 
 __all__ = ["Actor", "RayLines", "as_coroutine"]
@@ -41,6 +42,7 @@ class Actor:
         self.over = False  #: it was killed, or seen to be gone
         self.poller: asyncio.Task[None] | None = None
         self.told = 0  #: the number of its last event that is in our trace
+        self.overheard: list[tuple[int, int]] = []  #: how much its recorder held when it was last read
 
     def unknown(self, rows: list[Row]) -> list[Row]:
         """Those of its events that we did not have, in their order; from now on we do."""
@@ -146,7 +148,8 @@ class RayLines(Engine):
         for actor in self._reachable():
             if not actor.stopped:
                 actor.handle.hurry.remote()
-        while self.trace.watermark() <= until and not self.closed:
+        give_up = time.monotonic() + PATIENCE  # a clock of another host may be behind ours
+        while self.trace.watermark() <= until and not self.closed and time.monotonic() < give_up:
             self._reported.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._reported.wait(), DRAIN_EVERY)
@@ -161,8 +164,12 @@ class RayLines(Engine):
         """What a living machine on this host has recorded and not reported: it has no time, or is paused."""
         if self._disks is None or actor.process is None:
             return
+        folder, files = self._disks / RECORDERS, life(name, actor.incarnation)
+        if (now := written(folder, files)) == actor.overheard:
+            return
+        actor.overheard = now
         rows: list[Row] = []
-        for record in recorded(self._disks / RECORDERS, life(name, actor.incarnation), living=True):
+        for record in recorded(folder, files, living=True):
             with contextlib.suppress(Exception):  # its report will say so
                 rows += rows_of(record)
         self.trace.overheard(name, actor.unknown(rows))
