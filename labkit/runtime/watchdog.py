@@ -2,6 +2,9 @@
 
 One daemon thread per process looks at all loops a few times a second. What blocks is found in the stack of
 the thread that runs the loop. Where there is only one thread, nobody can look while it is kept busy.
+
+On a busy computer, or after a pause, the whole process had no time, and no handler is to blame: when the one
+who looks comes late, and nothing was computed here meanwhile, that time is not counted.
 """
 
 from __future__ import annotations
@@ -71,17 +74,22 @@ def unwatch(watched: _Watched) -> None:
 def _look() -> Iterator[float]:
     global _looking
     while True:
+        before, used = time.monotonic(), time.process_time()
         yield LOOK_EVERY
+        now = time.monotonic()
+        stood_still = max(0.0, now - before - LOOK_EVERY - (time.process_time() - used))
         with _lock:
             if not _watched:
                 _looking = None
                 return
             watched = list(_watched)
         for one in watched:
-            _look_at(one, time.monotonic())
+            _look_at(one, now, stood_still)
 
 
-def _look_at(one: _Watched, now: float) -> None:
+def _look_at(one: _Watched, now: float, stood_still: float = 0.0) -> None:
+    """stood_still: seconds since the last look in which the process had no time."""
+    one.since += stood_still
     loop = one.loop()
     if loop is None:
         unwatch(one)

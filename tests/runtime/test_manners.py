@@ -61,8 +61,8 @@ class TestBlocking:
     def test_a_handler_that_blocks_is_warned_of_with_the_remedy(self, sim: Sim) -> None:
         class Blocks(Echo):
             def start(self) -> None:
-                deadline = time.monotonic() + 0.15
-                while time.monotonic() < deadline:
+                deadline = time.process_time() + 0.15
+                while time.process_time() < deadline:
                     pass
 
         cluster = sim()
@@ -111,6 +111,31 @@ class TestBlocking:
         loop.busy = loop.computing = True
         watchdog._look_at(watched, 3.0)
         assert told == [0.04, 0.1]
+
+    @pytest.mark.parametrize("computed", [0.0, 3.0])
+    def test_a_time_in_which_the_process_stood_still_is_no_handlers_fault(
+        self, monkeypatch: pytest.MonkeyPatch, computed: float
+    ) -> None:
+        clocks = {"monotonic": 0.0, "process_time": 0.0}
+        for name in clocks:
+            monkeypatch.setattr(watchdog.time, name, lambda name=name: clocks[name])
+        told: list[float] = []
+        loop = Loop()
+        loop.busy, loop.steps = True, 7
+
+        def report(seconds: float, where: str) -> None:
+            told.append(round(seconds, 3))
+
+        one = watchdog._Watched(loop, report)
+        monkeypatch.setattr(watchdog, "_watched", [one])
+        looking = watchdog._look()
+        for seconds, used in [(0.005, 0.0), (0.005, 0.0), (3.0, computed), (0.005, 0.0), (0.04, 0.04)]:
+            next(looking)
+            clocks["monotonic"] += seconds
+            clocks["process_time"] += used
+        next(looking)
+        assert told == ([3.005] if computed else [0.055])
+        looking.close()
 
     def test_a_loop_that_is_forgotten_is_not_watched(self) -> None:
         watchdog.watch(Loop(), lambda seconds, where: None)
