@@ -162,10 +162,18 @@ def seen(value: Any) -> Any:
 
 
 class Remote(Answers):
-    """The judge's end of the line."""
+    """The judge's end of the line. end: takes note of why the process is ended, before it is."""
 
-    def __init__(self, line: socket.socket, pid: int, question_seconds: float, task_seconds: float) -> None:
+    def __init__(
+        self,
+        line: socket.socket,
+        pid: int,
+        question_seconds: float,
+        task_seconds: float,
+        end: Callable[[str], None],
+    ) -> None:
         super().__init__()
+        self._note_end = end
         self._line = line
         self._pid = pid
         self._question_seconds = question_seconds
@@ -191,8 +199,10 @@ class Remote(Answers):
         try:
             self._answer(GRACE)
         except TimeoutError:
+            why = "an endless loop that could not be interrupted: the process was ended"
+            self._note_end(why)
             self._interrupt(signal.SIGKILL)
-            raise Gone("an endless loop that could not be interrupted: the process was ended") from None
+            raise Gone(why) from None
         raise Wrong(f"an endless loop? There was no answer within {self._question_seconds:g} s")
 
     def _answer(self, seconds: float) -> bytes:

@@ -79,7 +79,7 @@ class Judge(threading.Thread):
 
     def _converse(self, line: socket.socket) -> None:
         limits = self.job["limits"]
-        remote = bridge.Remote(line, self.pid, limits["question_seconds"], limits["task_seconds"])
+        remote = bridge.Remote(line, self.pid, limits["question_seconds"], limits["task_seconds"], self.end)
         while True:
             kind, text = bridge.receive(line)
             if kind == b"H" and not self.walls:
@@ -89,7 +89,13 @@ class Judge(threading.Thread):
             elif kind == b"X":
                 raise Gone(bridge.reason_in(text))
             elif kind == b"C":
+                self._go_on()
                 bridge.send(line, b"V", self._answered(remote, text))
+
+    def _go_on(self) -> None:
+        """Nothing counts any more once it was decided to end the kernel, however long it then lives."""
+        if self.ended:
+            raise Gone(self.ended)
 
     def _answered(self, remote: bridge.Remote, text: bytes) -> str:
         try:
@@ -109,6 +115,7 @@ class Judge(threading.Thread):
             return True, "judged in the task's own cell"
         remote.begin()
         verdict = self._judged(remote, name)
+        self._go_on()
         self.verdicts[name] = verdict
         self.drawn_for = str(remote.values.get("student", "")) or self.drawn_for
         return verdict.passed, verdict.message or "right"

@@ -26,6 +26,9 @@ FLOOD = 64
 #: Seconds that a cell of the student's own has at least.
 LEAST_SECONDS = 1.0
 
+#: Seconds in which a cell that is interrupted must have ended: on a busy computer it takes a while.
+INTERRUPTED_WITHIN = 20.0
+
 #: Errors of a cell of the exercise's own, or of a check that never asked the judge, which are the machine's.
 OF_THE_MACHINE = {kind.__name__ for kind in OSError.__subclasses__()} | {"OSError", "ModuleNotFoundError"}
 
@@ -71,6 +74,7 @@ class Plugin:
         own = self.judging.cell.startswith(OWN)
         self.limit = max(self.own_left, LEAST_SECONDS) if own else self.limits["cell_seconds"]
         item.config.option.nbval_cell_timeout = self.limit
+        item.output_timeout = INTERRUPTED_WITHIN
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
         name = self._cell_of(item)
@@ -161,6 +165,15 @@ class Plugin:
         manager.start_kernel(**options)
         self.process = manager.provisioner.process  # type: ignore[union-attr]
         manager.interrupt_kernel = self._interrupt  # type: ignore[assignment]
+        shutdown = manager.shutdown_kernel
+
+        def shutdown_kernel(*args: Any, **options: Any) -> None:
+            """nbval gives it up; or the notebook has come to its end."""
+            if not self.judging.over:
+                self.judging.end(f"a cell went on for {INTERRUPTED_WITHIN:g} s after it had been interrupted")
+            shutdown(*args, **options)
+
+        manager.shutdown_kernel = shutdown_kernel  # type: ignore[method-assign]
         client = manager.client()
         client.start_channels()
         try:

@@ -77,7 +77,7 @@ def _look() -> Iterator[float]:
         before, used = time.monotonic(), time.process_time()
         yield LOOK_EVERY
         now = time.monotonic()
-        stood_still = max(0.0, now - before - LOOK_EVERY - (time.process_time() - used))
+        stood_still = _stood_still(now - before, time.process_time() - used)
         with _lock:
             if not _watched:
                 _looking = None
@@ -85,6 +85,12 @@ def _look() -> Iterator[float]:
             watched = list(_watched)
         for one in watched:
             _look_at(one, now, stood_still)
+
+
+def _stood_still(passed: float, used: float) -> float:
+    """Seconds in which the process had no time, of those that have passed between two looks. used: seconds of
+    computing here."""
+    return max(0.0, passed - LOOK_EVERY - used)
 
 
 def _look_at(one: _Watched, now: float, stood_still: float = 0.0) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,29 +70,33 @@ ATTACKS = {
     # Of zeros that nobody writes: what counts is asked for, not paged in, however slow the machine.
     "hoards": ("kept = [bytes(1 << 28) for _ in range(9)]", "MemoryError"),
     "sleeps": ("import time\ntime.sleep(600)", "Timeout: stopped after 15 s"),
+    "goes on": (
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\ntime.sleep(600)",
+        "a cell went on for 20 s after it had been interrupted",
+    ),
     "patches the check": (
         "import labkit.coursework.exercise as e\ne.Exercise.check = lambda *_: print('right')",
-        "has changed labkit itself (labkit.coursework.exercise.Exercise.check)",
+        r"has changed labkit itself \(labkit.coursework.exercise.Exercise.check\)",
     ),
     "patches the judge": (
         "import labkit.coursework.tasks as t\nt.judge.__code__ = (lambda *a: t.Verdict('median', "
         "True, 9)).__code__",
-        "has changed labkit itself (labkit.coursework",
+        r"has changed labkit itself \(labkit.coursework",
     ),
     "patches builtins": (
         "import builtins\nbuiltins.sorted = lambda x: [0] * 99",
-        "has changed labkit itself (builtins.sorted)",
+        r"has changed labkit itself \(builtins.sorted\)",
     ),
     "replaces the exercise": (
         "class exercise:\n    check = print",
-        "the judge was never asked: is `exercise` still the exercise when its check runs?",
+        r"the judge was never asked: is `exercise` still the exercise when its check runs\?",
     ),
     "claims": (
         "from labkit.coursework import bridge\nimport json\nfor kind in (b'A', b'V', b'C', b'H'):\n"
         "    bridge.send(bridge.here._line, kind, json.dumps({'task': 'median', 'changed': [], "
         "'passed': True,"
         " 'walls': ['all'], 'value': 50}))",
-        "said something else than the answer",
+        "said something else than the answer|an endless loop",  # as it is quick or slow to ask again
     ),
     "answers much": ("def median(numbers):\n    return 'x' * 9_000_000", "8000000 are allowed"),
     "answers deep": (
@@ -242,7 +247,7 @@ def test_honest_work_counts_and_what_did_not_work_is_told(batch: dict[str, Marks
 @pytest.mark.parametrize("student", ATTACKS)
 def test_an_attack_costs_the_marks_and_is_told(batch: dict[str, Marks], student: str) -> None:
     marks, words = batch[student], ATTACKS[student][1]
-    assert words in said(marks)
+    assert re.search(words, said(marks)), marks
     if student not in ("hoards", "sleeps", "prints", "prints at once"):  # whose answers were right
         assert marks.tasks["median"].got == 0, marks
 

@@ -112,30 +112,24 @@ class TestBlocking:
         watchdog._look_at(watched, 3.0)
         assert told == [0.04, 0.1]
 
-    @pytest.mark.parametrize("computed", [0.0, 3.0])
-    def test_a_time_in_which_the_process_stood_still_is_no_handlers_fault(
-        self, monkeypatch: pytest.MonkeyPatch, computed: float
-    ) -> None:
-        clocks = {"monotonic": 0.0, "process_time": 0.0}
-        for name in clocks:
-            monkeypatch.setattr(watchdog.time, name, lambda name=name: clocks[name])
-        told: list[float] = []
-        loop = Loop()
-        loop.busy, loop.steps = True, 7
+    def test_a_time_in_which_the_process_stood_still_is_no_handlers_fault(self) -> None:
+        assert watchdog._stood_still(passed=3.005, used=0.0) == pytest.approx(3.0)
+        assert watchdog._stood_still(passed=3.005, used=3.0) == pytest.approx(0.0), "it held the interpreter"
+        assert watchdog._stood_still(passed=0.004, used=0.0) == 0.0
+        for stood_still, when in ((3.0, 0.04), (0.0, 3.0)):
+            told: list[float] = []
+            loop = Loop()
+            loop.busy, loop.steps = True, 7
 
-        def report(seconds: float, where: str) -> None:
-            told.append(round(seconds, 3))
+            def report(seconds: float, where: str, told: list[float] = told) -> None:
+                told.append(round(seconds, 3))
 
-        one = watchdog._Watched(loop, report)
-        monkeypatch.setattr(watchdog, "_watched", [one])
-        looking = watchdog._look()
-        for seconds, used in [(0.005, 0.0), (0.005, 0.0), (3.0, computed), (0.005, 0.0), (0.04, 0.04)]:
-            next(looking)
-            clocks["monotonic"] += seconds
-            clocks["process_time"] += used
-        next(looking)
-        assert told == ([3.005] if computed else [0.055])
-        looking.close()
+            watched = watchdog.watch(loop, report)
+            watchdog.unwatch(watched)  # only looked at by hand
+            watchdog._look_at(watched, 1.0)
+            watchdog._look_at(watched, 4.0, stood_still)
+            watchdog._look_at(watched, 4.04)
+            assert told == [when]
 
     def test_a_loop_that_is_forgotten_is_not_watched(self) -> None:
         watchdog.watch(Loop(), lambda seconds, where: None)

@@ -144,7 +144,7 @@ def test_the_right_one_is_not_blamed(small: Any) -> None:
         report = gx.check()
         assert report.ok, str(report)
         assert report.graphs >= len(kept)
-        assert str(report).startswith(f"{report.graphs} graphs, 1 loops and")
+        assert str(report).startswith(f"{report.graphs} graphs, 1 loop and")
 
 
 def digest(seed: int = 5) -> str:
