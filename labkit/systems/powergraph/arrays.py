@@ -20,7 +20,7 @@ from labkit.runtime.raised import short
 
 from .gas import Counts
 from .model import ALL, IN, NONE, OUT, BatchProgram
-from .partition import Partition, expanded
+from .partition import Partition
 
 __all__ = ["ArrayReplicas", "Batch"]
 
@@ -53,7 +53,7 @@ class Rows:
             at += len(edges[-1])
         large = np.flatnonzero(self.degrees > SMALL)
         rows.append(large)
-        edges.append(expanded(begins, large))
+        edges.append(_places(begins[large], self.step[large], self.degrees[large]))
         self.starts = _starts(self.degrees[large])  #: counted from the first edge of these
         self.first[large] = at + self.starts
         self.rows = np.concatenate(rows)  #: those that have edges
@@ -74,9 +74,7 @@ class Rows:
 
     def edges(self, rows: Any) -> Any:
         """The places of the edges of some vertices, one vertex after the other."""
-        degrees = self.degrees[rows]
-        within = np.arange(degrees.sum()) - np.repeat(_starts(degrees), degrees)
-        return np.repeat(self.first[rows], degrees) + within * np.repeat(self.step[rows], degrees)
+        return _places(self.first[rows], self.step[rows], self.degrees[rows])
 
     def reduced(self, offered: Any, along: Any, ufunc: Any, acc: Any, who: Any, first: bool) -> int:
         """Add to acc (k), for each vertex, what its neighbours offer (k). who: booleans (k), those that need
@@ -115,6 +113,13 @@ class Rows:
 def _starts(lengths: Any) -> Any:
     """Where each of some pieces begins that stand one after the other."""
     return np.cumsum(lengths) - lengths
+
+
+def _places(first: Any, step: Any, counts: Any) -> Any:
+    """The places first, first + step, … of each of some vertices, so many of each; one vertex after the
+    other."""
+    within = np.arange(counts.sum()) - np.repeat(_starts(counts), counts)
+    return np.repeat(first, counts) + within * np.repeat(step, counts)
 
 
 def distinct(numbers: Any, count: int) -> tuple[Any, Any]:

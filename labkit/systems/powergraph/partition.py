@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Partition", "expanded", "grouped"]
+__all__ = ["Partition", "grouped"]
 
 #: Reaches of ``nbrs``: edges that end in a vertex, that begin there.
 ENDING, BEGINNING = "in", "out"
@@ -25,14 +25,6 @@ def grouped(keys: Any, count: int) -> tuple[Any, Any]:
     begins = np.zeros(count + 1, np.int64)
     np.cumsum(np.bincount(keys, minlength=count), out=begins[1:])
     return order, begins
-
-
-def expanded(begins: Any, rows: Any) -> Any:
-    """The positions of some rows: those from begins[row] to begins[row + 1], one row after the other."""
-    lengths = begins[rows + 1] - begins[rows]
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total) + np.repeat(begins[rows] - (ends - lengths), lengths)
 
 
 class Partition:
